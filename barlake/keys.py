@@ -1,0 +1,211 @@
+"""The frozen values that name things: feeds, symbols, timeframes, periods, partitions, artifacts.
+
+Nothing here touches a disk or a clock. Paths are made from these keys in `layout.py`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from barlake.errors import InvalidInputError
+
+__all__ = [
+    "Adjustment",
+    "ArtifactKind",
+    "FeatureSetKey",
+    "PartitionKey",
+    "Period",
+    "PeriodLength",
+    "SessionFilter",
+    "Timeframe",
+    "parse_feed",
+    "parse_symbol",
+]
+
+SYNTHETIC_FEED = "synthetic"
+
+_FEED = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.^/=_-]{0,31}")
+
+
+class Adjustment(StrEnum):
+    """Alpaca's words for what was done to prices; files hold `raw` only, the rest is made at read."""
+
+    RAW = "raw"
+    SPLIT = "split"
+    DIVIDEND = "dividend"
+    ALL = "all"
+
+
+class Timeframe(StrEnum):
+    """Length of a bar, in Alpaca's spelling. Everything above `1Min` is derived from minute bars."""
+
+    MINUTE = "1Min"
+    MINUTE_5 = "5Min"
+    MINUTE_15 = "15Min"
+    HOUR = "1Hour"
+    DAY = "1Day"
+
+    @classmethod
+    def parse(cls, value: str) -> Timeframe:
+        """Timeframe of that name, in any case; `InvalidInputError` lists the names there are."""
+        for member in cls:
+            if member.value.lower() == str(value).lower():
+                return member
+        names = ", ".join(member.value for member in cls)
+        raise InvalidInputError(f"timeframe {value!r} is not known: use one of {names}.")
+
+
+class SessionFilter(StrEnum):
+    """Which part of a session's bars: 09:30 to the close, before it, after it, or all that exist."""
+
+    REGULAR = "regular"
+    PRE = "pre"
+    POST = "post"
+    ALL = "all"
+
+    @classmethod
+    def parse(cls, value: str) -> SessionFilter:
+        """Filter of that name, in any case; `InvalidInputError` lists the names there are."""
+        for member in cls:
+            if member.value == str(value).lower():
+                return member
+        names = ", ".join(member.value for member in cls)
+        raise InvalidInputError(f"session {value!r} is not known: use one of {names}.")
+
+
+class ArtifactKind(StrEnum):
+    """Folders of versioned results; the value is the folder's name."""
+
+    FEATURES = "features"
+    MODEL = "models"
+    RUN = "runs"
+
+
+class PeriodLength(StrEnum):
+    """How much time one partition covers."""
+
+    SESSION = "session"
+    MONTH = "month"
+    YEAR = "year"
+
+
+def parse_feed(value: str) -> str:
+    """Feed name as stored: lower case letters, digits, `-` and `_`, at most 32.
+
+    Feeds are an open set: `sip` and `iex` are Alpaca's, `synthetic` is made up, an import names its own.
+
+    Examples
+    --------
+    >>> parse_feed("SIP")
+    'sip'
+    """
+    feed = str(value).strip().lower()
+    if not _FEED.fullmatch(feed):
+        raise InvalidInputError(
+            f"feed {value!r} is not a name: use 1 to 32 of a-z, 0-9, '-' and '_', starting with a letter."
+        )
+    return feed
+
+
+def parse_symbol(value: str) -> str:
+    """Symbol as stored: upper case, such as `SPY`, `BRK.B`, `BTC/USD`, `^GSPC`.
+
+    Examples
+    --------
+    >>> parse_symbol(" brk.b ")
+    'BRK.B'
+    """
+    symbol = str(value).strip().upper()
+    if not _SYMBOL.fullmatch(symbol):
+        raise InvalidInputError(
+            f"symbol {value!r} is not a symbol: use 1 to 32 of A-Z, 0-9 and . ^ / = _ -, such as 'SPY' or 'BRK.B'."
+        )
+    return symbol
+
+
+@dataclass(frozen=True, order=True)
+class Period:
+    """Half-open range of session dates [start, end) that is one session, one month or one year."""
+
+    start: dt.date
+    end: dt.date
+    length: PeriodLength
+
+    @classmethod
+    def of_session(cls, session: dt.date) -> Period:
+        """One session date as a period."""
+        return cls(session, session + dt.timedelta(days=1), PeriodLength.SESSION)
+
+    @classmethod
+    def of_month(cls, session: dt.date) -> Period:
+        """The calendar month that holds a session date."""
+        days = calendar.monthrange(session.year, session.month)[1]
+        start = session.replace(day=1)
+        return cls(start, start + dt.timedelta(days=days), PeriodLength.MONTH)
+
+    @classmethod
+    def of_year(cls, session: dt.date) -> Period:
+        """The calendar year that holds a session date."""
+        return cls(dt.date(session.year, 1, 1), dt.date(session.year + 1, 1, 1), PeriodLength.YEAR)
+
+    @classmethod
+    def of(cls, session: dt.date, length: PeriodLength) -> Period:
+        """The period of a given length that holds a session date."""
+        makers = {
+            PeriodLength.SESSION: cls.of_session,
+            PeriodLength.MONTH: cls.of_month,
+            PeriodLength.YEAR: cls.of_year,
+        }
+        return makers[length](session)
+
+    @classmethod
+    def parse(cls, label: str) -> Period:
+        """Period from its label.
+
+        Examples
+        --------
+        >>> Period.parse("2024-02").end
+        datetime.date(2024, 3, 1)
+        """
+        try:
+            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", label):
+                return cls.of_session(dt.date.fromisoformat(label))
+            if re.fullmatch(r"\d{4}-\d{2}", label):
+                return cls.of_month(dt.date.fromisoformat(f"{label}-01"))
+            if re.fullmatch(r"\d{4}", label):
+                return cls.of_year(dt.date.fromisoformat(f"{label}-01-01"))
+        except ValueError as error:
+            raise InvalidInputError(f"period {label!r} is not on the calendar: {error}.") from error
+        raise InvalidInputError(f"period {label!r} is not one of YYYY-MM-DD, YYYY-MM, YYYY.")
+
+    @property
+    def label(self) -> str:
+        """The period as paths spell it: `2024-01-02`, `2024-01` or `2024`."""
+        width = {PeriodLength.SESSION: 10, PeriodLength.MONTH: 7, PeriodLength.YEAR: 4}[self.length]
+        return self.start.isoformat()[:width]
+
+    def covers(self, other: Period) -> bool:
+        """Whether every date of the other period lies in this one."""
+        return self.start <= other.start and other.end <= self.end
+
+
+@dataclass(frozen=True, order=True)
+class PartitionKey:
+    """The bars of one symbol of one feed in one period; exactly one file counts for it at a time."""
+
+    feed: str
+    symbol: str
+    period: Period
+
+
+@dataclass(frozen=True, order=True)
+class FeatureSetKey:
+    """One version of a feature set; the version is the hash of its parameters and code."""
+
+    name: str
+    version: str

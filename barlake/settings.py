@@ -1,0 +1,95 @@
+"""Settings, read once from the environment and `.env`, then passed down as one frozen value.
+
+An environment variable wins over `.env` in the working directory. Secrets are `SecretStr`: printing
+settings shows asterisks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from barlake.errors import InvalidInputError
+
+__all__ = ["IEX_CLOUD_NOTICE", "Settings", "load_settings"]
+
+ALPACA_DATA_URL = "https://data.alpaca.markets"
+ALPACA_TRADING_URL = "https://paper-api.alpaca.markets"
+
+IEX_CLOUD_NOTICE = (
+    "IEX_TOKEN is set, but IEX Cloud closed in August 2024 and nothing uses it: "
+    "set ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY, and ALPACA_FEED=iex for IEX's own trades."
+)
+
+
+def _blank_to_none(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _base_url(value: object) -> object:
+    """Base URL without trailing slashes and without `/v2`, which the client adds itself."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    url = value.strip().rstrip("/").removesuffix("/v2").rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError(f"{value!r} is not an http(s) address such as {ALPACA_DATA_URL}")
+    return url
+
+
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_to_none)]
+OptionalUrl = Annotated[str | None, BeforeValidator(_base_url)]
+
+
+class Settings(BaseSettings):
+    """Where the lake lies and how Alpaca is reached. Fields read the environment names they list."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    root: Path = Field(Path("data"), validation_alias=AliasChoices("BARLAKE_ROOT"))
+    database_url: OptionalSecret = Field(None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
+
+    alpaca_key_id: OptionalSecret = Field(
+        None, validation_alias=AliasChoices("ALPACA_API_KEY_ID", "ALPACA_KEY_ID", "APCA_API_KEY_ID")
+    )
+    alpaca_secret_key: OptionalSecret = Field(
+        None,
+        validation_alias=AliasChoices("ALPACA_API_SECRET_KEY", "ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY"),
+    )
+    alpaca_data_url: OptionalUrl = Field(
+        None, validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL")
+    )
+    alpaca_trading_url: OptionalUrl = Field(None, validation_alias=AliasChoices("ALPACA_TRADING_URL"))
+    alpaca_feed: str = Field("auto", validation_alias=AliasChoices("ALPACA_FEED"), pattern="^(?i:auto|sip|iex)$")
+    alpaca_requests_per_minute: int = Field(200, validation_alias=AliasChoices("ALPACA_RPM"), ge=1)
+    iex_token: OptionalSecret = Field(None, validation_alias=AliasChoices("IEX_TOKEN"))
+
+    source_duckdb_path: Path | None = Field(None, validation_alias=AliasChoices("SOURCE_DUCKDB_PATH"))
+    dest_duckdb_path: Path | None = Field(None, validation_alias=AliasChoices("DEST_DUCKDB_PATH"))
+    dest_parquet_dir: Path | None = Field(None, validation_alias=AliasChoices("DEST_PARQUET_DIR"))
+
+
+def load_settings(root: Path | str | None = None) -> Settings:
+    """Settings from the environment and `.env`; `root` given by the caller wins over `BARLAKE_ROOT`.
+
+    Raises
+    ------
+    InvalidInputError
+        If a variable has a value its rule forbids; the message names the variable.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
+        )
+        raise InvalidInputError(f"settings from the environment or .env are wrong: {faults}.") from error
+    if root is not None:
+        settings = settings.model_copy(update={"root": Path(root)})
+    return settings
