@@ -1,0 +1,73 @@
+# Every target does its own set-up: Python 3.11 to 3.13 with its venv module, and make, are all it needs.
+# Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := barlake ingest_service feature_service training_service simulation_service app
+CHECKED := $(PACKAGES) tests benchmarks
+# pytest-xdist workers: `auto` is one per core, `0` is none.
+WORKERS ?= auto
+
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.PHONY: help install demo test test-slow lint types unit doctest bench docs format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv and install Barlake in it
+	@echo "Barlake is installed: $(BIN)/barlake --help"
+
+demo: $(INSTALLED) ## the whole loop on made-up bars, without keys or network
+	@$(BIN)/barlake demo
+
+test: lint types doctest unit ## everything that must pass before a commit
+
+test-slow: $(INSTALLED_DEV) ## the campaigns: many kills, large data, a longer search for counterexamples
+	HYPOTHESIS_PROFILE=search $(BIN)/pytest -m slow --timeout 1800
+
+lint: $(INSTALLED_DEV) ## ruff: rules and format
+	@$(BIN)/ruff check $(CHECKED)
+	@$(BIN)/ruff format --check $(CHECKED)
+
+types: $(INSTALLED_DEV) ## mypy, strict
+	@$(BIN)/mypy
+
+unit: $(INSTALLED_DEV) ## the tests, without the slow ones
+	@$(BIN)/pytest -m 'not slow' -n $(WORKERS) --maxprocesses 8
+
+doctest: $(INSTALLED_DEV) ## every example in a docstring
+	@$(BIN)/pytest --doctest-modules --ignore=barlake/migrations $(PACKAGES)
+
+bench: $(INSTALLED_DEV) ## the promises of speed, each beside its peer
+	@set -e; for file in benchmarks/bench_*.py; do $(BIN)/python $$file; done
+
+docs: $(INSTALLED) ## write docs/cli.md from the command line's own help
+	@$(BIN)/python -m app.cli_docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+
+format: $(INSTALLED_DEV) ## let ruff mend what it can
+	@$(BIN)/ruff check --fix $(CHECKED)
+	@$(BIN)/ruff format $(CHECKED)
+
+clean: ## remove .venv and caches; data/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are written last, so a set-up that was cut short is begun again.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "Barlake needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is" \
+	    "$$($(PYTHON) --version 2>&1 || echo missing). Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once; about a minute)"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) -e .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@$(PIP) -e '.[dev]'
+	@touch $@
