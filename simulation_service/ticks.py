@@ -1,0 +1,124 @@
+"""Money on a grid of whole 1e-4 dollars (ticks), so that sums and share counts are exact.
+
+US exchanges quote in cents above one dollar and in 1e-4 dollars below it (Regulation NMS, Rule 612:
+https://www.ecfr.gov/current/title-17/section-242.612), but a reported trade may be finer still. A price
+between two ticks is rounded to the nearest one; how many were, and by how much, is always handed back.
+Ticks are held in float64, which is exact for whole numbers up to 2**53.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+import numpy.typing as npt
+
+from barlake.errors import InvalidInputError
+
+__all__ = [
+    "MAX_TICKS",
+    "TICKS_PER_DOLLAR",
+    "FloatArray",
+    "TickPrices",
+    "cash_to_ticks",
+    "price_ticks",
+    "to_dollars",
+    "usd_text",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+TICKS_PER_DOLLAR = 10_000
+# Half of what float64 counts exactly: the sum of a price and an account stays exact too.
+MAX_TICKS = 2**52
+
+
+@dataclass(frozen=True, eq=False)
+class TickPrices:
+    """Prices of one column as whole ticks.
+
+    Parameters
+    ----------
+    ticks
+        Shape (n_bars,), whole numbers in float64.
+    rounded
+        How many prices lay between two ticks and were moved to the nearest (a tie goes to the even one).
+    largest_rounding_usd
+        The furthest any of them was moved, dollars; at most 0.00005.
+    """
+
+    ticks: FloatArray
+    rounded: int
+    largest_rounding_usd: float
+
+
+def price_ticks(prices: FloatArray, *, name: str) -> TickPrices:
+    """Prices in dollars as whole ticks, with a count of those that were not on the grid.
+
+    A price is on the grid exactly when it is the float64 nearest to a number with four decimals, so
+    250.01 is and 250.01001 is not.
+
+    Raises
+    ------
+    InvalidInputError
+        If a price is null, NaN, infinite, below half a tick, or above 450 billion dollars.
+
+    Examples
+    --------
+    >>> price_ticks(np.array([250.01, 0.12344]), name="close")
+    TickPrices(ticks=array([2.5001e+06, 1.2340e+03]), rounded=1, largest_rounding_usd=3.999...e-05)
+    """
+    ticks = np.rint(prices * TICKS_PER_DOLLAR)
+    bad = ~((ticks >= 1) & (ticks < MAX_TICKS))
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise InvalidInputError(
+            f"{name} {float(prices[first])!r} at bar {first} cannot be traded: a price must be "
+            f"from 0.0001 to {MAX_TICKS // TICKS_PER_DOLLAR:,} dollars. Leave its session out."
+        )
+    moved = np.abs(ticks / TICKS_PER_DOLLAR - prices)
+    return TickPrices(ticks, int(np.count_nonzero(moved)), float(moved.max(initial=0.0)))
+
+
+def cash_to_ticks(cash_usd: Decimal | float | str) -> int:
+    """Cash to start with, dollars, as whole ticks.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not a positive number of whole 1e-4 dollars below 450 billion dollars.
+
+    Examples
+    --------
+    >>> cash_to_ticks(100000)
+    1000000000
+    """
+    try:
+        ticks = Decimal(str(cash_usd)) * TICKS_PER_DOLLAR
+    except InvalidOperation:
+        ticks = Decimal("NaN")
+    if not ticks.is_finite() or not 0 < ticks < MAX_TICKS or ticks != int(ticks):
+        raise InvalidInputError(
+            f"cash {cash_usd!r} is not an amount to start with: give dollars above 0 and below "
+            f"{MAX_TICKS // TICKS_PER_DOLLAR:,}, with at most four decimals, such as 100000."
+        )
+    return int(ticks)
+
+
+def usd_text(ticks: float) -> str:
+    """Ticks as exact dollars: two decimals, or four when the amount is not in whole cents.
+
+    Examples
+    --------
+    >>> usd_text(1058085800), usd_text(12345)
+    ('105808.58', '1.2345')
+    """
+    whole = int(ticks)
+    places = Decimal("0.01") if whole % 100 == 0 else Decimal("0.0001")
+    return str((Decimal(whole) / TICKS_PER_DOLLAR).quantize(places))
+
+
+def to_dollars(ticks: FloatArray) -> FloatArray:
+    """Ticks as dollars, each the float64 nearest to the exact amount."""
+    return ticks / TICKS_PER_DOLLAR
