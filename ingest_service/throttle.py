@@ -1,8 +1,8 @@
 """When the next request may leave, learned from the limit headers of every response.
 
-Pure logic on an injected clock and sleep; it knows header names and nothing else of HTTP. Alpaca does not say
-whether its limit is a fixed window or a bucket that refills, so neither is assumed: a request leaves while the
-server says some remain, else it waits for the instant at which the server says that changes.
+Pure logic on an injected clock and sleep; it knows header names and nothing else of HTTP. Alpaca does not
+say whether its limit is a fixed window or a bucket that refills, so neither is assumed: a request leaves
+while the server says some remain, else it waits for the instant at which the server says that changes.
 
 The budget belongs to the account: every client with the same key shares one `Throttle`, other processes are
 noticed through the headers.
@@ -124,7 +124,7 @@ class Throttle:
             self._scout_until = -math.inf
 
     def observe(self, status: int, headers: Mapping[str, str]) -> None:
-        """Learn from a response: its status and headers (a mapping that ignores case, or lower-case names)."""
+        """Learn from a response; `headers` ignores case or has lower-case names."""
         limits = _read(headers)
         with self._lock:
             now = self._clock()
@@ -146,7 +146,7 @@ class Throttle:
             return max(self._blocked_until - self._clock(), 0.0)
 
     def server_time(self) -> float:
-        """Epoch seconds by the server's clock, at most about a second late; the local clock until it is known."""
+        """Epoch seconds by the server's clock, about a second late at most; until it is known, the local one's."""
         with self._lock:
             return self._clock() + self._server_offset
 

@@ -35,11 +35,9 @@ class Clock:
         return EPOCH + self.now
 
 
-def make(
-    clock: Clock, *, local_error: float = 0.0, requests_per_minute: int = 200, reserve: int = 1
-) -> Throttle:
+def make(clock: Clock, *, local_error: float = 0.0, pace: int = 200, reserve: int = 1) -> Throttle:
     return Throttle(
-        requests_per_minute,
+        pace,
         reserve=reserve,
         cap_seconds=CAP,
         clock=clock,
@@ -61,7 +59,7 @@ def limits(clock: Clock, remaining: int, reset_in: float, **more: str) -> dict[s
 
 def test_without_headers_requests_keep_the_local_pace() -> None:
     clock = Clock()
-    throttle = make(clock, requests_per_minute=200)
+    throttle = make(clock, pace=200)
     for _ in range(11):
         throttle.acquire()
         throttle.observe(200, {})
@@ -290,8 +288,19 @@ class Server:
         return (200 if accepted else 429), headers
 
 
-@settings(deadline=None, max_examples=150)
-@given(
+@dataclass(frozen=True)
+class Case:
+    limit: int
+    window: float
+    bucket: bool
+    local_error: float
+    latencies: list[float]
+    start: float
+    others: list[int]  # requests of another process with the same key, before each of ours
+
+
+cases = st.builds(
+    Case,
     limit=st.integers(1, 40),
     window=st.sampled_from([1.0, 2.0, 10.0, 60.0]),
     bucket=st.booleans(),
@@ -300,43 +309,38 @@ class Server:
     start=st.floats(0.0, 500.0),
     others=st.lists(st.integers(0, 3), min_size=1, max_size=5),
 )
-def test_a_stated_limit_is_kept_and_no_wait_exceeds_the_cap(
-    limit: int,
-    window: float,
-    bucket: bool,  # noqa: FBT001 - hypothesis calls by name
-    local_error: float,
-    latencies: list[float],
-    start: float,
-    others: list[int],
-) -> None:
-    clock = Clock(now=start)
-    server = Server(clock, limit, window, bucket=bucket, stated=True)
-    throttle = make(clock, local_error=local_error)
-    alone = not any(others)
+
+
+@settings(deadline=None, max_examples=150)
+@given(cases)
+def test_a_stated_limit_is_kept_and_no_wait_exceeds_the_cap(case: Case) -> None:
+    clock = Clock(now=case.start)
+    server = Server(clock, case.limit, case.window, bucket=case.bucket, stated=True)
+    throttle = make(clock, local_error=case.local_error)
     for number in range(60):
-        for _ in range(others[number % len(others)]):
-            server.take()  # another process with the same key
+        for _ in range(case.others[number % len(case.others)]):
+            server.take()
         assert throttle.acquire() <= CAP + 1e-6
         status, headers = server.answer()
-        clock.now += latencies[number % len(latencies)]
+        clock.now += case.latencies[number % len(case.latencies)]
         throttle.observe(status, headers)
-    if alone:
+    if not any(case.others):
         assert server.refused_per_window.total() == 0
-    elif not bucket:
+    elif not case.bucket:
         # Each refusal teaches: the next request leaves in a later window.
         assert max(server.refused_per_window.values(), default=0) <= 1
 
 
 @settings(deadline=None, max_examples=60)
-@given(limit=st.integers(60, 200), bucket=st.booleans(), requests_per_minute=st.integers(30, 60))
+@given(limit=st.integers(60, 200), bucket=st.booleans(), pace=st.integers(30, 60))
 def test_an_unstated_limit_is_kept_by_the_local_pace(
     limit: int,
     bucket: bool,  # noqa: FBT001 - hypothesis calls by name
-    requests_per_minute: int,
+    pace: int,
 ) -> None:
     clock = Clock()
     server = Server(clock, limit, 60.0, bucket=bucket, stated=False)
-    throttle = make(clock, requests_per_minute=requests_per_minute)
+    throttle = make(clock, pace=pace)
     for _ in range(200):
         throttle.acquire()
         status, headers = server.answer()
