@@ -1,0 +1,25 @@
+FROM python:3.12-slim
+
+# A user of its own, and a lake it may write to.
+RUN useradd --create-home --uid 1000 barlake && install -d -o barlake -g barlake /data
+
+WORKDIR /opt/barlake
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY barlake barlake
+COPY ingest_service ingest_service
+COPY feature_service feature_service
+COPY training_service training_service
+COPY simulation_service simulation_service
+COPY app app
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt .
+
+# Compiled kernels are kept where any user may write.
+ENV BARLAKE_ROOT=/data \
+    NUMBA_CACHE_DIR=/tmp/numba \
+    PYTHONUNBUFFERED=1
+USER barlake
+WORKDIR /home/barlake
+VOLUME /data
+
+ENTRYPOINT ["barlake"]
+CMD ["--help"]
