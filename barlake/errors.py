@@ -1,14 +1,14 @@
 """The one tree of errors. Each class says what the catcher would do, not where the fault arose.
 
-    BarlakeError
-    ├── InvalidInputError (ValueError)    mend the call: the message names parameter, value, rule and next step
-    ├── NotFoundError (KeyError)          ask for less, or ingest it first
-    ├── ConflictError                     another writer was first: try again
-    ├── FormatError                       disk and manifest disagree: verify or rebuild
-    ├── StorageError                      the disk refused: free space or mend permissions, then run again
-    ├── SourceError                       the data source failed: wait, then run again
-    │   └── CredentialsError              the source refused the key: mend the key, waiting does not help
-    └── LookAheadError (ValueError)       the research looked into the future: mend it, never catch this
+BarlakeError
+├── InvalidInputError (ValueError)    mend the call: the message names parameter, value, rule and next step
+├── NotFoundError (KeyError)          ask for less, or ingest it first
+├── ConflictError                     another writer was first: try again
+├── FormatError                       disk and manifest disagree: verify or rebuild
+├── StorageError                      the disk refused: free space or mend permissions, then run again
+├── SourceError                       the data source failed: wait, then run again
+│   └── CredentialsError              the source refused the key: mend the key, waiting does not help
+└── LookAheadError (ValueError)       the research looked into the future: mend it, never catch this
 """
 
 from __future__ import annotations

@@ -52,27 +52,29 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    root: Path = Field(Path("data"), validation_alias=AliasChoices("BARLAKE_ROOT"))
-    database_url: OptionalSecret = Field(None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
+    root: Path = Field(default=Path("data"), validation_alias=AliasChoices("BARLAKE_ROOT"))
 
     alpaca_key_id: OptionalSecret = Field(
-        None, validation_alias=AliasChoices("ALPACA_API_KEY_ID", "ALPACA_KEY_ID", "APCA_API_KEY_ID")
+        default=None, validation_alias=AliasChoices("ALPACA_API_KEY_ID", "ALPACA_KEY_ID", "APCA_API_KEY_ID")
     )
     alpaca_secret_key: OptionalSecret = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("ALPACA_API_SECRET_KEY", "ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY"),
     )
     alpaca_data_url: OptionalUrl = Field(
-        None, validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL")
+        default=None,
+        validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL"),
     )
-    alpaca_trading_url: OptionalUrl = Field(None, validation_alias=AliasChoices("ALPACA_TRADING_URL"))
-    alpaca_feed: str = Field("auto", validation_alias=AliasChoices("ALPACA_FEED"), pattern="^(?i:auto|sip|iex)$")
-    alpaca_requests_per_minute: int = Field(200, validation_alias=AliasChoices("ALPACA_RPM"), ge=1)
-    iex_token: OptionalSecret = Field(None, validation_alias=AliasChoices("IEX_TOKEN"))
+    alpaca_trading_url: OptionalUrl = Field(default=None, validation_alias=AliasChoices("ALPACA_TRADING_URL"))
+    alpaca_feed: str = Field(
+        default="auto", validation_alias=AliasChoices("ALPACA_FEED"), pattern="^(?i:auto|sip|iex)$"
+    )
+    alpaca_requests_per_minute: int = Field(default=200, validation_alias=AliasChoices("ALPACA_RPM"), ge=1)
+    iex_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("IEX_TOKEN"))
 
-    source_duckdb_path: Path | None = Field(None, validation_alias=AliasChoices("SOURCE_DUCKDB_PATH"))
-    dest_duckdb_path: Path | None = Field(None, validation_alias=AliasChoices("DEST_DUCKDB_PATH"))
-    dest_parquet_dir: Path | None = Field(None, validation_alias=AliasChoices("DEST_PARQUET_DIR"))
+    source_duckdb_path: Path | None = Field(default=None, validation_alias=AliasChoices("SOURCE_DUCKDB_PATH"))
+    dest_duckdb_path: Path | None = Field(default=None, validation_alias=AliasChoices("DEST_DUCKDB_PATH"))
+    dest_parquet_dir: Path | None = Field(default=None, validation_alias=AliasChoices("DEST_PARQUET_DIR"))
 
 
 def load_settings(root: Path | str | None = None) -> Settings:

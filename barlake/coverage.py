@@ -1,0 +1,123 @@
+"""What is here, what is missing, and how we know. Pure: frames in, frames out.
+
+What is expected comes from the calendar, what is present from the manifest, and what a source said
+about the rest from its answers. Nothing is ever concluded from counting minutes alone: a minute
+without an eligible trade has no bar.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+
+import polars as pl
+
+from barlake.manifest import AnswerStatus
+
+__all__ = ["SOURCE_DELAY", "GapClass", "coverage", "finished_sessions", "gaps"]
+
+SOURCE_DELAY = dt.timedelta(minutes=16)
+"""A source's free plan withholds the newest 15 minutes; one more for its clock."""
+
+
+class GapClass(StrEnum):
+    """Why bars of a session are absent."""
+
+    GAP = "gap"  # nobody answered for it yet: ingest it
+    NO_TRADE = "no_trade"  # a source answered to the last page, and had nothing more
+    UNCONFIRMED = "unconfirmed"  # minutes are missing and no second answer confirmed it
+    NOT_YET = "not_yet"  # the session has not ended
+
+
+def finished_sessions(sessions: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
+    """Sessions whose extended hours ended long enough ago for every source to give them out."""
+    return sessions.filter(pl.col("post_close") + SOURCE_DELAY <= now)
+
+
+def coverage(held: pl.DataFrame, answers: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """One row per session held.
+
+    Parameters
+    ----------
+    held, answers
+        As `Manifest.held` and `Manifest.answers` give them.
+    sessions
+        `Calendar.frame`.
+
+    Returns
+    -------
+    feed, symbol, session, bars, regular_bars, expected_bars (regular minutes of the session; null on a
+    date that is none), first, last, status (a source's last answer, or null), content_hash.
+    """
+    expected = sessions.select("session", _expected().alias("expected_bars"))
+    said = answers.select("feed", "symbol", "session", "status")
+    joined = held.join(expected, on="session", how="left", maintain_order="left")
+    joined = joined.join(said, on=["feed", "symbol", "session"], how="left", maintain_order="left")
+    return joined.rename({"rows": "bars", "regular_rows": "regular_bars"}).select(
+        "feed",
+        "symbol",
+        "session",
+        "bars",
+        "regular_bars",
+        "expected_bars",
+        "first",
+        "last",
+        "status",
+        "content_hash",
+    )
+
+
+def gaps(
+    pairs: pl.DataFrame,
+    held: pl.DataFrame,
+    answers: pl.DataFrame,
+    sessions: pl.DataFrame,
+    *,
+    now: dt.datetime,
+) -> pl.DataFrame:
+    """One row per session with absent regular minutes, with its class and the evidence for it.
+
+    Parameters
+    ----------
+    pairs
+        feed and symbol to look at.
+    sessions
+        The sessions that are expected of each of them.
+
+    Returns
+    -------
+    feed, symbol, session, class, expected_bars, held_bars, missing_bars (regular minutes), evidence.
+    """
+    expected = sessions.select("session", "post_close", _expected().alias("expected_bars"))
+    keys = ["feed", "symbol", "session"]
+    grid = pairs.join(expected, how="cross")
+    grid = grid.join(held.select(*keys, "regular_rows"), on=keys, how="left")
+    grid = grid.join(answers.select(*keys, "status", "attempts", "answered_at"), on=keys, how="left")
+    grid = grid.with_columns(pl.col("regular_rows").fill_null(0).alias("held_bars"))
+    grid = grid.with_columns((pl.col("expected_bars") - pl.col("held_bars")).alias("missing_bars"))
+    confirmed = pl.col("status").is_in([AnswerStatus.EMPTY.value, AnswerStatus.SPARSE.value])
+    answered = pl.format(
+        "answered {} time(s), last at {}", "attempts", pl.col("answered_at").dt.strftime("%Y-%m-%dT%H:%MZ")
+    )
+    kind = (
+        pl.when(pl.col("post_close") + SOURCE_DELAY > now)
+        .then(pl.lit(GapClass.NOT_YET.value))
+        .when(confirmed)
+        .then(pl.lit(GapClass.NO_TRADE.value))
+        .when(pl.col("held_bars") > 0)
+        .then(pl.lit(GapClass.UNCONFIRMED.value))
+        .otherwise(pl.lit(GapClass.GAP.value))
+    )
+    evidence = (
+        pl.when(pl.col("status") == AnswerStatus.IMPORTED.value)
+        .then(pl.lit("imported from a file; no source was asked"))
+        .when(pl.col("status").is_not_null())
+        .then(answered)
+        .otherwise(pl.lit("no answer on record"))
+    )
+    found = grid.filter(pl.col("missing_bars") > 0).with_columns(kind.alias("class"), evidence.alias("evidence"))
+    return found.select(*keys, "class", "expected_bars", "held_bars", "missing_bars", "evidence").sort(keys)
+
+
+def _expected() -> pl.Expr:
+    return (pl.col("close") - pl.col("open")).dt.total_minutes()

@@ -1,0 +1,400 @@
+"""Lake: the one object that services, the command line and notebooks hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, overload
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from barlake import layout, publish
+from barlake.artifacts import ArtifactStore
+from barlake.catalogue import gather
+from barlake.coverage import coverage, gaps
+from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
+from barlake.feature_tables import FeatureTables
+from barlake.keys import SessionFilter, Timeframe, parse_feed, parse_symbol
+from barlake.manifest import Manifest, utc_now
+from barlake.partitions import as_arrow, read_files
+from barlake.ranges import Boundary, TimeRange, time_range
+from barlake.resample import filter_session, resample
+from barlake.sessions import Calendar, session_of
+from barlake.settings import Settings, load_settings
+from barlake.writer import BarWriter, WriteReport
+
+__all__ = ["Lake", "Snapshot", "SymbolSnapshot", "open_lake"]
+
+FEED_ORDER = ("sip", "iex")
+"""Which feed is meant when none is named and several hold a symbol."""
+
+
+@dataclass(frozen=True)
+class SymbolSnapshot:
+    """What a snapshot covers of one symbol; the hash is over values, never over file bytes."""
+
+    symbol: str
+    rows: int
+    first: dt.datetime | None
+    last: dt.datetime | None
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A moment, and one hash over all sessions it covers."""
+
+    moment: dt.datetime
+    feed: str
+    root_hash: str
+    symbols: tuple[SymbolSnapshot, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The snapshot as JSON can hold it, without the moment: equal contents give equal dicts."""
+        symbols = [
+            asdict(symbol)
+            | {
+                side: None if (value := getattr(symbol, side)) is None else value.isoformat()
+                for side in ("first", "last")
+            }
+            for symbol in self.symbols
+        ]
+        return {"feed": self.feed, "root_hash": self.root_hash, "symbols": symbols}
+
+
+def open_lake(path: Path | str | None = None, *, settings: Settings | None = None) -> Lake:
+    """The lake in a folder, which is made when missing.
+
+    Parameters
+    ----------
+    path
+        None takes `BARLAKE_ROOT` or `./data`.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be made or written, or a newer release wrote it.
+    """
+    settings = settings or load_settings(path)
+    root = Path(path) if path is not None else settings.root
+    return Lake(root.absolute(), settings)
+
+
+class Lake:
+    """Bars, their coverage, and the artifacts made from them, in one folder.
+
+    Parameters
+    ----------
+    root
+        The folder, made when missing.
+    now
+        The clock; tests hand in their own.
+    """
+
+    def __init__(self, root: Path, settings: Settings, *, now: Callable[[], dt.datetime] = utc_now) -> None:
+        self.root = root
+        self.settings = settings
+        self.now = now
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self.manifest = Manifest(root / layout.MANIFEST_FILE)
+        except OSError as error:
+            raise StorageError(
+                f"the lake's folder {root} cannot be used: {error.strerror or error}. Name another with --root "
+                "or BARLAKE_ROOT."
+            ) from error
+        self.artifacts = ArtifactStore(root, self.manifest)
+        self.feature_tables = FeatureTables(root / "features")
+        self.writer = BarWriter(root, self.manifest, lambda: self.calendar, now)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the manifest database."""
+        self.manifest.close()
+
+    @functools.cached_property
+    def calendar(self) -> Calendar:
+        """The sessions of XNYS."""
+        return Calendar.cached(self.root / layout.CALENDAR_FILE)
+
+    @property
+    def catalogue_path(self) -> Path:
+        """The published DuckDB file."""
+        return self.root / layout.CATALOGUE_FILE
+
+    # --- bars out ------------------------------------------------------------------------------
+
+    @overload
+    def bars(
+        self,
+        symbols: str | Iterable[str],
+        start: Boundary = ...,
+        end: Boundary = ...,
+        *,
+        timeframe: str = ...,
+        session: str = ...,
+        feed: str | None = ...,
+        output: Literal["polars"] = ...,
+    ) -> pl.DataFrame: ...
+    @overload
+    def bars(
+        self,
+        symbols: str | Iterable[str],
+        start: Boundary = ...,
+        end: Boundary = ...,
+        *,
+        timeframe: str = ...,
+        session: str = ...,
+        feed: str | None = ...,
+        output: Literal["arrow"],
+    ) -> pa.Table: ...
+    @overload
+    def bars(
+        self,
+        symbols: str | Iterable[str],
+        start: Boundary = ...,
+        end: Boundary = ...,
+        *,
+        timeframe: str = ...,
+        session: str = ...,
+        feed: str | None = ...,
+        output: Literal["duckdb"],
+    ) -> duckdb.DuckDBPyRelation: ...
+    def bars(
+        self,
+        symbols: str | Iterable[str],
+        start: Boundary = None,
+        end: Boundary = None,
+        *,
+        timeframe: str = Timeframe.MINUTE,
+        session: str = SessionFilter.ALL,
+        feed: str | None = None,
+        output: Literal["polars", "arrow", "duckdb"] = "polars",
+    ) -> pl.DataFrame | pa.Table | duckdb.DuckDBPyRelation:
+        """Bars with start <= timestamp < end, by symbol in the order given, then by timestamp.
+
+        Parameters
+        ----------
+        start, end
+            Session dates (`"2024-01-02"`, New York) or aware instants; None leaves that side open.
+        timeframe
+            `1Min`, or `5Min`, `15Min`, `1Hour`, `1Day` made from minute bars.
+        session
+            `regular`, `pre`, `post` or `all`.
+        feed
+            None takes `sip` before `iex` before the only other feed that holds every symbol.
+
+        Returns
+        -------
+        feed, symbol, session (New York date), timestamp (opening instant, UTC), open, high, low, close
+        (dollars, raw), volume (shares), trade_count, vwap, and ingested_at; in place of the last, longer
+        timeframes have minutes (how many minute bars) and derived (true).
+
+        Raises
+        ------
+        NotFoundError
+            If a symbol is not held; the message offers names that are.
+        InvalidInputError
+            If the range is reversed or lacks its zone, or an option is not known.
+
+        Notes
+        -----
+        All rows are in memory at once, about 100 bytes each.
+        """
+        kind, part = Timeframe.parse(timeframe), SessionFilter.parse(session)
+        if output not in {"polars", "arrow", "duckdb"}:
+            raise InvalidInputError(f"output {output!r} is not known: use 'polars', 'arrow' or 'duckdb'.")
+        span = time_range(start, end)
+        names = _symbol_list(symbols)
+        feed = self.feed_of(names, feed)
+        frame = pl.concat([self._bars_of(feed, name, span, kind, part) for name in names])
+        if output == "polars":
+            return frame
+        table = as_arrow(frame)
+        if output == "arrow":
+            return table
+        return publish.relation(table)
+
+    def _bars_of(
+        self, feed: str, symbol: str, span: TimeRange, timeframe: Timeframe, part: SessionFilter
+    ) -> pl.DataFrame:
+        counting = self.manifest.files(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session)
+        rows = read_files([self.root / file.path for file in counting])
+        if span.start is not None:
+            rows = rows.filter(pl.col("timestamp") >= span.start)
+        if span.end is not None:
+            rows = rows.filter(pl.col("timestamp") < span.end)
+        frame = rows.collect().select(
+            pl.lit(feed).alias("feed"),
+            pl.lit(symbol).alias("symbol"),
+            session_of(pl.col("timestamp")).alias("session"),
+            pl.all(),
+        )
+        if part is not SessionFilter.ALL:
+            frame = filter_session(frame, self.calendar.frame, part)
+        return frame if timeframe is Timeframe.MINUTE else resample(frame, timeframe, self.calendar.frame)
+
+    def feed_of(self, symbols: str | Iterable[str], feed: str | None = None) -> str:
+        """The feed meant for these symbols: the one named, or `sip` before `iex` before the only other.
+
+        Raises
+        ------
+        NotFoundError
+            If no single feed holds every symbol.
+        InvalidInputError
+            If several feeds do and none of them goes first.
+        """
+        names = _symbol_list(symbols)
+        feeds = self.manifest.feeds()
+        if feed is not None:
+            feed = parse_feed(feed)
+            self._require(names, feeds.get(feed, set()), f" for feed {feed!r}")
+            return feed
+        self._require(names, set().union(*feeds.values()), "")
+        holding = [name for name in sorted(feeds) if feeds[name].issuperset(names)]
+        first = [name for name in FEED_ORDER if name in holding]
+        if first or len(holding) == 1:
+            return (first or holding)[0]
+        if holding:
+            raise InvalidInputError(
+                f"{', '.join(names)} are held from the feeds {', '.join(holding)}: name one with feed=."
+            )
+        raise NotFoundError(
+            f"no single feed holds all of {', '.join(names)}, and feeds are never mixed: ask for one at a time."
+        )
+
+    @staticmethod
+    def _require(names: Sequence[str], held: set[str], where: str) -> None:
+        for name in names:
+            if name not in held:
+                raise NotFoundError(
+                    f"symbol {name!r} has no bars{where} in this lake.{did_you_mean(name, held)} "
+                    f"`barlake symbols` lists what is here; `barlake ingest {name}` fetches it."
+                )
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Rows of one SQL query on the published catalogue; instants are UTC.
+
+        Raises
+        ------
+        InvalidInputError
+            If DuckDB refuses the query.
+        """
+        if publish.published_root(self.catalogue_path) != self.root:
+            self.publish()
+        return publish.query(self.catalogue_path, query)
+
+    # --- what is here --------------------------------------------------------------------------
+
+    def symbols(self, feed: str | None = None) -> pl.DataFrame:
+        """One row per feed and symbol: feed, symbol, sessions, bars, first, last (session dates)."""
+        return self.manifest.symbols(feed=None if feed is None else parse_feed(feed))
+
+    def coverage(
+        self,
+        symbols: str | Iterable[str] | None = None,
+        start: Boundary = None,
+        end: Boundary = None,
+        *,
+        feed: str | None = None,
+    ) -> pl.DataFrame:
+        """One row per session held; columns as in `barlake.coverage.coverage`."""
+        span = time_range(start, end)
+        held, answers = self._records(span.first_session, span.end_session)
+        frame = coverage(held, answers, self.calendar.frame)
+        return frame.join(self._pairs(symbols, feed), on=["feed", "symbol"], how="semi", maintain_order="left")
+
+    def gaps(
+        self,
+        symbols: str | Iterable[str] | None = None,
+        start: Boundary = None,
+        end: Boundary = None,
+        *,
+        feed: str | None = None,
+    ) -> pl.DataFrame:
+        """One row per session with absent regular minutes; columns as in `barlake.coverage.gaps`.
+
+        Sessions are expected from `start`, or the first session held of any symbol asked for, up to
+        `end`, or the last session held.
+        """
+        span = time_range(start, end)
+        pairs = self._pairs(symbols, feed)
+        held, answers = self._records(None, None)
+        days = held.join(pairs, on=["feed", "symbol"], how="semi")["session"].sort().to_list()
+        if not days:
+            return gaps(pairs, held, answers, self.calendar.frame.clear(), now=self.now())
+        first = span.first_session or days[0]
+        end_session = span.end_session or days[-1] + dt.timedelta(days=1)
+        return gaps(pairs, held, answers, self.calendar.in_range(first, end_session), now=self.now())
+
+    def _records(self, start: dt.date | None, end: dt.date | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return self.manifest.held(start=start, end=end), self.manifest.answers(start=start, end=end)
+
+    def _pairs(self, symbols: str | Iterable[str] | None, feed: str | None) -> pl.DataFrame:
+        """Feed and symbol of everything asked for; every feed that holds a symbol, when none is named."""
+        known = self.symbols(feed).select("feed", "symbol")
+        if symbols is None:
+            return known
+        names = _symbol_list(symbols)
+        self._require(names, set(known["symbol"]), "" if feed is None else f" for feed {feed!r}")
+        return known.filter(pl.col("symbol").is_in(names))
+
+    def snapshot(
+        self,
+        symbols: str | Iterable[str],
+        start: Boundary = None,
+        end: Boundary = None,
+        *,
+        feed: str | None = None,
+    ) -> Snapshot:
+        """The moment and the hash of all sessions held of these symbols in a range of session dates.
+
+        The root hash covers feed, symbols in their order, sessions and the hash of each session's
+        values: equal for lakes that hold the same bars, however they are laid out in files.
+        """
+        span, names = time_range(start, end), _symbol_list(symbols)
+        feed = self.feed_of(names, feed)
+        found = []
+        for name in names:
+            held = self.manifest.held(feed=feed, symbol=name, start=span.first_session, end=span.end_session)
+            lines = [f"{row['session']} {row['content_hash']}" for row in held.iter_rows(named=True)]
+            digest = hashlib.sha256("\n".join([f"{feed} {name}", *lines]).encode()).hexdigest()
+            rows = int(held["rows"].sum())
+            found.append(SymbolSnapshot(name, rows, _edge(held["first"].min()), _edge(held["last"].max()), digest))
+        root = hashlib.sha256("\n".join(one.content_hash for one in found).encode()).hexdigest()
+        return Snapshot(self.now(), feed, root, tuple(found))
+
+    # --- bars in -------------------------------------------------------------------------------
+
+    def write_bars(self, frame: pl.DataFrame, *, feed: str, symbol: str, source: str = "python") -> WriteReport:
+        """Merge minute bars into the lake; see `BarWriter.write`. The catalogue is published afterwards."""
+        report = self.writer.write(frame, feed=feed, symbol=symbol, source=source)
+        self.publish()
+        return report
+
+    def publish(self) -> None:
+        """Bring the DuckDB catalogue up to the manifest."""
+        publish.publish(self.catalogue_path, lambda: gather(self))
+
+
+def _symbol_list(symbols: str | Iterable[str]) -> list[str]:
+    given = [symbols] if isinstance(symbols, str) else list(symbols)
+    names = list(dict.fromkeys(parse_symbol(name) for name in given))
+    if not names:
+        raise InvalidInputError("no symbol was given: name at least one, such as 'SPY'.")
+    return names
+
+
+def _edge(value: Any) -> dt.datetime | None:
+    return value if isinstance(value, dt.datetime) else None

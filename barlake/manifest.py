@@ -1,0 +1,497 @@
+"""Which file holds which rows, since when, and what every request was answered.
+
+The manifest is the truth: a file that it does not count does not exist for any reader. All changes of
+one write are one transaction, so files, sessions, answers and page tokens always agree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from barlake import tables
+from barlake.database import make_engine, reading, upgrade, writing
+from barlake.errors import ConflictError
+from barlake.keys import PartitionKey, Period
+from barlake.layout import BARS
+from barlake.receipts import Receipt
+
+__all__ = [
+    "Answer",
+    "AnswerStatus",
+    "Commit",
+    "Cursor",
+    "FileRecord",
+    "HeldSession",
+    "Manifest",
+    "new_commit_id",
+    "utc_now",
+]
+
+
+class AnswerStatus(StrEnum):
+    """What a source said about one session, once its last page was seen."""
+
+    COMPLETE = "complete"  # rows came
+    SPARSE = "sparse"  # asked again because minutes are missing, and the same rows came
+    EMPTY = "empty"  # no row came
+    IMPORTED = "imported"  # rows came from a file; no source was asked
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file that counts, or counted; `path` is relative to the lake's root."""
+
+    path: str
+    dataset: str
+    key: PartitionKey
+    rows: int
+    bytes: int
+    first_timestamp: dt.datetime
+    last_timestamp: dt.datetime
+
+
+@dataclass(frozen=True)
+class HeldSession:
+    """What the lake holds of one session of one symbol."""
+
+    session: dt.date
+    rows: int
+    regular_rows: int
+    first_timestamp: dt.datetime
+    last_timestamp: dt.datetime
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """That a source answered for one session, how, and how often it was asked."""
+
+    session: dt.date
+    status: AnswerStatus
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far an unfinished request has come; `page_token` None means the first page."""
+
+    key: str
+    page_token: str | None
+    pages: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Commit:
+    """All changes of one write; they happen together or not at all.
+
+    Parameters
+    ----------
+    removed
+        Paths this commit replaces. If one of them no longer counts, another writer was first.
+    periods
+        Periods the write covers: no file other than the removed ones may count in them.
+    cursor_done
+        Key of a request that is finished and needs no page token any more.
+    """
+
+    commit_id: str
+    source: str
+    feed: str
+    symbol: str
+    added: Sequence[FileRecord] = ()
+    removed: Sequence[str] = ()
+    held: Sequence[HeldSession] = ()
+    answers: Sequence[Answer] = ()
+    cursor: Cursor | None = None
+    cursor_done: str | None = None
+    quarantined: pl.DataFrame | None = None
+    origin: str = ""
+    periods: Sequence[Period] = ()
+
+
+def new_commit_id(now: dt.datetime) -> str:
+    """Name of a commit: its instant to the microsecond and a random tail, so names sort by time."""
+    return f"{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
+
+
+def utc_now() -> dt.datetime:
+    """The present instant, UTC."""
+    return dt.datetime.now(tz=dt.UTC)
+
+
+class Manifest:
+    """The manifest of one lake, in a SQLite file that is made when missing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = make_engine(path)
+        upgrade(self._engine)
+
+    def close(self) -> None:
+        """Let go of the database file."""
+        self._engine.dispose()
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def files(
+        self,
+        *,
+        dataset: str = BARS,
+        feed: str | None = None,
+        symbol: str | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+    ) -> list[FileRecord]:
+        """Files that count and may hold sessions in [start, end), by feed, symbol and period."""
+        table = tables.files
+        query = select(table).where(table.c.dataset == dataset, table.c.removed_at.is_(None))
+        if feed is not None:
+            query = query.where(table.c.feed == feed)
+        if symbol is not None:
+            query = query.where(table.c.symbol == symbol)
+        if start is not None:
+            query = query.where(table.c.period_end > start)
+        if end is not None:
+            query = query.where(table.c.period_start < end)
+        query = query.order_by(table.c.feed, table.c.symbol, table.c.period_start)
+        with reading(self._engine) as connection:
+            return [_file_record(row) for row in connection.execute(query).mappings()]
+
+    def removed_files(self, *, before: dt.datetime) -> list[str]:
+        """Paths that stopped counting before an instant."""
+        table = tables.files
+        query = select(table.c.path).where(table.c.removed_at < before)
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def known_paths(self) -> set[str]:
+        """Every path the manifest has a record of, counting or not."""
+        with reading(self._engine) as connection:
+            return set(connection.execute(select(tables.files.c.path)).scalars())
+
+    def feeds(self) -> dict[str, set[str]]:
+        """Symbols held, by feed."""
+        table = tables.held_sessions
+        query = select(table.c.feed, table.c.symbol).distinct()
+        found: dict[str, set[str]] = {}
+        with reading(self._engine) as connection:
+            for feed, symbol in connection.execute(query):
+                found.setdefault(feed, set()).add(symbol)
+        return found
+
+    def symbols(self, *, feed: str | None = None) -> pl.DataFrame:
+        """One row per feed and symbol: feed, symbol, sessions, bars, first, last (session dates)."""
+        table = tables.held_sessions
+        query = (
+            select(
+                table.c.feed,
+                table.c.symbol,
+                func.count().label("sessions"),
+                func.sum(table.c.rows).label("bars"),
+                func.min(table.c.session).label("first"),
+                func.max(table.c.session).label("last"),
+            )
+            .group_by(table.c.feed, table.c.symbol)
+            .order_by(table.c.feed, table.c.symbol)
+        )
+        if feed is not None:
+            query = query.where(table.c.feed == feed)
+        schema = {
+            "feed": pl.String(), "symbol": pl.String(), "sessions": pl.Int64(),
+            "bars": pl.Int64(), "first": pl.Date(), "last": pl.Date(),
+        }  # fmt: skip
+        return self._frame(query, schema)
+
+    def held(
+        self,
+        *,
+        feed: str | None = None,
+        symbol: str | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+    ) -> pl.DataFrame:
+        """One row per session held: feed, symbol, session, rows, regular_rows, first, last, content_hash."""
+        table = tables.held_sessions
+        query: Select[Any] = select(
+            table.c.feed,
+            table.c.symbol,
+            table.c.session,
+            table.c.rows,
+            table.c.regular_rows,
+            table.c.first_timestamp.label("first"),
+            table.c.last_timestamp.label("last"),
+            table.c.content_hash,
+        ).order_by(table.c.feed, table.c.symbol, table.c.session)
+        query = _restrict(query, table, feed, symbol, start, end)
+        stamp = pl.Datetime("us", "UTC")
+        schema = {
+            "feed": pl.String(), "symbol": pl.String(), "session": pl.Date(), "rows": pl.Int64(),
+            "regular_rows": pl.Int64(), "first": stamp, "last": stamp, "content_hash": pl.String(),
+        }  # fmt: skip
+        return self._frame(query, schema)
+
+    def answers(
+        self,
+        *,
+        feed: str | None = None,
+        symbol: str | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+    ) -> pl.DataFrame:
+        """One row per session a source answered for: feed, symbol, session, status, attempts, answered_at."""
+        table = tables.answers
+        query = select(table).order_by(table.c.feed, table.c.symbol, table.c.session)
+        query = _restrict(query, table, feed, symbol, start, end)
+        schema = {
+            "feed": pl.String(), "symbol": pl.String(), "session": pl.Date(), "status": pl.String(),
+            "attempts": pl.Int64(), "answered_at": pl.Datetime("us", "UTC"),
+        }  # fmt: skip
+        return self._frame(query, schema)
+
+    def cursor(self, key: str) -> Cursor | None:
+        """How far the request of that name has come, or None when it has not begun or is finished."""
+        table = tables.cursors
+        with reading(self._engine) as connection:
+            row = connection.execute(select(table).where(table.c.key == key)).mappings().first()
+        if row is None:
+            return None
+        return Cursor(row["key"], row["page_token"], row["pages"], row["rows"])
+
+    def receipts(self) -> pl.DataFrame:
+        """One row per request ever sent, oldest first."""
+        table = tables.receipts
+        stamps = dict.fromkeys(("requested_at", "start", "end"), pl.Datetime("us", "UTC"))
+        query: Select[Any] = select(table).order_by(table.c.receipt_id)
+        return self._frame(query, _schema_of(table) | stamps)
+
+    def quarantine(self) -> pl.DataFrame:
+        """One row per refused row, with its reason."""
+        table = tables.quarantine
+        query = select(table).order_by(table.c.seen_at, table.c.origin, table.c.row_number)
+        return self._frame(query, _schema_of(table) | {"seen_at": pl.Datetime("us", "UTC")})
+
+    def _frame(self, query: Select[Any], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+        with reading(self._engine) as connection:
+            rows = [tuple(row) for row in connection.execute(query)]
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def commit(self, commit: Commit) -> None:
+        """Make one write count.
+
+        Raises
+        ------
+        ConflictError
+            If a file the write was merged from was replaced meanwhile, or a file appeared in a period
+            it covers; nothing changed.
+        StorageError
+            If the database refused.
+        """
+        now = utc_now()
+        with writing(self._engine) as connection:
+            _refuse_if_overtaken(connection, commit)
+            connection.execute(
+                insert(tables.commits),
+                {"commit_id": commit.commit_id, "committed_at": now, "source": commit.source},
+            )
+            if commit.removed:
+                connection.execute(
+                    update(tables.files)
+                    .where(tables.files.c.path.in_(commit.removed))
+                    .values(removed_at=now, removed_by=commit.commit_id)
+                )
+            if commit.added:
+                rows = [_file_row(file, commit.commit_id) for file in commit.added]
+                connection.execute(insert(tables.files), rows)
+            self._put_held(connection, commit)
+            self._put_answers(connection, commit, now)
+            self._put_cursor(connection, commit, now)
+            self._put_quarantine(connection, commit, now)
+
+    def add_receipts(self, receipts: Iterable[Receipt]) -> None:
+        """Keep what became of requests; they are facts of the past and stand alone."""
+        rows = [dataclasses.asdict(receipt) for receipt in receipts]
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(insert(tables.receipts), rows)
+
+    def forget_files(self, paths: Sequence[str]) -> None:
+        """Drop the records of files that no longer count and were deleted."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(tables.files).where(tables.files.c.path.in_(paths)))
+
+    def put_artifact(self, kind: str, artifact_id: str, created_at: dt.datetime, manifest: str) -> None:
+        """Register a finished artifact folder with the text of its manifest, in place of an earlier one."""
+        row = {"kind": kind, "artifact_id": artifact_id, "created_at": created_at, "manifest": manifest}
+        statement = upsert(tables.artifacts)
+        statement = statement.on_conflict_do_update(
+            index_elements=["kind", "artifact_id"],
+            set_={name: statement.excluded[name] for name in ("created_at", "manifest")},
+        )
+        with writing(self._engine) as connection:
+            connection.execute(statement, row)
+
+    def artifacts(self, kind: str) -> list[tuple[str, str]]:
+        """Id and manifest text of every registered artifact of a kind, oldest first."""
+        table = tables.artifacts
+        query = select(table.c.artifact_id, table.c.manifest).where(table.c.kind == kind)
+        with reading(self._engine) as connection:
+            return [
+                (row.artifact_id, row.manifest)
+                for row in connection.execute(query.order_by(table.c.created_at, table.c.artifact_id))
+            ]
+
+    @staticmethod
+    def _put_held(connection: Connection, commit: Commit) -> None:
+        if not commit.held:
+            return
+        statement = upsert(tables.held_sessions)
+        columns = ("rows", "regular_rows", "first_timestamp", "last_timestamp", "content_hash", "commit_id")
+        statement = statement.on_conflict_do_update(
+            index_elements=["feed", "symbol", "session"],
+            set_={name: statement.excluded[name] for name in columns},
+        )
+        own = {"feed": commit.feed, "symbol": commit.symbol, "commit_id": commit.commit_id}
+        connection.execute(statement, [dataclasses.asdict(session) | own for session in commit.held])
+
+    @staticmethod
+    def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> None:
+        if not commit.answers:
+            return
+        statement = upsert(tables.answers)
+        statement = statement.on_conflict_do_update(
+            index_elements=["feed", "symbol", "session"],
+            set_={name: statement.excluded[name] for name in ("status", "attempts", "answered_at")},
+            # What a source answered says more than that a file was imported.
+            where=statement.excluded.status != AnswerStatus.IMPORTED,
+        )
+        own = {"feed": commit.feed, "symbol": commit.symbol, "answered_at": now}
+        connection.execute(statement, [dataclasses.asdict(answer) | own for answer in commit.answers])
+
+    @staticmethod
+    def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> None:
+        if commit.cursor is not None:
+            statement = upsert(tables.cursors)
+            statement = statement.on_conflict_do_update(
+                index_elements=["key"],
+                set_={name: statement.excluded[name] for name in ("page_token", "pages", "rows", "updated_at")},
+            )
+            connection.execute(statement, dataclasses.asdict(commit.cursor) | {"updated_at": now})
+        if commit.cursor_done is not None:
+            connection.execute(delete(tables.cursors).where(tables.cursors.c.key == commit.cursor_done))
+
+    @staticmethod
+    def _put_quarantine(connection: Connection, commit: Commit, now: dt.datetime) -> None:
+        if commit.quarantined is None or commit.quarantined.is_empty():
+            return
+        rows = [
+            {
+                "quarantine_id": _quarantine_id(commit, row),
+                "feed": commit.feed,
+                "symbol": commit.symbol,
+                "origin": commit.origin,
+                "seen_at": now,
+                **row,
+            }
+            for row in commit.quarantined.iter_rows(named=True)
+        ]
+        connection.execute(upsert(tables.quarantine).on_conflict_do_nothing(), rows)
+
+
+def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
+    """A write was merged from the files that counted when it was planned: they must still be all there are."""
+    table = tables.files
+    for period in commit.periods:
+        query = select(table.c.path).where(
+            table.c.dataset == BARS,
+            table.c.feed == commit.feed,
+            table.c.symbol == commit.symbol,
+            table.c.removed_at.is_(None),
+            table.c.period_start < period.end,
+            table.c.period_end > period.start,
+        )
+        now_counting = set(connection.execute(query).scalars())
+        if not now_counting <= set(commit.removed):
+            raise ConflictError(
+                f"{commit.feed}/{commit.symbol} {period.label} was changed by another writer meanwhile: merge again."
+            )
+    still = select(func.count()).where(table.c.path.in_(commit.removed), table.c.removed_at.is_(None))
+    if commit.removed and connection.execute(still).scalar_one() != len(commit.removed):
+        raise ConflictError(
+            f"a file of {commit.feed}/{commit.symbol} was replaced by another writer meanwhile: merge again."
+        )
+
+
+def _restrict(
+    query: Select[Any],
+    table: Any,
+    feed: str | None,
+    symbol: str | None,
+    start: dt.date | None,
+    end: dt.date | None,
+) -> Select[Any]:
+    if feed is not None:
+        query = query.where(table.c.feed == feed)
+    if symbol is not None:
+        query = query.where(table.c.symbol == symbol)
+    if start is not None:
+        query = query.where(table.c.session >= start)
+    if end is not None:
+        query = query.where(table.c.session < end)
+    return query
+
+
+def _file_record(row: Any) -> FileRecord:
+    key = PartitionKey(row["feed"], row["symbol"], Period.parse(row["period"]))
+    return FileRecord(
+        row["path"],
+        row["dataset"],
+        key,
+        row["rows"],
+        row["bytes"],
+        row["first_timestamp"],
+        row["last_timestamp"],
+    )
+
+
+def _file_row(file: FileRecord, commit_id: str) -> dict[str, Any]:
+    return {
+        "path": file.path,
+        "dataset": file.dataset,
+        "feed": file.key.feed,
+        "symbol": file.key.symbol,
+        "period": file.key.period.label,
+        "period_start": file.key.period.start,
+        "period_end": file.key.period.end,
+        "rows": file.rows,
+        "bytes": file.bytes,
+        "first_timestamp": file.first_timestamp,
+        "last_timestamp": file.last_timestamp,
+        "commit_id": commit_id,
+        "removed_at": None,
+        "removed_by": None,
+    }
+
+
+def _quarantine_id(commit: Commit, row: dict[str, Any]) -> str:
+    text = "\x1f".join([commit.feed, commit.symbol, commit.origin, str(row["row_number"]), row["reason"], row["raw"]])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _schema_of(table: Any) -> dict[str, pl.DataType]:
+    kinds: dict[type, pl.DataType] = {int: pl.Int64(), str: pl.String(), bool: pl.Boolean()}
+    return {column.name: kinds.get(column.type.python_type, pl.Datetime("us", "UTC")) for column in table.columns}

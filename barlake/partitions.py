@@ -1,0 +1,238 @@
+"""One partition: merge rows into it, write it whole or not at all, read it back, hash its values."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from barlake.errors import FormatError, StorageError
+from barlake.layout import TEMPORARY_PREFIX
+from barlake.schemas import BAR_VALUES, BARS, REVISIONS
+from barlake.sessions import session_of
+
+__all__ = ["Merge", "content_hashes", "fsync_folder", "merge", "read_files", "storage_errors", "write_file"]
+
+ROW_GROUP_ROWS = 16_384
+"""About one month of one symbol: a year file can skip to a few sessions."""
+
+_HASH_DOMAIN = b"barlake session v1"
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What came of merging rows into a partition.
+
+    Parameters
+    ----------
+    rows
+        Everything the partition now holds, `BARS` columns, sorted by timestamp.
+    superseded
+        The old values of rows that changed, `BARS` columns.
+    inserted, unchanged
+        Incoming rows that were new, and that were already held with the same values.
+    """
+
+    rows: pl.DataFrame
+    superseded: pl.DataFrame
+    inserted: int
+    unchanged: int
+
+    @property
+    def changed(self) -> int:
+        """Incoming rows whose minute was held with other values."""
+        return self.superseded.height
+
+    @property
+    def is_noop(self) -> bool:
+        """Whether the partition already held all of it."""
+        return self.inserted == 0 and self.changed == 0
+
+
+def merge(held: pl.DataFrame, incoming: pl.DataFrame, *, ingested_at: dt.datetime) -> Merge:
+    """Rows held and rows incoming as one partition, keyed by timestamp.
+
+    A row whose values are already held keeps its `ingested_at`, so merging the same rows again changes
+    nothing. A row with other values wins over the held one, which is handed back in `superseded`.
+
+    Parameters
+    ----------
+    held
+        `BARS` columns, timestamps unique.
+    incoming
+        timestamp and `BAR_VALUES`, timestamps unique.
+    """
+    stamped = _as_bars(incoming.with_columns(ingested_at=pl.lit(ingested_at, dtype=pl.Datetime("us", "UTC"))))
+    pairs = stamped.join(held, on="timestamp", how="left", suffix="_held", maintain_order="left")
+    is_held = pl.col("ingested_at_held").is_not_null()
+    is_equal = pl.all_horizontal([pl.col(name).eq_missing(pl.col(f"{name}_held")) for name in BAR_VALUES])
+    kinds = pairs.select(
+        "timestamp",
+        pl.when(~is_held)
+        .then(pl.lit("new"))
+        .when(is_equal)
+        .then(pl.lit("same"))
+        .otherwise(pl.lit("changed"))
+        .alias("kind"),
+    )
+    changed = kinds.filter(pl.col("kind") == "changed").select("timestamp")
+    fresh = kinds.filter(pl.col("kind") != "same").select("timestamp")
+    rows = pl.concat(
+        [
+            held.join(changed, on="timestamp", how="anti"),
+            stamped.join(fresh, on="timestamp", how="semi"),
+        ]
+    )
+    return Merge(
+        rows=rows.sort("timestamp"),
+        superseded=held.join(changed, on="timestamp", how="semi").sort("timestamp"),
+        inserted=kinds.filter(pl.col("kind") == "new").height,
+        unchanged=kinds.filter(pl.col("kind") == "same").height,
+    )
+
+
+def _as_bars(frame: pl.DataFrame) -> pl.DataFrame:
+    types = {
+        "timestamp": pl.Datetime("us", "UTC"),
+        **dict.fromkeys(("open", "high", "low", "close", "vwap"), pl.Float64()),
+        **dict.fromkeys(("volume", "trade_count"), pl.Int64()),
+        "ingested_at": pl.Datetime("us", "UTC"),
+    }
+    return frame.select([pl.col(name).cast(types[name]) for name in BARS.names])
+
+
+def content_hashes(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per session: session, rows, first, last, content_hash.
+
+    The hash covers the values a source states, in timestamp order, as little-endian integers and exact
+    float bytes with the nulls marked. It does not cover `ingested_at` or the file layout: two lakes that
+    hold the same bars have the same hashes.
+    """
+    rows = rows.sort("timestamp").with_columns(session_of(pl.col("timestamp")).alias("session"))
+    found = []
+    for (session,), part in rows.group_by(["session"], maintain_order=True):
+        stamps = part["timestamp"]
+        found.append((session, part.height, stamps[0], stamps[-1], _value_hash(part)))
+    stamp = pl.Datetime("us", "UTC")
+    schema = {
+        "session": pl.Date(),
+        "rows": pl.Int64(),
+        "first": stamp,
+        "last": stamp,
+        "content_hash": pl.String(),
+    }
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def _value_hash(part: pl.DataFrame) -> str:
+    digest = hashlib.sha256(_HASH_DOMAIN)
+    digest.update(part["timestamp"].dt.epoch("us").to_numpy().astype("<i8").tobytes())
+    for name in BAR_VALUES:
+        column = part[name]
+        kind = "<f8" if column.dtype.is_float() else "<i8"
+        digest.update(column.is_null().to_numpy().astype(np.uint8).tobytes())
+        # Adding 0 turns a negative zero into zero: equal values have equal bytes.
+        digest.update((column.fill_null(0).to_numpy() + 0).astype(kind).tobytes())
+    return digest.hexdigest()
+
+
+def write_file(folder: Path, name: str, rows: pl.DataFrame, *, metadata: dict[str, str]) -> Path:
+    """Write one Parquet file that is complete and on disk when this returns, or not there at all.
+
+    Temporary name, fsync of the file, rename, fsync of the folder: in that order a power cut leaves
+    either nothing or the whole file under its final name.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or refuses; the temporary file is removed.
+    """
+    schema = REVISIONS if "superseded_at" in rows.columns else BARS
+    table = rows.select(schema.names).to_arrow().cast(schema)
+    table = table.replace_schema_metadata({key.encode(): text.encode() for key, text in metadata.items()})
+    target = folder / name
+    temporary = folder / f"{TEMPORARY_PREFIX}{name}"
+    with storage_errors(target):
+        _make_folder(folder)
+        try:
+            with temporary.open("wb") as stream:
+                pq.write_table(table, stream, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync_folder(folder)
+    return target
+
+
+def _make_folder(folder: Path) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about a write into a `StorageError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}. Nothing was half written: free space or mend "
+            "the permissions, then run the same command again."
+        ) from error
+
+
+def read_files(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+    """Lazy rows of the named files, in the order of the paths; no files give no rows.
+
+    Raises
+    ------
+    FormatError
+        If a file that counts is not on disk.
+    """
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise FormatError(
+            f"the manifest counts {missing[0]} but the disk does not have it ({len(missing)} of {len(paths)} "
+            "files are missing): restore the folder from a copy, or ingest those sessions again."
+        )
+    if not paths:
+        empty = pl.from_arrow(BARS.empty_table())
+        assert isinstance(empty, pl.DataFrame)  # noqa: S101 - narrows polars' union type
+        lazy = empty.lazy()
+    else:
+        lazy = pl.scan_parquet([str(path) for path in paths], hive_partitioning=False, glob=False)
+    return lazy if columns is None else lazy.select(columns)
+
+
+def file_metadata(path: Path) -> dict[str, str]:
+    """Key-value metadata that `write_file` put into a file's footer."""
+    found: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
+    return {key.decode(): text.decode() for key, text in found.items() if not key.startswith(b"ARROW")}
+
+
+def as_arrow(frame: pl.DataFrame) -> pa.Table:
+    """The same rows as an Arrow table with plain (not view) string types."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

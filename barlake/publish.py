@@ -1,0 +1,217 @@
+"""The read-only DuckDB catalogue: views over explicit file lists, and small tables.
+
+A `.duckdb` file has one writer that locks everybody out, so nobody works in this one: it is built beside
+its place and renamed over. A reader keeps the file it opened; the next to open meets the new one. This
+is the only module that writes view SQL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+from filelock import FileLock
+
+from barlake.errors import FormatError, InvalidInputError
+from barlake.partitions import as_arrow, fsync_folder, storage_errors
+
+if TYPE_CHECKING:
+    from barlake.feature_tables import FeatureTables
+
+__all__ = [
+    "Catalogue",
+    "ParquetView",
+    "connect",
+    "publish",
+    "publish_features",
+    "published_root",
+    "query",
+    "relation",
+    "view_name",
+]
+
+STORAGE_VERSION = "v1.0.0"
+"""A file in DuckDB 2.0's own format cannot be opened by the 1.5 command line; this one opens in both."""
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+"""Nothing is fetched from the network, whatever a query says."""
+
+_NO_BARS = """
+    SELECT ''::VARCHAR AS feed, ''::VARCHAR AS symbol, NULL::DATE AS session, NULL::TIMESTAMPTZ AS "timestamp",
+           0.0::DOUBLE AS open, 0.0::DOUBLE AS high, 0.0::DOUBLE AS low, 0.0::DOUBLE AS close,
+           0::BIGINT AS volume, 0::BIGINT AS trade_count, 0.0::DOUBLE AS vwap, NULL::TIMESTAMPTZ AS ingested_at
+    WHERE false
+"""
+_BARS = """
+    SELECT feed, symbol, ("timestamp" AT TIME ZONE 'America/New_York')::DATE AS session, "timestamp",
+           open, high, low, close, volume, trade_count, vwap, ingested_at
+    FROM {source}
+"""
+
+
+@dataclass(frozen=True)
+class ParquetView:
+    """A view over Parquet files of Hive-named folders; all path keys are read as text."""
+
+    name: str
+    paths: Sequence[Path]
+    keys: Sequence[str] = ("symbol", "dt")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything a catalogue shows: the files of bars, tables by name, and further views."""
+
+    root: Path
+    bars: Sequence[Path] = ()
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    views: Sequence[ParquetView] = ()
+    with_bars: bool = True
+
+
+def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
+    """Build the catalogue and put it in place of the old one.
+
+    Parameters
+    ----------
+    gather
+        Called while no other process publishes, so a slower publisher never puts older contents in
+        place of newer ones.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or refuses; the old catalogue stays.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            catalogue = gather()
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
+                built = Path(folder) / "catalogue.duckdb"
+                _build(built, catalogue)
+                built.replace(path)
+            fsync_folder(path.parent)
+
+
+def _open(path: Path | str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(path, read_only=read_only, config=_CONFIG)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _build(path: Path, catalogue: Catalogue) -> None:
+    with contextlib.closing(_open()) as connection:
+        connection.execute(f"ATTACH {_text(str(path))} AS market (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("USE market")
+        if catalogue.with_bars:
+            connection.execute(f"CREATE VIEW bars AS {_bars_query(catalogue.bars)}")
+        for view in catalogue.views:
+            if view.paths:
+                files = _read_parquet(view.paths, view.keys)
+                connection.execute(f"CREATE VIEW {_name(view.name)} AS SELECT * EXCLUDE (dt) FROM {files}")
+        info = pl.DataFrame({"root": [str(catalogue.root)]})
+        for name, frame in {**catalogue.tables, "catalogue_info": info}.items():
+            connection.register("incoming", as_arrow(frame))
+            connection.execute(f"CREATE TABLE {_name(name)} AS SELECT * FROM incoming")
+            connection.unregister("incoming")
+        connection.execute("USE memory")
+        connection.execute("DETACH market")
+
+
+def _bars_query(paths: Sequence[Path]) -> str:
+    return _BARS.format(source=_read_parquet(paths, ("feed", "symbol", "dt"))) if paths else _NO_BARS
+
+
+def _read_parquet(paths: Sequence[Path], keys: Sequence[str]) -> str:
+    files = ", ".join(_text(str(path)) for path in paths)
+    types = ", ".join(f"{_text(key)}: VARCHAR" for key in keys)
+    return f"read_parquet([{files}], hive_partitioning = true, hive_types = {{{types}}})"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
+
+
+def view_name(value: str) -> str:
+    """A name as part of a view's name: letters, digits and `_`; anything else is spelled in hex."""
+    return quote(value, safe="").replace("%", "_").replace("-", "_").replace(".", "_")
+
+
+@contextlib.contextmanager
+def connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Read-only connection to a published catalogue.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be opened; publishing again makes a new one.
+    """
+    try:
+        connection = _open(path, read_only=True)
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise FormatError(f"the catalogue {path} cannot be opened: {error}. Publish it again.") from error
+    with contextlib.closing(connection):
+        yield connection
+
+
+def published_root(path: Path) -> Path | None:
+    """The lake's root a catalogue was published for, or None when there is no catalogue."""
+    if not path.exists():
+        return None
+    with connect(path) as connection:
+        row = connection.execute("SELECT root FROM catalogue_info").fetchone()
+    return Path(row[0]) if row else None
+
+
+def query(path: Path, sql: str) -> pl.DataFrame:
+    """Rows of one query on a catalogue; instants are UTC.
+
+    The catalogue is trusted ground: whoever may call this may also read the disk.
+
+    Raises
+    ------
+    InvalidInputError
+        If DuckDB refuses the query; the message is DuckDB's own.
+    """
+    with connect(path) as connection:
+        try:
+            relation = connection.sql(sql)
+            frame = relation.pl() if relation is not None else pl.DataFrame()
+        except duckdb.Error as error:
+            raise InvalidInputError(f"DuckDB refused the query: {error}") from error
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows polars' lazy option
+    return frame
+
+
+def relation(table: pa.Table) -> duckdb.DuckDBPyRelation:
+    """An Arrow table as a DuckDB relation on a connection of its own, with instants shown in UTC."""
+    return _open().from_arrow(table)
+
+
+def publish_features(path: Path, tables: FeatureTables) -> None:
+    """Publish a catalogue that shows feature sets alone, with `feature_versions` beside their views."""
+    publish(
+        path,
+        lambda: Catalogue(
+            root=tables.root,
+            tables={"feature_versions": tables.versions()},
+            views=tables.views(),
+            with_bars=False,
+        ),
+    )

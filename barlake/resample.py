@@ -1,0 +1,123 @@
+"""Minute bars to longer bars. Pure: frames in, frames out.
+
+Buckets lie on the clock in New York, as Alpaca's do, and never cross the border of a session nor, below
+`1Day`, the opening or the close: the hour from 09:00 gives a pre-market bar at 09:00 and a regular bar
+at 09:30. Every bar says how many minute bars it was made of.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from barlake.errors import InvalidInputError
+from barlake.keys import SessionFilter, Timeframe
+
+__all__ = ["filter_session", "resample", "with_session_part"]
+
+_MINUTES = {Timeframe.MINUTE_5: 5, Timeframe.MINUTE_15: 15, Timeframe.HOUR: 60}
+_MINUTE_US = 60_000_000
+
+
+def with_session_part(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with `part` (`pre`, `regular`, `post`, or null outside any session) and `part_start`.
+
+    Parameters
+    ----------
+    bars
+        With `session` (Date) and `timestamp`.
+    sessions
+        `Calendar.frame` or a part of it that covers the bars.
+    """
+    bounds = sessions.select("session", "pre_open", session_open="open", session_close="close")
+    joined = bars.join(bounds, on="session", how="left", maintain_order="left")
+    stamp = pl.col("timestamp")
+    part = (
+        pl.when(stamp < pl.col("session_open"))
+        .then(pl.lit(SessionFilter.PRE.value))
+        .when(stamp < pl.col("session_close"))
+        .then(pl.lit(SessionFilter.REGULAR.value))
+        .when(pl.col("session_close").is_not_null())
+        .then(pl.lit(SessionFilter.POST.value))
+    )
+    start = (
+        pl.when(stamp < pl.col("session_open"))
+        .then("pre_open")
+        .when(stamp < pl.col("session_close"))
+        .then("session_open")
+        .otherwise("session_close")
+    )
+    return joined.with_columns(part.alias("part"), start.alias("part_start")).drop(
+        "session_open", "session_close", "pre_open"
+    )
+
+
+def filter_session(bars: pl.DataFrame, sessions: pl.DataFrame, session_filter: SessionFilter) -> pl.DataFrame:
+    """Rows of one part of the session; `ALL` keeps every row, also those on no session date."""
+    if session_filter is SessionFilter.ALL:
+        return bars
+    parts = with_session_part(bars, sessions)
+    return parts.filter(pl.col("part") == session_filter.value).drop("part", "part_start")
+
+
+def resample(bars: pl.DataFrame, timeframe: Timeframe, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Bars of a longer timeframe.
+
+    Parameters
+    ----------
+    bars
+        Minute bars of one symbol with `session`, sorted by timestamp.
+
+    Returns
+    -------
+    feed, symbol, session, timestamp (the bucket's opening instant, never before the part's own; for
+    `1Day` the part of the session that holds the first bar), open, high, low, close, volume,
+    trade_count (null if any is), vwap (volume-weighted over the bars that have one), minutes, derived
+    (always true: Alpaca's daily bars follow other trade rules and differ).
+
+    Raises
+    ------
+    InvalidInputError
+        If the timeframe is `1Min`: those are the bars themselves.
+    """
+    if timeframe is Timeframe.MINUTE:
+        raise InvalidInputError("timeframe '1Min' is what is stored: ask for a longer one to resample.")
+    parts = with_session_part(bars, sessions)
+    if timeframe is Timeframe.DAY:
+        groups = ["session"]
+        parts = parts.with_columns(pl.col("part_start").first().over("session").alias("bucket"))
+    else:
+        groups = ["session", "bucket"]
+        parts = parts.with_columns(_bucket(_MINUTES[timeframe]).alias("bucket"))
+    # A bar on no session date has no part; its own first minute opens the bucket.
+    opening = pl.coalesce(pl.col("bucket").first(), pl.col("timestamp").first())
+    weight = pl.col("volume").filter(pl.col("vwap").is_not_null())
+    vwap = (pl.col("vwap") * pl.col("volume")).sum() / weight.sum()
+    grouped = parts.group_by(groups, maintain_order=True).agg(
+        pl.col("feed").first(),
+        pl.col("symbol").first(),
+        opening.alias("timestamp"),
+        pl.col("open").first(),
+        pl.col("high").max(),
+        pl.col("low").min(),
+        pl.col("close").last(),
+        pl.col("volume").sum(),
+        pl.when(pl.col("trade_count").null_count() == 0).then(pl.col("trade_count").sum()).alias("trade_count"),
+        pl.when(weight.sum() > 0).then(vwap).alias("vwap"),
+        pl.len().cast(pl.Int64).alias("minutes"),
+    )
+    return grouped.with_columns(pl.lit(value=True).alias("derived")).select(
+        "feed", "symbol", "session", "timestamp", "open", "high", "low", "close",
+        "volume", "trade_count", "vwap", "minutes", "derived",
+    )  # fmt: skip
+
+
+def _bucket(minutes: int) -> pl.Expr:
+    """Start of the clock bucket, moved up to the part's start where the bucket began before it.
+
+    Whole hours of New York are whole hours of UTC, so integer division of the epoch is clock-aligned
+    and much faster than a calendar truncation.
+    """
+    width = minutes * _MINUTE_US
+    epoch = pl.col("timestamp").dt.epoch("us")
+    start = (epoch // width * width).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.max_horizontal(start, pl.col("part_start"))

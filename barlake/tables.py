@@ -1,0 +1,168 @@
+"""The manifest's SQL tables. What each column means is said here; `migrations/` makes them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+__all__ = [
+    "answers",
+    "artifacts",
+    "commits",
+    "cursors",
+    "files",
+    "held_sessions",
+    "metadata",
+    "quarantine",
+    "receipts",
+]
+
+
+class UtcDateTime(TypeDecorator[dt.datetime]):
+    """Aware instants in, aware UTC instants out, on databases with and without time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Instant as stored; a naive one is a programming error."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive instant {value!r} in the manifest")
+        return value.astimezone(dt.UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Instant as read, in UTC."""
+        if value is None:
+            return None
+        stored: dt.datetime = value
+        return stored.replace(tzinfo=dt.UTC) if stored.tzinfo is None else stored.astimezone(dt.UTC)
+
+
+metadata = MetaData()
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("commit_id", String(32), primary_key=True),
+    Column("committed_at", UtcDateTime, nullable=False),
+    Column("source", String(64), nullable=False),  # what wrote: import, alpaca, python ...
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("path", String(512), primary_key=True),  # relative to the lake's root
+    Column("dataset", String(32), nullable=False),
+    Column("feed", String(32), nullable=False),
+    Column("symbol", String(32), nullable=False),
+    Column("period", String(10), nullable=False),
+    Column("period_start", Date, nullable=False),
+    Column("period_end", Date, nullable=False),  # exclusive
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("first_timestamp", UtcDateTime, nullable=False),
+    Column("last_timestamp", UtcDateTime, nullable=False),
+    Column("commit_id", String(32), nullable=False),
+    Column("removed_at", UtcDateTime),  # null: the file counts
+    Column("removed_by", String(32)),  # the commit that replaced it
+    Index("files_by_key", "dataset", "feed", "symbol", "period_start"),
+)
+
+held_sessions = Table(
+    "held_sessions",
+    metadata,
+    Column("feed", String(32), primary_key=True),
+    Column("symbol", String(32), primary_key=True),
+    Column("session", Date, primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column("regular_rows", Integer, nullable=False),
+    Column("first_timestamp", UtcDateTime, nullable=False),
+    Column("last_timestamp", UtcDateTime, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("commit_id", String(32), nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("feed", String(32), primary_key=True),
+    Column("symbol", String(32), primary_key=True),
+    Column("session", Date, primary_key=True),
+    Column("status", String(16), nullable=False),  # keys in `AnswerStatus`
+    Column("attempts", Integer, nullable=False),
+    Column("answered_at", UtcDateTime, nullable=False),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("key", String(160), primary_key=True),  # one unfinished request: what, from, to
+    Column("page_token", Text),
+    Column("pages", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    # SQLite numbers rows by itself only in a plain INTEGER key.
+    Column("receipt_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("endpoint", String(128), nullable=False),
+    Column("feed", String(32), nullable=False),
+    Column("symbol", String(32), nullable=False),
+    Column("start", UtcDateTime, nullable=False),
+    Column("end", UtcDateTime, nullable=False),  # exclusive
+    Column("page_token", Text),
+    Column("next_page_token", Text),
+    Column("rows", Integer, nullable=False),
+    Column("status", Integer),  # null: no answer came
+    Column("complete", Boolean, nullable=False),  # the last page was seen
+    Column("attempt", Integer, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("request_id", String(128)),
+    Column("rate_limit_remaining", Integer),
+    Column("error", Text),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("quarantine_id", String(64), primary_key=True),  # hash of origin, row and reason: seen twice, kept once
+    Column("feed", String(32), nullable=False),
+    Column("symbol", String(32), nullable=False),
+    Column("origin", Text, nullable=False),  # file or request
+    Column("row_number", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("artifact_id", String(64), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("manifest", Text, nullable=False),  # the same JSON as the folder's manifest.json
+)
