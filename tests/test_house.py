@@ -50,9 +50,7 @@ VIEW_SQL = re.compile(
 # Written in halves, so that this file may be read by its own checks.
 UNFINISHED = re.compile(r"\b(" + "TO" + "DO|FIX" + "ME|X" + r"XX)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(work|ro" + r"ot|farm)/")
-REGISTRY = re.compile(
-    r"pypi\.(org|python)|python" + r"hosted|npmjs\.|index" + r"-url|find" + "-links", re.IGNORECASE
-)
+REGISTRY = re.compile(r"pypi\.(org|python)|python" + r"hosted|npmjs\.|index" + r"-url|find" + "-links", re.IGNORECASE)
 SECRET = re.compile(
     r"\b(PK|AK)[A-Z0-9]{14,}\b|-----BEGIN [A-Z ]*PRIVATE"
     r" KEY|(?i:secret(_key)?\s*=\s*[\"']?[A-Za-z0-9/+]{30,})"
@@ -75,7 +73,21 @@ TEXT_KINDS = {
 TEXT_NAMES = {"Makefile", "LICENSE", "Dockerfile", "run", ".gitignore", ".dockerignore"}
 NAMELESS_MODULES = ("utils.py", "util.py", "helpers.py", "common.py", "misc.py")
 
-FRONT_DOOR = ["Lake", "open"]
+FRONT_DOOR = [
+    "BarlakeError",
+    "ConflictError",
+    "CredentialsError",
+    "FormatError",
+    "InvalidInputError",
+    "Lake",
+    "LookAheadError",
+    "NotFoundError",
+    "Settings",
+    "Snapshot",
+    "SourceError",
+    "StorageError",
+    "open",
+]
 """All of `barlake.__all__`, sorted."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -129,17 +141,14 @@ def tongues_out_of_room(source: str, path: str) -> list[str]:
     return [
         f"{path} imports {library}, which only {', '.join(rooms)} may"
         for library, rooms in ROOMS.items()
-        if any(name == library or name.startswith(f"{library}.") for name in names)
-        and not path.startswith(rooms)
+        if any(name == library or name.startswith(f"{library}.") for name in names) and not path.startswith(rooms)
     ]
 
 
 def docstring_nodes(tree: ast.AST) -> set[int]:
     """Identities of the constants that are docstrings, or texts standing alone below an assignment."""
     return {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
 
 
@@ -170,10 +179,7 @@ def public_definitions(tree: ast.Module) -> Iterator[Function | ast.ClassDef]:
 
 def repeats_another(node: Function | ast.ClassDef) -> bool:
     """Overloads and setters are described where the implementation or the getter stands."""
-    names = {
-        part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "")
-        for part in node.decorator_list
-    }
+    names = {part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "") for part in node.decorator_list}
     return bool(names & {"overload", "setter", "override"})
 
 
@@ -201,9 +207,7 @@ def untyped(source: str, path: str) -> list[str]:
             arguments.vararg,
             arguments.kwarg,
         ]
-        bare = [
-            part.arg for part in every if part and part.annotation is None and part.arg not in {"self", "cls"}
-        ]
+        bare = [part.arg for part in every if part and part.annotation is None and part.arg not in {"self", "cls"}]
         if bare or node.returns is None:
             faults.append(f"{path}:{node.lineno} {node.name} lacks types: {', '.join([*bare, 'return'])}")
     return faults
@@ -237,9 +241,7 @@ def secrets(text: str, path: str) -> list[str]:
 
 
 def nameless(path: str) -> list[str]:
-    return (
-        [f"{path} says nothing by its name"] if path.rsplit("/", maxsplit=1)[-1] in NAMELESS_MODULES else []
-    )
+    return [f"{path} says nothing by its name"] if path.rsplit("/", maxsplit=1)[-1] in NAMELESS_MODULES else []
 
 
 def tree_in_docstring(docstring: str) -> dict[str, str]:
@@ -339,21 +341,22 @@ def test_what_is_allowed_is_not_a_fault(check: Callable[[str, str], list[str]], 
 # The house itself ----------------------------------------------------------------------------------
 
 
-def faults_in_modules(check: Callable[[str, str], list[str]]) -> list[str]:
-    return [fault for path in modules() for fault in check(path.read_text(encoding="utf-8"), relative(path))]
+def faults_in_modules(check: Callable[[str, str], list[str]], *, but: str | None = None) -> list[str]:
+    return [
+        fault
+        for path in modules()
+        if but is None or not relative(path).startswith(but)
+        for fault in check(path.read_text(encoding="utf-8"), relative(path))
+    ]
 
 
 def faults_in_texts(check: Callable[[str, str], list[str]]) -> list[str]:
-    return [
-        fault for path in product_texts() for fault in check(path.read_text(encoding="utf-8"), relative(path))
-    ]
+    return [fault for path in product_texts() for fault in check(path.read_text(encoding="utf-8"), relative(path))]
 
 
 def test_every_package_is_looked_at() -> None:
     assert {relative(path).split("/")[0] for path in modules()} == set(PACKAGES)
-    assert {"README.md", "Makefile", "pyproject.toml", ".ci/run"} <= {
-        relative(path) for path in product_texts()
-    }
+    assert {"README.md", "Makefile", "pyproject.toml", ".ci/run"} <= {relative(path) for path in product_texts()}
 
 
 def test_arrows_point_down() -> None:
@@ -377,7 +380,8 @@ def test_view_sql_is_written_in_one_module() -> None:
 
 
 def test_every_public_name_is_described() -> None:
-    assert faults_in_modules(undescribed) == []
+    # Alembic calls the functions of a migration by names that are its own.
+    assert faults_in_modules(undescribed, but="barlake/migrations/") == []
 
 
 def test_every_public_function_is_typed() -> None:
