@@ -39,13 +39,15 @@ def anchors(text: str) -> set[str]:
 def dead_links(text: str, page: Path) -> list[str]:
     """Relative links of a page whose file, or whose heading in that file, does not exist."""
     dead = []
+    pages = {page.resolve(): text}
     for target in LINK.findall(without_code(text)):
         if re.match(r"[a-z]+:", target):
             continue
         name, _, anchor = target.partition("#")
-        file = (page.parent / name).resolve() if name else page
-        content = text if not name else file.read_text(encoding="utf-8") if file.is_file() else ""
-        if not file.exists() or (anchor and anchor not in anchors(content)):
+        file = (page.parent / name).resolve() if name else page.resolve()
+        if file.is_file() and anchor:
+            pages.setdefault(file, file.read_text(encoding="utf-8"))
+        if not (file in pages or file.exists()) or (anchor and anchor not in anchors(pages.get(file, ""))):
             dead.append(target)
     return dead
 
