@@ -20,6 +20,7 @@ from barlake.catalogue import gather
 from barlake.coverage import coverage, gaps
 from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
 from barlake.feature_tables import FeatureTables
+from barlake.importing import ImportReport, import_bars
 from barlake.keys import SessionFilter, Timeframe, parse_feed, parse_symbol
 from barlake.manifest import Manifest, utc_now
 from barlake.partitions import as_arrow, read_files
@@ -382,6 +383,21 @@ class Lake:
         report = self.writer.write(frame, feed=feed, symbol=symbol, source=source)
         self.publish()
         return report
+
+    def import_bars(
+        self,
+        path: Path | str,
+        *,
+        feed: str,
+        symbol: str | None = None,
+        timezone: str | None = None,
+        on_file: Callable[[Path, int, int], None] = lambda _path, _done, _total: None,
+    ) -> ImportReport:
+        """Merge Parquet and CSV files into the lake; see `barlake.importing.import_bars`."""
+        try:
+            return import_bars(self.writer, Path(path), feed=feed, symbol=symbol, timezone=timezone, on_file=on_file)
+        finally:
+            self.publish()
 
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""

@@ -493,5 +493,5 @@ def _quarantine_id(commit: Commit, row: dict[str, Any]) -> str:
 
 
 def _schema_of(table: Any) -> dict[str, pl.DataType]:
-    kinds: dict[type, pl.DataType] = {int: pl.Int64(), str: pl.String(), bool: pl.Boolean()}
+    kinds: dict[type, pl.DataType] = {int: pl.Int64(), float: pl.Float64(), str: pl.String(), bool: pl.Boolean()}
     return {column.name: kinds.get(column.type.python_type, pl.Datetime("us", "UTC")) for column in table.columns}

@@ -81,7 +81,8 @@ def check_rows(frame: pl.DataFrame) -> RowCheck:
         frame = frame.with_row_index("row_number")
     frame = frame.with_columns(pl.col("row_number").cast(pl.Int64), _reason().alias("reason"))
     passed = frame.filter(pl.col("reason").is_null()).drop("reason")
-    unique = passed.unique(["timestamp", *BAR_VALUES], keep="first", maintain_order=True)
+    values = [name for name in ("timestamp", *BAR_VALUES) if name in frame.columns]
+    unique = passed.unique(values, keep="first", maintain_order=True)
     kept = pl.col("row_number").first().over("timestamp")
     unique = unique.with_columns(kept.alias("kept"))
     conflicting = unique.filter(pl.col("kept") != pl.col("row_number")).with_columns(

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -139,7 +140,7 @@ receipts = Table(
     Column("status", Integer),  # null: no answer came
     Column("complete", Boolean, nullable=False),  # the last page was seen
     Column("attempt", Integer, nullable=False),
-    Column("duration_ms", Integer, nullable=False),
+    Column("duration_ms", Float, nullable=False),
     Column("request_id", String(128)),
     Column("rate_limit_remaining", Integer),
     Column("error", Text),

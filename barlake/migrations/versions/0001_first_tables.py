@@ -109,7 +109,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("complete", sa.Boolean(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("duration_ms", sa.Float(), nullable=False),
         sa.Column("request_id", sa.String(length=128), nullable=True),
         sa.Column("rate_limit_remaining", sa.Integer(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
