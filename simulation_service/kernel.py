@@ -80,7 +80,7 @@ class Replay:
         return int(self.fill_shares[self.fill_shares > 0].sum())
 
 
-def _loop(  # noqa: PLR0917 - numba compiles no keyword-only arguments
+def _loop(
     price: FloatArray,
     signal: FloatArray,
     cash: float,
@@ -139,9 +139,7 @@ def _replay(price: FloatArray, signal: FloatArray, close: FloatArray, cash: int,
             " which cents are not exact: start with less cash or check the prices."
         )
     bars_of_fills = fill_bars[:count].copy()
-    return Replay(
-        cash, cash_path, shares_path, equity, bars_of_fills, fill_shares[:count].copy(), price[bars_of_fills]
-    )
+    return Replay(cash, cash_path, shares_path, equity, bars_of_fills, fill_shares[:count].copy(), price[bars_of_fills])
 
 
 def replay(
@@ -192,6 +190,4 @@ def buy_and_hold(*, open_ticks: FloatArray, close_ticks: FloatArray, cash_ticks:
 def _require_same_length(*arrays: FloatArray) -> None:
     sizes = [array.size for array in arrays]
     if len(set(sizes)) > 1 or sizes[0] == 0:
-        raise InvalidInputError(
-            f"signal, open and close have {sizes} bars: each needs the same number, at least 1."
-        )
+        raise InvalidInputError(f"signal, open and close have {sizes} bars: each needs the same number, at least 1.")

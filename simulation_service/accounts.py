@@ -1,0 +1,104 @@
+"""The four accounts of one simulation: the signals at either fill, and buy and hold beside each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from simulation_service.kernel import Fill, Replay, buy_and_hold, replay
+from simulation_service.metrics import measure
+from simulation_service.ticks import TICKS_PER_DOLLAR, TickPrices, price_ticks, to_dollars, usd_text
+from simulation_service.trades import round_trips
+
+__all__ = ["Accounts"]
+
+_BOUGHT_AT = {Fill.NEXT_OPEN: "first open", Fill.SAME_CLOSE: "first close"}
+
+
+@dataclass(frozen=True, eq=False)
+class Accounts:
+    """What became of the cash, four ways.
+
+    Parameters
+    ----------
+    bars
+        Bars of one symbol with a column signal (null holds), as `simulation_service.signals.place` gives them.
+    strategy, held
+        By fill: the signals traded, and buy and hold.
+    trips
+        By fill: the round trips of `strategy`.
+    """
+
+    bars: pl.DataFrame
+    opens: TickPrices
+    closes: TickPrices
+    strategy: dict[Fill, Replay]
+    held: dict[Fill, Replay]
+    trips: dict[Fill, pl.DataFrame]
+
+    @classmethod
+    def replayed(cls, bars: pl.DataFrame, *, cash_ticks: int) -> Accounts:
+        """Both fills and both ways to buy and hold over the same bars."""
+        opens = price_ticks(bars["open"].to_numpy(), name="open")
+        closes = price_ticks(bars["close"].to_numpy(), name="close")
+        signal = bars["signal"].fill_null(float("nan")).to_numpy()
+        prices = {"open_ticks": opens.ticks, "close_ticks": closes.ticks}
+        strategy = {fill: replay(signal, **prices, cash_ticks=cash_ticks, fill=fill) for fill in Fill}
+        held = {fill: buy_and_hold(**prices, cash_ticks=cash_ticks, fill=fill) for fill in Fill}
+        trips = {
+            fill: round_trips(done, timestamp=bars["timestamp"], close_ticks=closes.ticks)
+            for fill, done in strategy.items()
+        }
+        return cls(bars, opens, closes, strategy, held, trips)
+
+    def results(self) -> dict[str, Any]:
+        """Figures of all four as JSON can hold them, by fill, and how many prices had to be rounded."""
+        held = {
+            fill.value: {"bought_at": _BOUGHT_AT[fill]} | self._figures(done, self._held_trips(done))
+            for fill, done in self.held.items()
+        }
+        strategy = {
+            fill.value: {"optimistic": fill.is_optimistic} | self._figures(done, self.trips[fill])
+            for fill, done in self.strategy.items()
+        }
+        return {
+            **strategy,
+            "buy_and_hold": held,
+            "prices_rounded": self.opens.rounded + self.closes.rounded,
+            "largest_rounding_usd": max(self.opens.largest_rounding_usd, self.closes.largest_rounding_usd),
+        }
+
+    def _held_trips(self, done: Replay) -> pl.DataFrame:
+        return round_trips(done, timestamp=self.bars["timestamp"], close_ticks=self.closes.ticks)
+
+    def _figures(self, done: Replay, trips: pl.DataFrame) -> dict[str, Any]:
+        measured = measure(done, trips, timestamp=self.bars["timestamp"], session=self.bars["session"])
+        return {
+            "final_value": usd_text(done.final_value),
+            "final_value_usd": done.final_value / TICKS_PER_DOLLAR,
+            "fills": int(done.fill_bars.size),
+            "shares_bought": done.shares_bought,
+            "metrics": measured.as_dict(),
+        }
+
+    def equity_table(self) -> pl.DataFrame:
+        """One row per bar: timestamp, session, close, signal; by fill cash, shares, equity and buy and hold.
+
+        Money in dollars, each amount the float64 nearest to the exact one; values after the bar's close.
+        """
+        columns: list[pl.Series] = []
+        for fill, done in self.strategy.items():
+            columns += [
+                pl.Series(f"{fill}_cash_usd", to_dollars(done.cash)),
+                pl.Series(f"{fill}_shares", done.shares.astype(np.int64)),
+                pl.Series(f"{fill}_equity_usd", to_dollars(done.equity)),
+                pl.Series(f"{fill}_buy_and_hold_usd", to_dollars(self.held[fill].equity)),
+            ]
+        return self.bars.select("timestamp", "session", "close", "signal").with_columns(columns)
+
+    def trades_table(self) -> pl.DataFrame:
+        """Round trips of both fills, with a column fill; see `round_trips` for the others."""
+        return pl.concat(trips.select(pl.lit(fill.value).alias("fill"), pl.all()) for fill, trips in self.trips.items())
