@@ -140,16 +140,16 @@ def _eastern(instant: dt.datetime | str | None) -> str:
 
 
 def _accounts(results: Mapping[str, Any], fills: list[Fill]) -> list[Mapping[str, Any]]:
-    """Accounts in the order of the page's columns: each fill, then what holding from the same price gave."""
-    return [account for fill in fills for account in (results[fill], results["buy_and_hold"][fill])]
+    """Accounts in the order of the page's columns: both fills, then what holding from their first price gave."""
+    return [results[fill] for fill in fills] + [results["buy_and_hold"][fill] for fill in fills]
 
 
 def _columns(results: Mapping[str, Any], fills: list[Fill]) -> list[dict[str, Any]]:
-    columns = []
-    for fill in fills:
-        columns.append({"title": _TITLES[fill], "note": "optimistic" if fill.is_optimistic else "signals"})
-        columns.append({"title": "Buy and hold", "note": f"from the {results['buy_and_hold'][fill]['bought_at']}"})
-    return columns
+    traded = [{"title": _TITLES[fill], "note": "optimistic" if fill.is_optimistic else "signals"} for fill in fills]
+    held = [
+        {"title": "Buy and hold", "note": f"from the {results['buy_and_hold'][fill]['bought_at']}"} for fill in fills
+    ]
+    return traded + held
 
 
 def _figure_rows(results: Mapping[str, Any], fills: list[Fill]) -> list[tuple[str, list[str]]]:

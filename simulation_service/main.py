@@ -1,0 +1,162 @@
+"""The door: `python -m simulation_service.main --model ID --symbol SPY`, or `--signals FILE` in place of a model."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import barlake
+from barlake.errors import BarlakeError
+from barlake.keys import SessionFilter
+from simulation_service.kernel import Fill
+from simulation_service.simulate import Progress as ProgressCallback
+from simulation_service.simulate import SimulationReport, simulate_model, simulate_signals
+
+__all__ = ["main", "parser", "summary_table"]
+
+_FAILED, _INTERRUPTED = 1, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of the door."""
+    options = argparse.ArgumentParser(
+        prog="python -m simulation_service.main",
+        description="Trade a model's predictions, or signals from a file, over bars of the lake. "
+        "Both fills are always computed and shown side by side, with buy and hold.",
+    )
+    source = options.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", metavar="ID", help="a model of this lake: its id or the first digits of it")
+    source.add_argument("--signals", metavar="FILE", type=Path, help="CSV or Parquet with timestamp and signal")
+    options.add_argument("--symbol", required=True, metavar="S", help="symbol to trade, such as SPY")
+    options.add_argument("--cash", default="100000", metavar="USD", help="cash to start with (default 100000)")
+    options.add_argument(
+        "--fill",
+        default=Fill.NEXT_OPEN.value,
+        choices=[fill.value for fill in Fill],
+        help="the headline: next_open (default), or same_close, which is optimistic",
+    )
+    options.add_argument("--feed", help="with --signals: feed of the bars (default: sip, iex, or the only one)")
+    options.add_argument(
+        "--session",
+        choices=[part.value for part in SessionFilter],
+        help="with --signals: which bars take part (default regular)",
+    )
+    options.add_argument("--start", metavar="DATE", help="first session or instant to trade")
+    options.add_argument("--end", metavar="DATE", help="first session or instant not to trade any more")
+    options.add_argument("--root", type=Path, metavar="PATH", help="the lake (default BARLAKE_ROOT or ./data)")
+    options.add_argument("--json", action="store_true", help="print every figure as JSON")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the door; 0 when the run stands, 1 with one message on stderr when it cannot, 2 for wrong usage."""
+    options = parser()
+    given = options.parse_args(arguments)
+    if given.model is not None and (given.feed or given.session):
+        options.error("--feed and --session go with --signals: a model brings its own feed and regular sessions")
+    try:
+        report = _run(given)
+    except BarlakeError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the door's one message
+        return _FAILED
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)  # noqa: T201 - the door's one message
+        return _INTERRUPTED
+    if given.json:
+        print(json.dumps(report.as_dict(), indent=2))  # noqa: T201 - what --json is for
+    else:
+        console = Console()
+        console.print(summary_table(report))
+        console.print(f"report: {report.report_path}", soft_wrap=True, highlight=False)
+    return 0
+
+
+def _run(given: argparse.Namespace) -> SimulationReport:
+    with barlake.open(given.root) as lake, _progress(shown=not given.json) as notify:
+        if given.model is not None:
+            return simulate_model(
+                lake,
+                given.model,
+                given.symbol,
+                cash_usd=given.cash,
+                fill=given.fill,
+                start=given.start,
+                end=given.end,
+                progress=notify,
+            )
+        return simulate_signals(
+            lake,
+            given.signals,
+            given.symbol,
+            cash_usd=given.cash,
+            fill=given.fill,
+            feed=given.feed,
+            session=given.session or SessionFilter.REGULAR.value,
+            start=given.start,
+            end=given.end,
+            progress=notify,
+        )
+
+
+@contextlib.contextmanager
+def _progress(*, shown: bool) -> Iterator[ProgressCallback]:
+    """A bar on stderr that is gone when the run is done; only a person at a terminal sees it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task("simulation", total=None)
+
+        def notify(doing: str, done: int, of: int) -> None:
+            bar.update(task, description=doing, completed=done, total=of)
+
+        yield notify
+
+
+def summary_table(report: SimulationReport) -> Table:
+    """The main figures of a run for a terminal: both fills, and buy and hold beside each."""
+    results = report.results
+    period = f"{results['first_bar'][:10]} to {results['last_bar'][:10]}"
+    table = Table(
+        title=f"{results['symbol']} ({results['feed']}), {period}, {results['bars']:,} bars",
+        caption=f"bars without signal {results['bars_without_signal']:,}, signals without bar "
+        f"{results['unmatched_signals']:,}, prices rounded {results['prices_rounded']:,}",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("fill", no_wrap=True)
+    for heading in ("final value $", "return", "Sharpe", "drawdown", "fills", "shares bought"):
+        table.add_column(heading, justify="right")
+    other = next(fill for fill in Fill if fill.value != results["fill"])
+    for fill in (Fill(results["fill"]), other):
+        held = results["buy_and_hold"][fill]
+        for name, account in (
+            (f"{fill}, optimistic" if fill.is_optimistic else fill.value, results[fill]),
+            (f"held from {held['bought_at']}", held),
+        ):
+            metrics = account["metrics"]
+            sharpe = "-" if metrics["sharpe"] is None else f"{metrics['sharpe']:.2f}"
+            table.add_row(
+                name,
+                account["final_value"],
+                f"{metrics['total_return']:+.2%}",
+                sharpe,
+                f"{metrics['max_drawdown']:.2%}",
+                f"{account['fills']:,}",
+                f"{account['shares_bought']:,}",
+            )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
