@@ -43,7 +43,7 @@ doctest: $(INSTALLED_DEV) ## every example in a docstring
 	@$(BIN)/pytest --doctest-modules --ignore=barlake/migrations $(PACKAGES)
 
 bench: $(INSTALLED_DEV) ## the promises of speed, each beside its peer
-	@set -e; for file in benchmarks/bench_*.py; do $(BIN)/python $$file; done
+	@set -e; for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file; done
 
 docs: $(INSTALLED) ## write docs/cli.md from the command line's own help
 	@$(BIN)/python -m app.cli_docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
