@@ -43,7 +43,8 @@ def symbols_in_duckdb(path: Path) -> pl.DataFrame:
         As `read_bars_from_duckdb`.
     """
     with _bars_in(path) as bars:
-        return bars.select("feed", "symbol").distinct().pl().sort("feed", "symbol")
+        pairs: pl.DataFrame = bars.select("feed", "symbol").distinct().pl()
+    return pairs.sort("feed", "symbol")
 
 
 def read_bars_from_duckdb(path: Path, symbols: Sequence[str], feed: str) -> pl.DataFrame:
@@ -73,7 +74,7 @@ def read_bars_from_duckdb(path: Path, symbols: Sequence[str], feed: str) -> pl.D
         wanted = duckdb.ColumnExpression("symbol").isin(*constants) & (
             duckdb.ColumnExpression("feed") == duckdb.ConstantExpression(feed)
         )
-        frame = bars.filter(wanted).select("feed", "symbol", "timestamp", *BAR_VALUES).pl()
+        frame: pl.DataFrame = bars.filter(wanted).select("feed", "symbol", "timestamp", *BAR_VALUES).pl()
     in_utc = pl.col("timestamp").dt.cast_time_unit("us").dt.convert_time_zone("UTC")
     return frame.with_columns(in_utc).sort("symbol", "timestamp", maintain_order=True)
 
@@ -85,7 +86,7 @@ def _bars_in(path: Path) -> Iterator[duckdb.DuckDBPyRelation]:
     try:
         with contextlib.closing(duckdb.connect(path, read_only=True)) as connection:
             yield _typed(connection, path)
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+    except duckdb.Error as error:
         raise FormatError(
             f"{path} cannot be read as DuckDB bars: {error}. Close who writes in it, or export it again."
         ) from error

@@ -12,25 +12,30 @@ feature is and how it is computed is for others to know; here it is a column.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import polars as pl
 from filelock import FileLock
 
 from barlake.artifacts import canonical_json, library_versions, sha256_of
 from barlake.errors import FormatError, InvalidInputError, NotFoundError, did_you_mean
+from barlake.feature_files import (
+    FORMAT,
+    MANIFEST_NAME,
+    is_whole,
+    put_manifest,
+    read_manifest,
+    sweep,
+    value_hash,
+    write_file,
+)
 from barlake.keys import FeatureSetKey, parse_feed, parse_symbol
-from barlake.layout import TEMPORARY_PREFIX
 from barlake.manifest import utc_now
-from barlake.partitions import ROW_GROUP_ROWS, fsync_folder, storage_errors
+from barlake.partitions import storage_errors
 from barlake.publish import ParquetView
 from barlake.ranges import Boundary, time_range
 
@@ -40,11 +45,6 @@ KEY_COLUMNS = ("session", "timestamp")
 FEED_ORDER = ("sip", "iex")
 """Which feed is meant when none is named and several have features of a symbol."""
 
-GRACE = dt.timedelta(hours=1)
-"""How long a file stays after it stopped counting: longer than any reader that just looked it up needs."""
-
-_MANIFEST = "manifest.json"
-_FORMAT = 1
 _STAMP = pl.Datetime("us", "UTC")
 _SET_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _VERSION = re.compile(r"[0-9a-f]{8,64}")
@@ -105,7 +105,7 @@ class FeatureTables:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):
-                manifest = self._manifest(key) or {"format": _FORMAT, "symbols": {}, "superseded": {}}
+                manifest = self._manifest(key) or {"format": FORMAT, "symbols": {}, "superseded": {}}
                 before = manifest["symbols"].get(symbol, {}).get("files", [])
                 files, written = self._write_years(folder, symbol, frame, before)
                 now = utc_now()
@@ -124,22 +124,22 @@ class FeatureTables:
                     "libraries": library_versions(),
                     "files": files,
                 }
-                _sweep(folder, symbol, manifest, now)
-                _put_manifest(folder, manifest)
+                sweep(folder, symbol, manifest, now)
+                put_manifest(folder, manifest)
         return written
 
     @staticmethod
     def _write_years(
         folder: Path, symbol: str, frame: pl.DataFrame, before: Sequence[Mapping[str, Any]]
     ) -> tuple[list[dict[str, Any]], int]:
-        kept = {file["path"]: dict(file) for file in before if _is_whole(folder, file)}
+        kept = {file["path"]: dict(file) for file in before if is_whole(folder, file)}
         files, written = [], 0
         years = frame.with_columns(pl.col("session").dt.year().alias("__year"))
         for (year,), rows in years.group_by(["__year"], maintain_order=True):
             part = rows.drop("__year")
-            below = f"symbol={quote(symbol, safe='')}/dt={year}/{_value_hash(part)}.parquet"
+            below = f"symbol={quote(symbol, safe='')}/dt={year}/{value_hash(part)}.parquet"
             if below not in kept:
-                kept[below] = _write_file(folder / below, part) | {"path": below}
+                kept[below] = write_file(folder / below, part) | {"path": below}
                 written += 1
             files.append(kept[below])
         return files, written
@@ -157,7 +157,7 @@ class FeatureTables:
         entry = self.entry(key, symbol)
         if entry is None or canonical_json(entry["inputs"]) != canonical_json(dict(inputs)):
             return False
-        return all(_is_whole(self._folder(key), file) for file in entry["files"])
+        return all(is_whole(self._folder(key), file) for file in entry["files"])
 
     def definition(self, key: FeatureSetKey) -> dict[str, Any]:
         """Parameters, columns and code hash of a version.
@@ -190,7 +190,7 @@ class FeatureTables:
             raise _no_features(key.name, parse_symbol(symbol), self._symbols_of(key))
         folder = self._folder(key)
         for file in entry["files"]:
-            if not _is_whole(folder, file):
+            if not is_whole(folder, file):
                 raise FormatError(
                     f"{folder / file['path']} is missing or is not the file that was written: build the features of "
                     f"{symbol} again with `barlake features {symbol}`."
@@ -309,6 +309,11 @@ class FeatureTables:
         row = held.filter(pl.col("feed") == first[0]).sort("created_at").row(-1, named=True)
         return FeatureSetKey(row["name"], row["version"])
 
+    def last_written(self) -> dt.datetime | None:
+        """When a table was last written, UTC; None when there is none."""
+        newest = self.versions()["created_at"].max()
+        return newest if isinstance(newest, dt.datetime) else None
+
     def views(self) -> list[ParquetView]:
         """One view `features_<set>` per set over the files that count of its newest version."""
         found = []
@@ -331,87 +336,16 @@ class FeatureTables:
         return self.root / key.name / f"v={key.version}"
 
     def _manifest(self, key: FeatureSetKey) -> dict[str, Any] | None:
-        return _read_manifest(self._folder(key) / _MANIFEST)
+        return read_manifest(self._folder(key) / MANIFEST_NAME)
 
     def _manifests(self) -> Iterator[tuple[FeatureSetKey, dict[str, Any]]]:
-        for path in sorted(self.root.glob(f"*/v=*/{_MANIFEST}")):
-            manifest = _read_manifest(path)
+        for path in sorted(self.root.glob(f"*/v=*/{MANIFEST_NAME}")):
+            manifest = read_manifest(path)
             if manifest is not None:
                 yield FeatureSetKey(manifest["name"], manifest["version"]), manifest
 
     def _symbols_of(self, key: FeatureSetKey) -> list[str]:
         return sorted((self._manifest(key) or {"symbols": {}})["symbols"])
-
-
-def _read_manifest(path: Path) -> dict[str, Any] | None:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read ({error}): delete its folder and build again.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
-        raise FormatError(f"{path} is not a feature manifest of format {_FORMAT}: delete its folder and build again.")
-    return manifest
-
-
-def _put_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    temporary = folder / f"{TEMPORARY_PREFIX}{_MANIFEST}"
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(manifest, stream, indent=1, default=str)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(folder / _MANIFEST)
-    fsync_folder(folder)
-
-
-def _write_file(path: Path, rows: pl.DataFrame) -> dict[str, Any]:
-    """Write one Parquet file that is complete and on disk when this returns; what the manifest says of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
-    try:
-        with temporary.open("wb") as stream:
-            rows.write_parquet(stream, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
-            stream.flush()
-            os.fsync(stream.fileno())
-        facts = {"rows": rows.height, "bytes": temporary.stat().st_size, "sha256": sha256_of(temporary)}
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
-        fsync_folder(folder)
-    return facts
-
-
-def _is_whole(folder: Path, file: Mapping[str, Any]) -> bool:
-    path = folder / str(file["path"])
-    return path.is_file() and path.stat().st_size == file["bytes"]
-
-
-def _sweep(folder: Path, symbol: str, manifest: dict[str, Any], now: dt.datetime) -> None:
-    """Remove files that stopped counting long enough ago, and what a crash left behind."""
-    expired = [path for path, since in manifest["superseded"].items() if now - dt.datetime.fromisoformat(since) > GRACE]
-    for path in expired:
-        (folder / path).unlink(missing_ok=True)
-        del manifest["superseded"][path]
-    counted = {file["path"] for file in manifest["symbols"][symbol]["files"]} | set(manifest["superseded"])
-    for path in (folder / f"symbol={quote(symbol, safe='')}").rglob("*.parquet"):
-        is_old = now.timestamp() - path.stat().st_mtime > GRACE.total_seconds()
-        if is_old and path.relative_to(folder).as_posix() not in counted:
-            path.unlink(missing_ok=True)
-
-
-def _value_hash(rows: pl.DataFrame) -> str:
-    """Thirty-two hex digits over names, types and exact values, the nulls marked."""
-    digest = hashlib.sha256()
-    for column in rows.iter_columns():
-        digest.update(f"{column.name}:{column.dtype}:{len(column)};".encode())
-        digest.update(column.is_null().to_numpy().astype(np.uint8).tobytes())
-        physical = column.to_physical().fill_null(0)
-        digest.update(np.ascontiguousarray(physical.to_numpy()).tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _iso(stamp: object) -> str:

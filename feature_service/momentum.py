@@ -1,0 +1,91 @@
+"""Momentum: how fast and how one-sidedly the price has moved. Windows count bars, not minutes."""
+
+from __future__ import annotations
+
+import polars as pl
+import polars_talib as ta
+
+from feature_service.declare import feature
+from feature_service.flat import is_flat
+
+__all__ = ["cci", "mfi", "roc", "rsi", "stochastic_d", "stochastic_k"]
+
+HIGH, LOW, CLOSE, VOLUME = pl.col("high"), pl.col("low"), pl.col("close"), pl.col("volume")
+TYPICAL = (HIGH + LOW + CLOSE) / 3
+
+
+@feature(unit="0 to 100", history_bars=lambda p: p["window_bars"])
+def rsi(*, window_bars: int) -> pl.Expr:
+    """Relative strength index of the close.
+
+    Formula: 100 * G / (G + L), where G and L are Wilder averages (factor 1 / `window_bars`, begun with
+    the simple average) of rises and falls of the close. Null when the close has not moved and both are
+    zero.
+    Source: Wilder 1978; TA-Lib RSI.
+    """
+    value = ta.rsi(CLOSE, timeperiod=window_bars)
+    # Zero stands for "falls only" and for "no movement" alike; only the first is a value.
+    return pl.when((value != 0) | ~is_flat(CLOSE, window_bars + 1)).then(value)
+
+
+@feature(unit="percent", history_bars=lambda p: p["window_bars"])
+def roc(*, window_bars: int) -> pl.Expr:
+    """Rate of change of the close.
+
+    Formula: 100 * (close / close `window_bars` bars ago - 1).
+    Source: TA-Lib ROC.
+    """
+    return ta.roc(CLOSE, timeperiod=window_bars)
+
+
+@feature(unit="0 to 100", history_bars=lambda p: p["window_bars"] + p["smooth_bars"] - 2)
+def stochastic_k(*, window_bars: int, smooth_bars: int) -> pl.Expr:
+    """Where the close stands in the recent range, smoothed (slow %K).
+
+    Formula: mean over `smooth_bars` of 100 * (close - lowest low) / (highest high - lowest low) of
+    `window_bars`. Null while a range in the mean is zero.
+    Source: Lane; equals TA-Lib STOCH with simple averages wherever the range is not zero.
+    """
+    lowest = LOW.rolling_min(window_bars)
+    width = HIGH.rolling_max(window_bars) - lowest
+    raw = pl.when(width > 0).then(100 * (CLOSE - lowest) / width)
+    return raw.rolling_mean(smooth_bars)
+
+
+@feature(
+    unit="0 to 100",
+    history_bars=lambda p: p["window_bars"] + p["smooth_bars"] + p["signal_bars"] - 3,
+)
+def stochastic_d(*, window_bars: int, smooth_bars: int, signal_bars: int) -> pl.Expr:
+    """Average of the smoothed stochastic (slow %D).
+
+    Formula: mean over `signal_bars` of slow %K.
+    Source: Lane; equals TA-Lib STOCH with simple averages wherever no range is zero.
+    """
+    slow_k = stochastic_k(window_bars=window_bars, smooth_bars=smooth_bars)
+    return slow_k.rolling_mean(signal_bars)
+
+
+@feature(unit="index", history_bars=lambda p: p["window_bars"] - 1)
+def cci(*, window_bars: int) -> pl.Expr:
+    """Commodity channel index.
+
+    Formula: (p - mean of p) / (0.015 * mean absolute deviation of p), p = (high + low + close) / 3 over
+    `window_bars`. Null when p has not moved in the window.
+    Source: Lambert 1980; TA-Lib CCI.
+    """
+    # On a flat window the deviation is rounding noise, and noise over noise is some tens.
+    return pl.when(~is_flat(TYPICAL, window_bars)).then(ta.cci(HIGH, LOW, CLOSE, timeperiod=window_bars))
+
+
+@feature(unit="0 to 100", history_bars=lambda p: p["window_bars"])
+def mfi(*, window_bars: int) -> pl.Expr:
+    """Money flow index.
+
+    Formula: 100 * up / (up + down), the sums over `window_bars` of p * volume of bars whose
+    p = (high + low + close) / 3 rose or fell. Null when p has not moved or nothing was traded.
+    Source: Quong and Soudack 1989; TA-Lib MFI.
+    """
+    value = ta.mfi(HIGH, LOW, CLOSE, VOLUME, timeperiod=window_bars)
+    has_flow = ~is_flat(TYPICAL, window_bars + 1) & (VOLUME.rolling_sum(window_bars) > 0)
+    return pl.when(has_flow).then(value)

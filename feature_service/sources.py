@@ -1,0 +1,133 @@
+"""Where bars come from: the lake, or any DuckDB file. Each hands out one symbol at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from barlake import Lake
+from barlake.artifacts import canonical_json
+from barlake.duckdb_source import read_bars_from_duckdb, symbols_in_duckdb
+from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
+from barlake.feature_tables import FEED_ORDER
+from barlake.keys import parse_feed, parse_symbol
+from barlake.partitions import content_hashes
+
+__all__ = ["BarSource", "DuckDBBars", "LakeBars", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The bars of one symbol of one feed."""
+
+    feed: str
+    symbol: str
+
+
+class BarSource(Protocol):
+    """What a build needs of a place that holds bars."""
+
+    def targets(self, symbols: Sequence[str], feed: str | None) -> list[Target]:
+        """What these symbols mean here; no symbol means all, each from the feed that goes first."""
+
+    def inputs(self, target: Target) -> dict[str, Any]:
+        """What is held of a symbol: feed, rows, first, last, content_hash; equal for equal bars."""
+
+    def read(self, target: Target) -> pl.DataFrame:
+        """All bars of a symbol, oldest first."""
+
+
+@dataclass(frozen=True)
+class LakeBars:
+    """Bars out of the lake."""
+
+    lake: Lake
+
+    def targets(self, symbols: Sequence[str], feed: str | None) -> list[Target]:
+        """Named symbols from one common feed; all of them, when none is named.
+
+        Raises
+        ------
+        NotFoundError
+            If a symbol is not held, or nothing is.
+        """
+        if symbols:
+            own = self.lake.feed_of(symbols, feed)
+            return [Target(own, name) for name in dict.fromkeys(map(parse_symbol, symbols))]
+        names = sorted(set(self.lake.symbols(feed)["symbol"]))
+        if not names:
+            where = "" if feed is None else f" of feed {parse_feed(feed)!r}"
+            raise NotFoundError(
+                f"the lake {self.lake.root} holds no bars{where}: `barlake ingest SPY` or `barlake import PATH` "
+                "brings some."
+            )
+        return [Target(self.lake.feed_of(name, feed), name) for name in names]
+
+    def inputs(self, target: Target) -> dict[str, Any]:
+        """The lake's snapshot of the symbol."""
+        snapshot = self.lake.snapshot(target.symbol, feed=target.feed).as_dict()
+        one = snapshot["symbols"][0]
+        return {"feed": snapshot["feed"], **{name: one[name] for name in ("rows", "first", "last", "content_hash")}}
+
+    def read(self, target: Target) -> pl.DataFrame:
+        """All bars of the symbol, of all hours."""
+        return self.lake.bars(target.symbol, feed=target.feed)
+
+
+@dataclass(frozen=True)
+class DuckDBBars:
+    """Bars out of a DuckDB file with a view or table `bars`."""
+
+    path: Path
+
+    def targets(self, symbols: Sequence[str], feed: str | None) -> list[Target]:
+        """Named symbols, or all, each from the feed that goes first or the one named.
+
+        Raises
+        ------
+        NotFoundError
+            If a symbol is not in the file, or nothing is.
+        InvalidInputError
+            If several feeds hold a symbol and none of them goes first.
+        """
+        held = symbols_in_duckdb(self.path)
+        if feed is not None:
+            held = held.filter(pl.col("feed") == parse_feed(feed))
+        known = sorted(set(held["symbol"]))
+        names = list(dict.fromkeys(map(parse_symbol, symbols))) or known
+        if not names:
+            raise NotFoundError(f"{self.path} holds no bars to build features from.")
+        found = []
+        for name in names:
+            feeds = held.filter(pl.col("symbol") == name)["feed"].to_list()
+            first = [one for one in FEED_ORDER if one in feeds] or feeds
+            if not feeds:
+                raise NotFoundError(f"symbol {name!r} has no bars in {self.path}.{did_you_mean(name, known)}")
+            if first is feeds and len(feeds) > 1:
+                raise InvalidInputError(
+                    f"{name} is held from the feeds {', '.join(sorted(feeds))}: name one with --feed."
+                )
+            found.append(Target(first[0], name))
+        return found
+
+    def inputs(self, target: Target) -> dict[str, Any]:
+        """Counts and a hash over the values of every session, made by reading all of them."""
+        bars = self.read(target)
+        sessions = content_hashes(bars)
+        lines = canonical_json(sessions.select("session", "content_hash").rows())
+        return {
+            "feed": target.feed,
+            "rows": bars.height,
+            "first": bars["timestamp"].min(),
+            "last": bars["timestamp"].max(),
+            "content_hash": hashlib.sha256(lines.encode()).hexdigest(),
+        }
+
+    def read(self, target: Target) -> pl.DataFrame:
+        """All bars of the symbol, of all hours."""
+        return read_bars_from_duckdb(self.path, [target.symbol], target.feed)
