@@ -62,6 +62,11 @@ def commands(application: typer.Typer) -> Iterator[tuple[str, list[str]]]:
         waiting.extend((f"{name} {child}".strip(), found) for child, found in getattr(command, "commands", {}).items())
 
 
+def words_after(program: str, text: str) -> set[str]:
+    """Sub-commands of a program that a page names in code, inline or at the start of a shell line."""
+    return set(re.findall(rf"(?:`|^|&& )(?:\.venv/bin/)?{program} ([a-z][a-z-]*)", text, flags=re.MULTILINE))
+
+
 def environment_names(settings: type[Settings]) -> set[str]:
     choices = [field.validation_alias for field in settings.model_fields.values()]
     return {str(name) for choice in choices if isinstance(choice, AliasChoices) for name in choice.choices}
@@ -100,11 +105,12 @@ def test_every_command_says_what_it_does_and_every_option_too() -> None:
     assert silent == []
 
 
-def test_every_environment_name_is_described() -> None:
+def test_the_settings_page_describes_every_environment_name_and_no_other() -> None:
     names = environment_names(Settings)
     assert {"BARLAKE_ROOT", "ALPACA_API_KEY_ID", "ALPACA_KEY_ID", "IEX_TOKEN"} <= names
     page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
-    assert sorted(name for name in names if f"`{name}`" not in page) == []
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for cell in row for name in re.findall(r"`(\w+)`", cell)} == names
 
 
 def test_example_settings_name_only_settings_that_exist() -> None:
@@ -124,6 +130,14 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     page.write_text("# Two words\n", encoding="utf-8")
     text = "# Here\n[a](page.md#two-words) [b](page.md#gone) [c](gone.md) [d](#here) [e](#there) [f](https://example.com/x)"
     assert dead_links(text, tmp_path / "other.md") == ["page.md#gone", "gone.md", "#there"]
+
+
+def test_a_command_on_a_page_exists() -> None:
+    assert words_after("make", "`make demo` and\nmake test\nthey make it") == {"demo", "test"}
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert words_after("make", pages) - targets == set()
+    assert words_after("barlake", pages) - {name.split(" ")[0] for name, _ in commands(application)} == set()
 
 
 def test_decisions_are_numbered_without_a_hole() -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 import barlake
 from barlake import errors
+from barlake.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUND = "barlake"
@@ -240,6 +241,12 @@ def secrets(text: str, path: str) -> list[str]:
     ]
 
 
+def never_read(names: Iterable[str], sources: Iterable[str]) -> list[str]:
+    """Names that no source reads as an attribute."""
+    used = {node.attr for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    return sorted(set(names) - used)
+
+
 def nameless(path: str) -> list[str]:
     return [f"{path} says nothing by its name"] if path.rsplit("/", maxsplit=1)[-1] in NAMELESS_MODULES else []
 
@@ -403,6 +410,12 @@ def test_product_text_names_no_machine_and_leaves_nothing_undone() -> None:
 
 def test_no_secret_lies_in_the_tree() -> None:
     assert faults_in_texts(secrets) == []
+
+
+def test_no_setting_is_accepted_and_ignored() -> None:
+    assert never_read(["root", "feed"], ["settings.root", "feed = 1"]) == ["feed"]
+    sources = [path.read_text(encoding="utf-8") for path in modules() if path.name != "settings.py"]
+    assert never_read(Settings.model_fields, sources) == []
 
 
 def test_there_is_no_lock_file() -> None:
