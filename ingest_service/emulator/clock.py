@@ -23,9 +23,7 @@ class VirtualClock:
         Seconds that only grow.
     """
 
-    def __init__(
-        self, start: dt.datetime | None = None, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, start: dt.datetime | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self.set(start)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from barlake.errors import InvalidInputError
 from barlake.keys import SYNTHETIC_FEED, parse_feed
 from ingest_service.emulator.faults import Fault
+from ingest_service.emulator.query import is_symbol
 
 __all__ = ["PLACEHOLDER_KEY_ID", "PLACEHOLDER_SECRET_KEY", "EmulatorConfig"]
 
@@ -76,6 +77,7 @@ class EmulatorConfig:
     def __post_init__(self) -> None:
         self._check_feed()
         self._check_numbers()
+        self._check_symbols()
         if self.now is not None and self.now.tzinfo is None:
             raise InvalidInputError(f"now {self.now} has no time zone: give an aware instant, such as UTC.")
         if not self.key_id or not self.secret_key:
@@ -83,12 +85,17 @@ class EmulatorConfig:
 
     def _check_feed(self) -> None:
         if self.bars is not None and not self.bars.is_dir():
-            raise InvalidInputError(
-                f"bars {str(self.bars)!r} is not a folder: name one that holds Parquet files."
-            )
+            raise InvalidInputError(f"bars {str(self.bars)!r} is not a folder: name one that holds Parquet files.")
         if self.bars is None and self.feed not in {None, SYNTHETIC_FEED}:
             raise InvalidInputError(
                 f"feed {self.feed!r} cannot be made up: without a folder the feed is {SYNTHETIC_FEED!r}."
+            )
+
+    def _check_symbols(self) -> None:
+        wrong = [symbol for symbol in self.symbols if not is_symbol(symbol)]
+        if wrong or not self.symbols:
+            raise InvalidInputError(
+                f"symbols {self.symbols!r} must be capital letters, such as 'SYNA' or 'SYN.B'; at least one."
             )
 
     def _check_numbers(self) -> None:

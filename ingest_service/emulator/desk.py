@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import datetime as dt
 from collections.abc import Awaitable, Callable
 
 from fastapi import Request, Response
@@ -26,11 +26,12 @@ _TOO_MANY: dict[str, dict[str, object]] = {
 class Call:
     """One request on its way: what was asked, the headers of its answer and its line in the log."""
 
-    def __init__(self, request: Request, headers: dict[str, str]) -> None:
+    def __init__(self, request: Request, headers: dict[str, str], at: dt.datetime) -> None:
         self.request = request
         self.headers = headers
         self.parameters = dict(request.query_params)
         self.entry: dict[str, object] = {
+            "at": at,
             "method": request.method,
             "path": request.url.path,
             "query": self.parameters,
@@ -56,11 +57,8 @@ class Desk:
 
     def __init__(self, state: EmulatorState) -> None:
         self._state = state
-        self._server_errors = itertools.count()
 
-    async def answer(
-        self, request: Request, surface: str, handler: Callable[[Call], Awaitable[Response]]
-    ) -> Response:
+    async def answer(self, request: Request, surface: str, handler: Callable[[Call], Awaitable[Response]]) -> Response:
         """Answer of a handler, if the key is right and has budget left; every call is logged.
 
         Parameters
@@ -72,9 +70,8 @@ class Desk:
         handler
             Makes the answer; may raise `RefusedError`.
         """
-        call = Call(request, self._state.basic_headers())
-        self._state.log.append(call.entry | {"at": self._state.clock.now()})
-        call.entry = self._state.log[-1]
+        call = Call(request, self._state.basic_headers(), self._state.clock.now())
+        self._state.log.append(call.entry)
         try:
             keys = (request.headers.get(name) for name in ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY"))
             self._state.check_credentials(*keys)
@@ -139,8 +136,6 @@ class Desk:
         return page
 
     def _server_error(self, call: Call) -> Response:
-        if next(self._server_errors) % 2:
+        if self._state.faults.turns_to_html():
             return html_error(call.headers)
-        return json_response(
-            500, {"code": 50010000, "message": "internal server error occurred"}, call.headers
-        )
+        return json_response(500, {"code": 50010000, "message": "internal server error occurred"}, call.headers)

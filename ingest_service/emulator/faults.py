@@ -94,6 +94,7 @@ class FaultInjector:
         self._kinds = [fault for fault in self.faults if fault is not Fault.MISSING_MINUTES]
         self._requests = 0
         self._turn = self._seed
+        self._html = True
         self._due = 0
         self._disturbed: set[str] = set()
         self._withheld: dict[str, set[int]] = {}
@@ -125,6 +126,11 @@ class FaultInjector:
         self._turn += 1
         self._disturbed.add(identity)
         return kind
+
+    def turns_to_html(self) -> bool:
+        """Whether this server error is an HTML page; the first is JSON, then they alternate."""
+        self._html = not self._html
+        return self._html
 
     def withhold(self, symbol: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows without those minutes that are asked for the first time and drawn to be missing."""

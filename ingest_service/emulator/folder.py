@@ -55,9 +55,7 @@ class FolderBars:
         """Symbols that have bars, sorted."""
         return tuple(sorted(self._files))
 
-    def rows(
-        self, symbol: str, start_us: int, end_us: int, *, limit: int, descending: bool = False
-    ) -> pl.DataFrame:
+    def rows(self, symbol: str, start_us: int, end_us: int, *, limit: int, descending: bool = False) -> pl.DataFrame:
         """See `BarSource.rows`."""
         frame = self._frame(symbol)
         stamps = frame["timestamp"].to_physical().to_numpy()
@@ -69,12 +67,8 @@ class FolderBars:
         return frame.slice(first, length)
 
     def _refuse_doubles(self, symbol: str) -> None:
-        stamps = pl.concat(
-            [_scan(path).filter(symbol=symbol).select("timestamp") for path in self._files[symbol]]
-        )
-        rows, distinct = (
-            stamps.select(pl.len(), pl.col("timestamp").n_unique().alias("distinct")).collect().row(0)
-        )
+        stamps = pl.concat([_scan(path).filter(symbol=symbol).select("timestamp") for path in self._files[symbol]])
+        rows, distinct = stamps.select(pl.len(), pl.col("timestamp").n_unique().alias("distinct")).collect().row(0)
         if rows != distinct:
             names = ", ".join(path.name for path in self._files[symbol])
             raise InvalidInputError(
@@ -93,9 +87,7 @@ class FolderBars:
         return self._cache[symbol]
 
     def _make_room(self) -> None:
-        while (
-            len(self._cache) > 1 and sum(frame.height for frame in self._cache.values()) > self._cached_rows
-        ):
+        while len(self._cache) > 1 and sum(frame.height for frame in self._cache.values()) > self._cached_rows:
             self._cache.popitem(last=False)
 
 
@@ -105,14 +97,10 @@ def _scan(path: Path) -> pl.LazyFrame:
     schema = frame.collect_schema()
     missing = [name for name in BAR_COLUMNS if name not in schema and name not in _OPTIONAL]
     if missing:
-        raise InvalidInputError(
-            f"file {path.name!r} lacks the columns {', '.join(missing)}: it does not hold bars."
-        )
+        raise InvalidInputError(f"file {path.name!r} lacks the columns {', '.join(missing)}: it does not hold bars.")
     stamp = schema["timestamp"]
     if not isinstance(stamp, pl.Datetime) or stamp.time_zone is None:
-        raise InvalidInputError(
-            f"file {path.name!r} has timestamps of type {stamp}: they must be aware instants."
-        )
+        raise InvalidInputError(f"file {path.name!r} has timestamps of type {stamp}: they must be aware instants.")
     columns = [
         (pl.col(name) if name in schema else pl.lit(None)).cast(kind).alias(name)
         for name, kind in BAR_COLUMNS.items()

@@ -33,9 +33,7 @@ class FixedWindowLimiter:
         Seconds that only grow.
     """
 
-    def __init__(
-        self, limit: int, window_seconds: float, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, limit: int, window_seconds: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._window_seconds = window_seconds
         self._monotonic = monotonic

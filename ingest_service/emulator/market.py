@@ -32,10 +32,7 @@ def calendar_answer(calendar: Calendar, parameters: Mapping[str, str]) -> list[d
     start = _date(parameters, "start", calendar.first)
     end = _date(parameters, "end", calendar.last)
     settled = pl.coalesce(
-        *(
-            pl.when(pl.col("session") >= since).then(pl.col("session").shift(-lag))
-            for since, lag in _SETTLEMENT
-        )
+        *(pl.when(pl.col("session") >= since).then(pl.col("session").shift(-lag)) for since, lag in _SETTLEMENT)
     )
     chosen = (
         calendar.frame.with_columns(settled=settled)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from ingest_service.emulator.source import MINUTE_US
 
-__all__ = ["BarsQuery", "PageToken", "RefusedError", "parse_bars_query"]
+__all__ = ["BarsQuery", "PageToken", "RefusedError", "is_symbol", "parse_bars_query"]
 
 RECENT_SIP = {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}
 EMBARGO = dt.timedelta(minutes=15)
@@ -53,7 +53,13 @@ class PageToken:
     timestamp_us: int
 
     def encode(self) -> str:
-        """Base64 of `SYMBOL|M|<epoch nanoseconds>`, as in Alpaca's published examples."""
+        """Base64 of `SYMBOL|M|<epoch nanoseconds>`, as in Alpaca's published examples.
+
+        Examples
+        --------
+        >>> PageToken("SPY", 1_704_205_800_000_000).encode()
+        'U1BZfE18MTcwNDIwNTgwMDAwMDAwMDAwMA=='
+        """
         return base64.b64encode(f"{self.symbol}|M|{self.timestamp_us * 1000}".encode()).decode()
 
     @classmethod
@@ -137,12 +143,23 @@ def _bad(message: str) -> RefusedError:
     return RefusedError(400, {"message": message})
 
 
+def is_symbol(name: str) -> bool:
+    """Whether Alpaca would look for such a symbol at all, or refuse the request.
+
+    Examples
+    --------
+    >>> [is_symbol(name) for name in ("SPY", "BRK.B", "BRK-B", "spy")]
+    [True, True, False, False]
+    """
+    return _SYMBOL.fullmatch(name) is not None
+
+
 def _symbols(text: str) -> tuple[str, ...]:
     if not text:
         raise _bad("symbols is required")
     names = text.split(",")
     for name in names:
-        if not _SYMBOL.fullmatch(name):
+        if not is_symbol(name):
             raise _bad(f"invalid symbol: {name}")
     return tuple(sorted(set(names)))
 

@@ -53,9 +53,7 @@ def serve(
             thread.join()
 
 
-def run(
-    config: EmulatorConfig, host: str = "127.0.0.1", port: int = 0, *, calendar: Calendar | None = None
-) -> None:
+def run(config: EmulatorConfig, host: str = "127.0.0.1", port: int = 0, *, calendar: Calendar | None = None) -> None:
     """Serve until interrupted, with the base URL printed once requests are accepted.
 
     Raises
@@ -81,6 +79,7 @@ def _server(config: EmulatorConfig, calendar: Calendar | None) -> uvicorn.Server
         access_log=False,
         date_header=False,  # the emulator's own clock writes it
         server_header=False,
+        timeout_keep_alive=75,  # a client may pause between pages
         timeout_graceful_shutdown=1,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_not_a_drop)

@@ -26,9 +26,7 @@ BAR_COLUMNS = {
 class BarSource(Protocol):
     """Minute bars by symbol."""
 
-    def rows(
-        self, symbol: str, start_us: int, end_us: int, *, limit: int, descending: bool = False
-    ) -> pl.DataFrame:
+    def rows(self, symbol: str, start_us: int, end_us: int, *, limit: int, descending: bool = False) -> pl.DataFrame:
         """The first `limit` bars of a symbol in the closed range [start_us, end_us].
 
         Both ends are microseconds since the epoch, as Alpaca's own ranges are closed. Sorted by

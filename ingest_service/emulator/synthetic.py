@@ -88,9 +88,7 @@ class SyntheticBars:
         self._levels = functools.cache(self._log_levels)
         self._bars = functools.lru_cache(maxsize=_KEPT_SESSIONS)(self._session_bars)
 
-    def rows(
-        self, symbol: str, start_us: int, end_us: int, *, limit: int, descending: bool = False
-    ) -> pl.DataFrame:
+    def rows(self, symbol: str, start_us: int, end_us: int, *, limit: int, descending: bool = False) -> pl.DataFrame:
         """See `BarSource.rows`."""
         if symbol not in self.symbols:
             return pl.DataFrame(schema=BAR_COLUMNS)
@@ -116,7 +114,7 @@ class SyntheticBars:
         for day in range(days):
             level = _PERSISTENCE * level + _SHOCK * shock[day]
             log_volatility[day] = level
-        # Less the mean of its square's logarithm, so that the average variance is the one asked for.
+        # Less its own variance: the mean of exp(2x) is then 1, and the average variance the one asked for.
         return _Factor(total, log_volatility - _SHOCK**2 / (1 - _PERSISTENCE**2))
 
     def _daily_deviations(self, symbol: str) -> tuple[FloatArray, FloatArray]:
@@ -134,9 +132,7 @@ class SyntheticBars:
             market * self._factor(_MARKET).total[self._days] + own * self._factor(symbol).total[self._days]
         )
         steps -= self._lengths * (market**2 + own**2) / 2
-        return math.log(traits_of(symbol, seed=self._seed).first_price) + np.concatenate(
-            ([0.0], steps.cumsum()[:-1])
-        )
+        return math.log(traits_of(symbol, seed=self._seed).first_price) + np.concatenate(([0.0], steps.cumsum()[:-1]))
 
     def _bridge(self, name: str, place: int, variances: FloatArray) -> FloatArray:
         """Log price path of one factor with unit daily variance: shape (n_minutes, _PRINTS)."""
@@ -150,9 +146,7 @@ class SyntheticBars:
 
     def _mid_prices(self, symbol: str, place: int, variances: FloatArray) -> FloatArray:
         market, own = (deviation[place] for deviation in self._deviations(symbol))
-        drift = (
-            np.repeat(variances / _PRINTS, _PRINTS).cumsum().reshape(-1, _PRINTS) * (market**2 + own**2) / 2
-        )
+        drift = np.repeat(variances / _PRINTS, _PRINTS).cumsum().reshape(-1, _PRINTS) * (market**2 + own**2) / 2
         logs = market * self._bridge(_MARKET, place, variances) + own * self._bridge(symbol, place, variances)
         prices: FloatArray = np.exp(self._levels(symbol)[place] + logs - drift)
         return prices
@@ -165,9 +159,7 @@ class SyntheticBars:
         mid = self._mid_prices(symbol, place, variances)
         side = draw.choice([-1.0, 1.0], size=mid.shape)
         prices = np.maximum(np.round(mid + side * (mid * traits.half_spread + 0.005), 2), 0.01)
-        expected = np.sqrt(variances) * math.hypot(
-            *(deviation[place] for deviation in self._deviations(symbol))
-        )
+        expected = np.sqrt(variances) * math.hypot(*(deviation[place] for deviation in self._deviations(symbol)))
         surprise = np.abs(np.log(mid[:, -1] / mid[:, 0])) / expected
         busy = math.exp(0.5 * self._factor(symbol).log_volatility[self._days[place]])
         rate = traits.trades_per_minute * busy * _activity_profile(session) * (0.7 + 0.4 * surprise)

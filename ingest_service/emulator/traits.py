@@ -41,9 +41,7 @@ class Traits:
 
 _NAMED = {
     "SYNA": Traits(380.0, 1.0, 0.07, 260.0, 90.0, 0.00002),  # a large fund: every minute trades
-    "SYNB": Traits(
-        120.0, 1.25, 0.18, 40.0, 110.0, 0.00008
-    ),  # a mid-size stock: now and then a minute without
+    "SYNB": Traits(120.0, 1.25, 0.18, 12.0, 110.0, 0.00008),  # a mid-size stock: now and then a minute without
     "SYNC": Traits(45.0, 0.8, 0.24, 3.0, 140.0, 0.0003),  # a thin one: many minutes without
 }
 
