@@ -146,7 +146,7 @@ class Throttle:
             return max(self._blocked_until - self._clock(), 0.0)
 
     def server_time(self) -> float:
-        """Epoch seconds by the server's clock, about a second late at most; until it is known, the local one's."""
+        """Epoch seconds by the server's clock, about a second late at most; the local one's at first."""
         with self._lock:
             return self._clock() + self._server_offset
 
