@@ -1,0 +1,151 @@
+"""The door: `python -m training_service.main SPY,QQQ --target direction --horizon 5`.
+
+The figures go to stdout, as a table or as JSON; progress and errors go to stderr. Exit code 0 is success,
+1 an error that the message explains, 2 wrong usage, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import rich.box
+import rich.progress
+from rich.console import Console
+from rich.table import Table
+
+import barlake
+from barlake.keys import SessionFilter
+from training_service.labels import Target
+from training_service.models import Estimator
+from training_service.plan import parse_symbols
+from training_service.report import TrainReport
+from training_service.train import train
+
+__all__ = ["main", "print_report"]
+
+_BASELINES = {
+    "accuracy": "baseline_accuracy",
+    "log_loss": "baseline_log_loss",
+    "rmse": "baseline_rmse",
+    "mae": "baseline_mae",
+}
+_CHANCE = {"auc": 0.5, "balanced_accuracy": 0.5, "r2_vs_mean": 0.0, "r2_vs_zero": 0.0, "information_coefficient": 0.0}
+"""What the baseline scores by definition."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line says; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        report = _train(options, errors)
+    except barlake.BarlakeError as error:
+        errors.print(f"error: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        errors.print("stopped: nothing was written.")
+        return 130
+    if options.json:
+        sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
+    else:
+        print_report(report, Console(soft_wrap=True, highlight=False))
+    return 0
+
+
+def print_report(report: TrainReport, console: Console) -> None:
+    """Print scores beside the baseline, what the join dropped, the model's id and what to run next."""
+    results = report.results
+    options = report.parameters
+    console.print(
+        f"{report.symbols[0]}: {options['target']} over {options['horizon_bars']} bars, {options['estimator']}, "
+        f"{len(results['folds'])} walk-forward folds, {results['overall']['rows']:,} labelled test rows"
+    )
+    console.print(_score_table(report))
+    join = results["join"]
+    for symbol, rate in join["drop_rate_by_symbol"].items():
+        console.print(
+            f"drop rate {symbol}: {rate:.3%} ({join['missing'][symbol]:,} of {join['primary_rows']:,} bars of "
+            f"{report.symbols[0]} have no bar of {symbol} in the same minute)"
+        )
+    console.print(f"drop rate of the join: {join['drop_rate']:.3%} ({join['rows']:,} rows remain)")
+    for fold in results["folds"]:
+        if fold["empty_columns"]:
+            console.print(f"fold {fold['fold']} knew no value of: {', '.join(fold['empty_columns'])}")
+    console.print(report.verdict)
+    console.print(f"model {report.model_id} ({'made' if report.created else 'existed, nothing was written'})")
+    console.print(f"next: {report.next_command}")
+
+
+def _score_table(report: TrainReport) -> Table:
+    """One row for all test rows together, one for the baseline on them, one per fold."""
+    overall, folds = report.results["overall"], report.results["folds"]
+    names = [name for name in overall if name in _BASELINES or name in _CHANCE]
+    baseline = {name: overall[_BASELINES[name]] if name in _BASELINES else _CHANCE[name] for name in names}
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for title, scores in (("model", overall), ("baseline", baseline)):
+        table.add_row(title, *(_figure(scores[name]) for name in names), style="bold")
+    for fold in folds:
+        title = f"fold {fold['fold']}, from {fold['first_session']}"
+        table.add_row(title, *(_figure(fold["scores"][name]) for name in names))
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _train(options: argparse.Namespace, errors: Console) -> TrainReport:
+    with barlake.open(options.root) as lake, rich.progress.Progress(console=errors, transient=True) as bar:
+        task = bar.add_task("training", total=None)
+        return train(
+            lake,
+            parse_symbols(options.symbols),
+            target=options.target,
+            horizon_bars=options.horizon,
+            estimator=options.estimator,
+            folds=options.folds,
+            feature_set=options.feature_set,
+            session=options.session,
+            feed=options.feed,
+            seed=options.seed,
+            progress=lambda what, done, total: bar.update(task, completed=done, total=total, description=what),
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training_service.main",
+        description="Train a model on feature tables and predict the first symbol walk-forward.",
+    )
+    parser.add_argument("symbols", nargs="+", help="the symbol to predict, then context symbols: SPY,QQQ")
+    parser.add_argument("--target", default=Target.DIRECTION, choices=[one.value for one in Target])
+    parser.add_argument("--horizon", type=int, default=5, help="bars the label looks ahead (default 5)")
+    parser.add_argument(
+        "--estimator",
+        choices=[one.value for one in Estimator],
+        help="default: the linear one, logistic for a direction and ridge for a return",
+    )
+    parser.add_argument("--folds", type=int, default=5, help="walk-forward tests (default 5)")
+    parser.add_argument("--feature-set", default="core", help="name of the feature set (default core)")
+    parser.add_argument(
+        "--session",
+        default=SessionFilter.REGULAR,
+        choices=[SessionFilter.REGULAR.value, SessionFilter.ALL.value],
+        help="hours the features were built over (default regular)",
+    )
+    parser.add_argument("--feed", help="default: sip before iex before the only other one")
+    parser.add_argument("--root", type=Path, help="the lake's folder (default BARLAKE_ROOT, or ./data)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of whatever an estimator draws (default 0)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""What one training is going to do, settled before any work: its options, its inputs, and so its id."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from barlake.artifacts import artifact_id
+from barlake.errors import InvalidInputError, NotFoundError
+from barlake.feature_tables import FeatureTables
+from barlake.keys import FeatureSetKey, SessionFilter, parse_symbol
+from barlake.lake import Lake
+from training_service.labels import Target
+from training_service.models import Estimator, make_pipeline
+
+__all__ = ["TrainPlan", "feature_inputs", "feature_tables_of", "make_plan", "parse_symbols"]
+
+_MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """Options that were checked, and the feature tables they mean; the primary symbol comes first."""
+
+    symbols: tuple[str, ...]
+    feed: str
+    features: FeatureSetKey
+    session: SessionFilter
+    target: Target
+    horizon_bars: int
+    estimator: Estimator
+    folds: int
+    seed: int
+    inputs: dict[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The options as a manifest holds them."""
+        model = make_pipeline(self.estimator, self.target, seed=self.seed)["model"]
+        return {
+            "symbols": list(self.symbols),
+            "feed": self.feed,
+            "feature_set": {"name": self.features.name, "version": self.features.version},
+            "session": self.session.value,
+            "target": self.target.value,
+            "horizon_bars": self.horizon_bars,
+            "estimator": self.estimator.value,
+            "estimator_parameters": model.get_params(),
+            "folds": self.folds,
+            "seed": self.seed,
+        }
+
+    def model_id(self, code: str) -> str:
+        """Id of the model this plan makes with that code."""
+        return artifact_id(parameters=self.parameters, inputs=self.inputs, code=code)
+
+
+def parse_symbols(symbols: str | Iterable[str]) -> tuple[str, ...]:
+    """Symbols from a list, or from one text with commas or spaces.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none, or one comes twice.
+
+    Examples
+    --------
+    >>> parse_symbols("spy,QQQ")
+    ('SPY', 'QQQ')
+    """
+    given = [symbols] if isinstance(symbols, str) else list(symbols)
+    names = [parse_symbol(part) for text in given for part in text.replace(",", " ").split()]
+    if not names:
+        raise InvalidInputError("no symbol was given: name the one to predict first, such as 'SPY,QQQ'.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInputError(f"symbol {twice[0]!r} is given twice: name each once, the one to predict first.")
+    return tuple(names)
+
+
+def make_plan(
+    lake: Lake,
+    symbols: str | Iterable[str],
+    *,
+    target: str,
+    horizon_bars: int,
+    estimator: str | None,
+    folds: int,
+    feature_set: str,
+    session: str,
+    feed: str | None,
+    seed: int,
+) -> TrainPlan:
+    """Check the options and find the feature tables; parameters as in `train`."""
+    names = parse_symbols(symbols)
+    parsed_target = Target.parse(target)
+    parsed_estimator = Estimator.parse(estimator, parsed_target)
+    for name, value in (("horizon", horizon_bars), ("folds", folds)):
+        if value < 1:
+            raise InvalidInputError(f"{name} {value} is below 1: use 1 or more.")
+    if not 0 <= seed <= _MAX_SEED:
+        raise InvalidInputError(f"seed {seed} is out of range: use 0 to {_MAX_SEED}.")
+    part = SessionFilter.parse(session)
+    feed = lake.feed_of(names, feed)
+    tables = feature_tables_of(lake)
+    features = _newest_build(tables, feature_set, names, feed=feed, part=part)
+    inputs = {
+        "feature_tables": feature_inputs(tables, features, names),
+        # A pickled model opens only in the version that wrote it: another version makes another model.
+        "scikit_learn": importlib.metadata.version("scikit-learn"),
+    }
+    return TrainPlan(
+        symbols=names,
+        feed=feed,
+        features=features,
+        session=part,
+        target=parsed_target,
+        horizon_bars=horizon_bars,
+        estimator=parsed_estimator,
+        folds=folds,
+        seed=seed,
+        inputs=inputs,
+    )
+
+
+def feature_tables_of(lake: Lake) -> FeatureTables:
+    """Where features are built to: the lake's own folder, or the one that `DEST_PARQUET_DIR` names."""
+    elsewhere = lake.settings.dest_parquet_dir
+    return lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
+
+
+def _newest_build(
+    tables: FeatureTables, name: str, symbols: Sequence[str], *, feed: str, part: SessionFilter
+) -> FeatureSetKey:
+    """Newest version of a set that holds the primary symbol over these hours."""
+    primary = symbols[0]
+    builds = tables.versions(name).filter(feed=feed, symbol=primary)
+    for row in builds.sort("created_at", "version", descending=True).iter_rows(named=True):
+        key = FeatureSetKey(row["name"], row["version"])
+        if tables.definition(key)["session"] == part.value:
+            return key
+    raise NotFoundError(
+        f"symbol {primary!r} has no feature set {name!r} for feed {feed!r} over session {part.value!r}: "
+        f"build it with `{_build_command(symbols)}`."
+    )
+
+
+def feature_inputs(tables: FeatureTables, key: FeatureSetKey, symbols: Sequence[str]) -> dict[str, Any]:
+    """By symbol, what its feature table was made from: the snapshot of its bars.
+
+    Raises
+    ------
+    NotFoundError
+        If this version has no table of a symbol; the message has the command that builds them all.
+    """
+    found = {}
+    for symbol in symbols:
+        entry = tables.entry(key, symbol)
+        if entry is None:
+            raise NotFoundError(
+                f"symbol {symbol!r} is not in version {key.version} of feature set {key.name!r}, the newest of "
+                f"{symbols[0]!r}: build them together with `{_build_command(symbols)}`."
+            )
+        found[symbol] = entry["inputs"]
+    return found
+
+
+def _build_command(symbols: Sequence[str]) -> str:
+    return "barlake features " + " ".join(symbols)

@@ -1,0 +1,112 @@
+"""What a training hands back: the model's id, its scores beside the baseline, and what the join cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from barlake.artifacts import Artifact
+from training_service.dataset import Dataset
+from training_service.labels import Target
+from training_service.scores import Outcome, beats_baseline, score, verdict
+from training_service.walk import FittedFold
+
+__all__ = ["TrainReport", "results_of"]
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """A trained model as its manifest describes it.
+
+    Parameters
+    ----------
+    created
+        False if the same inputs had made this model before, so that nothing was written.
+    results
+        join (rows and drop rates), columns, label_rows, folds (borders, rows, empty_columns and scores of
+        each), overall (scores of all test rows together), beats_baseline, verdict.
+    """
+
+    model_id: str
+    created: bool
+    path: Path
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    results: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, artifact: Artifact, *, created: bool) -> TrainReport:
+        """Report of a model artifact."""
+        return cls(
+            model_id=artifact.id,
+            created=created,
+            path=artifact.path,
+            parameters=artifact.parameters,
+            inputs=artifact.inputs,
+            results=artifact.results,
+        )
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols, the predicted one first."""
+        return list(self.parameters["symbols"])
+
+    @property
+    def beats_baseline(self) -> bool:
+        """Whether the model is better than the baseline over all test rows."""
+        return bool(self.results["beats_baseline"])
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence on the model against the baseline."""
+        return str(self.results["verdict"])
+
+    @property
+    def next_command(self) -> str:
+        """What to run next."""
+        return f"barlake simulate --model {self.model_id} --symbol {self.symbols[0]}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the report as JSON can hold it."""
+        return {
+            "model_id": self.model_id,
+            "created": self.created,
+            "path": str(self.path),
+            "parameters": dict(self.parameters),
+            "inputs": dict(self.inputs),
+            **self.results,
+            "next_command": self.next_command,
+        }
+
+
+def results_of(dataset: Dataset, folds: list[FittedFold], target: Target) -> dict[str, Any]:
+    """Figures of a finished walk forward, as JSON can hold them."""
+    scored = [_fold_figures(fold, target) for fold in folds]
+    overall = score(Outcome.pooled([fold.outcome for fold in folds]), target)
+    return {
+        "join": dataset.join.as_dict(),
+        "columns": list(dataset.columns),
+        "label_rows": dataset.frame.height - dataset.frame["label"].null_count(),
+        "folds": scored,
+        "overall": overall,
+        "beats_baseline": beats_baseline(overall, target),
+        "verdict": verdict(overall, [one["scores"] for one in scored], target),
+    }
+
+
+def _fold_figures(fold: FittedFold, target: Target) -> dict[str, Any]:
+    timestamp, session = fold.predictions["timestamp"], fold.predictions["session"]
+    return {
+        "fold": fold.number,
+        "training_rows": fold.training_rows,
+        "test_rows": fold.predictions.height,
+        "fitted_before": fold.fitted_before.isoformat(),
+        "first_session": session.item(0).isoformat(),
+        "last_session": session.item(-1).isoformat(),
+        "first_timestamp": timestamp.item(0).isoformat(),
+        "last_timestamp": timestamp.item(-1).isoformat(),
+        "empty_columns": list(fold.empty_columns),
+        "scores": score(fold.outcome, target),
+    }

@@ -1,0 +1,147 @@
+"""Train a model: read feature tables, walk forward, keep models and predictions as one artifact.
+
+The artifact holds `predictions.parquet` (symbol, session, timestamp, fold, fitted_before, prediction,
+signal: every bar of the out-of-sample period that has features), one `fold-00.joblib` per fold,
+`model.joblib` fitted on everything, and the manifest with options, inputs and scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import joblib
+import polars as pl
+from sklearn.pipeline import Pipeline
+
+from barlake.artifacts import code_hash
+from barlake.errors import ConflictError
+from barlake.keys import ArtifactKind, SessionFilter
+from barlake.lake import Lake
+from barlake.partitions import storage_errors
+from training_service import dataset, folds, labels, models, report, scores, walk
+from training_service.dataset import Dataset, make_dataset
+from training_service.labels import Target
+from training_service.load import FULL_MODEL
+from training_service.plan import TrainPlan, feature_inputs, feature_tables_of, make_plan
+from training_service.report import TrainReport, results_of
+from training_service.walk import FittedFold, Progress, fit_on_everything, walk_forward
+
+__all__ = ["PREDICTIONS", "train"]
+
+PREDICTIONS = "predictions.parquet"
+_CODE = (dataset, folds, labels, models, report, scores, walk)
+"""The modules that decide a model's numbers; a change in one of them makes another model."""
+
+
+def train(
+    lake: Lake,
+    symbols: str | Iterable[str],
+    *,
+    target: str = Target.DIRECTION,
+    horizon_bars: int = 5,
+    estimator: str | None = None,
+    folds: int = 5,
+    feature_set: str = "core",
+    session: str = SessionFilter.REGULAR,
+    feed: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train on the first symbol with the others as context, and predict it walk-forward.
+
+    The same feature tables, options, code and scikit-learn version give the same id; a model that exists is
+    reported and nothing is written.
+
+    Parameters
+    ----------
+    symbols
+        The symbol to predict first; a list, or one text with commas.
+    target
+        `direction` or `return`.
+    estimator
+        `logistic` or `hist_gradient_boosting` for a direction, `ridge` or `hist_gradient_boosting` for a
+        return; None takes the linear one.
+    folds
+        How many walk-forward tests; together they cover all but about 1 / (folds + 1) of the sessions.
+    feature_set, session
+        Which feature tables: the newest build of this set over these hours.
+    feed
+        None takes `sip` before `iex` before the only other feed that holds every symbol.
+    progress
+        Called with what was done, how many steps are done, and how many there are.
+
+    Raises
+    ------
+    NotFoundError
+        If a symbol has no bars or no feature table; the message has the command that makes them.
+    InvalidInputError
+        If an option is not known, or the data cannot carry this horizon or so many folds.
+    FormatError
+        If a feature table is not the one that was written.
+    ConflictError
+        If the feature tables were built anew meanwhile.
+    """
+    plan = make_plan(
+        lake,
+        symbols,
+        target=target,
+        horizon_bars=horizon_bars,
+        estimator=estimator,
+        folds=folds,
+        feature_set=feature_set,
+        session=session,
+        feed=feed,
+        seed=seed,
+    )
+    code = code_hash(*_CODE)
+    existing = lake.artifacts.get(ArtifactKind.MODEL, plan.model_id(code))
+    if existing is not None:
+        return TrainReport.of(existing, created=False)
+    return _make(lake, plan, code, progress or _silent)
+
+
+def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainReport:
+    steps = plan.folds + 2
+    data = _read(lake, plan)
+    progress(f"{data.frame.height:,} rows joined", 1, steps)
+    fitted = walk_forward(
+        data,
+        target=plan.target,
+        estimator=plan.estimator,
+        n_folds=plan.folds,
+        seed=plan.seed,
+        progress=lambda what, done, _: progress(what, 1 + done, steps),
+    )
+    full_model = fit_on_everything(data, target=plan.target, estimator=plan.estimator, seed=plan.seed)
+    progress("model fitted on everything", steps, steps)
+    model_id = plan.model_id(code)
+    with lake.artifacts.create(
+        ArtifactKind.MODEL, model_id, parameters=plan.parameters, inputs=plan.inputs, code=code, seed=plan.seed
+    ) as draft:
+        _write_files(draft.path, fitted, full_model)
+        draft.results.update(results_of(data, fitted, plan.target))
+    lake.publish()
+    return TrainReport.of(lake.artifacts.find(ArtifactKind.MODEL, model_id), created=True)
+
+
+def _read(lake: Lake, plan: TrainPlan) -> Dataset:
+    source, tables = feature_tables_of(lake), {}
+    for symbol in plan.symbols:
+        source.verify(plan.features, symbol)
+        tables[symbol] = source.read(plan.features, symbol)
+    if feature_inputs(source, plan.features, plan.symbols) != plan.inputs["feature_tables"]:
+        raise ConflictError("the feature tables were built anew while they were read: train again.")
+    return make_dataset(tables, target=plan.target, horizon_bars=plan.horizon_bars)
+
+
+def _write_files(folder: Path, fitted: list[FittedFold], full_model: Pipeline) -> None:
+    with storage_errors(folder):
+        pl.concat([fold.predictions for fold in fitted]).write_parquet(folder / PREDICTIONS)
+        for fold in fitted:
+            joblib.dump(fold.pipeline, folder / f"fold-{fold.number:02d}.joblib")
+        joblib.dump(full_model, folder / FULL_MODEL)
+
+
+def _silent(what: str, done: int, steps: int) -> None:
+    """Tell nobody."""
