@@ -315,13 +315,19 @@ class FeatureTables:
         return newest if isinstance(newest, dt.datetime) else None
 
     def views(self) -> list[ParquetView]:
-        """One view `features_<set>` per set over the files that count of its newest version."""
+        """One view `features_<set>` per set over the files that count of its newest version.
+
+        A table that lacks a file is left out: it must not keep the rest from being published.
+        """
         found = []
         known = self.versions()
         for name in sorted(set(known["name"])):
             newest = known.filter(pl.col("name") == name).sort("created_at")["version"][-1]
             key = FeatureSetKey(name, newest)
-            paths = [path for symbol in self._symbols_of(key) for path in self.paths(key, symbol)]
+            tables = (self._manifest(key) or {"symbols": {}})["symbols"].values()
+            folder = self._folder(key)
+            whole = [one["files"] for one in tables if all(is_whole(folder, file) for file in one["files"])]
+            paths = [folder / file["path"] for files in whole for file in files]
             found.append(ParquetView(f"features_{name}", paths, ("symbol", "dt")))
         return found
 
