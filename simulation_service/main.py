@@ -21,7 +21,7 @@ from simulation_service.kernel import Fill
 from simulation_service.simulate import Progress as ProgressCallback
 from simulation_service.simulate import SimulationReport, simulate_model, simulate_signals
 
-__all__ = ["main", "parser", "summary_table"]
+__all__ = ["main", "parser", "print_report"]
 
 _FAILED, _INTERRUPTED = 1, 130
 
@@ -62,21 +62,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser()
     given = options.parse_args(arguments)
     if given.model is not None and (given.feed or given.session):
-        options.error("--feed and --session go with --signals: a model brings its own feed and regular sessions")
+        options.error("--feed and --session go with --signals: a model brings its own")
     try:
         report = _run(given)
     except BarlakeError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the door's one message
+        sys.stderr.write(f"error: {error}\n")
         return _FAILED
     except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)  # noqa: T201 - the door's one message
+        sys.stderr.write("interrupted: nothing was written.\n")
         return _INTERRUPTED
     if given.json:
-        print(json.dumps(report.as_dict(), indent=2))  # noqa: T201 - what --json is for
+        sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
     else:
-        console = Console()
-        console.print(summary_table(report))
-        console.print(f"report: {report.report_path}", soft_wrap=True, highlight=False)
+        print_report(report, Console(highlight=False))
     return 0
 
 
@@ -121,28 +119,37 @@ def _progress(*, shown: bool) -> Iterator[ProgressCallback]:
         yield notify
 
 
-def summary_table(report: SimulationReport) -> Table:
-    """The main figures of a run for a terminal: both fills, and buy and hold beside each."""
+def print_report(report: SimulationReport, console: Console) -> None:
+    """Print the main figures, both fills with buy and hold beside each, and where the page lies."""
+    results = report.results
+    console.print(_table(report))
+    console.print(
+        f"bars without signal {results['bars_without_signal']:,}, signals without bar "
+        f"{results['unmatched_signals']:,}, prices rounded {results['prices_rounded']:,}"
+    )
+    state = "made" if report.is_new else "existed, nothing was written"
+    console.print(f"run {report.run_id} ({state})\nreport: {report.report_path}", soft_wrap=True, markup=False)
+
+
+def _table(report: SimulationReport) -> Table:
     results = report.results
     period = f"{results['first_bar'][:10]} to {results['last_bar'][:10]}"
     table = Table(
         title=f"{results['symbol']} ({results['feed']}), {period}, {results['bars']:,} bars",
-        caption=f"bars without signal {results['bars_without_signal']:,}, signals without bar "
-        f"{results['unmatched_signals']:,}, prices rounded {results['prices_rounded']:,}",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
+        pad_edge=False,
         title_justify="left",
-        caption_justify="left",
     )
     table.add_column("fill", no_wrap=True)
-    for heading in ("final value $", "return", "Sharpe", "drawdown", "fills", "shares bought"):
+    for heading in ("final value", "return", "Sharpe", "drawdown", "fills", "shares bought"):
         table.add_column(heading, justify="right")
     other = next(fill for fill in Fill if fill.value != results["fill"])
     for fill in (Fill(results["fill"]), other):
         held = results["buy_and_hold"][fill]
         for name, account in (
-            (f"{fill}, optimistic" if fill.is_optimistic else fill.value, results[fill]),
-            (f"held from {held['bought_at']}", held),
+            (f"{fill}\n(optimistic)" if fill.is_optimistic else fill.value, results[fill]),
+            (f"held, {held['bought_at']}", held),
         ):
             metrics = account["metrics"]
             sharpe = "-" if metrics["sharpe"] is None else f"{metrics['sharpe']:.2f}"

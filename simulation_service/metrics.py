@@ -32,6 +32,9 @@ __all__ = [
 
 SESSIONS_PER_YEAR = 252
 
+# Returns are quotients of floats near 1: what is smaller than this is rounding, not spread.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Drawdown:
@@ -133,7 +136,7 @@ def sharpe_ratio(returns: FloatArray) -> float | None:
     >>> sharpe_ratio(np.array([0.01, 0.01])) is None
     True
     """
-    if returns.size < 2 or np.ptp(returns) == 0.0:  # noqa: PLR2004 - one return has no spread
+    if returns.size < 2 or np.ptp(returns) < _ROUNDING:  # noqa: PLR2004 - one return has no spread
         return None
     return float(returns.mean() / returns.std(ddof=1) * math.sqrt(SESSIONS_PER_YEAR))
 
@@ -144,7 +147,7 @@ def sortino_ratio(returns: FloatArray) -> float | None:
     None below two returns or without a loss.
     """
     downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2))) if returns.size else 0.0
-    if returns.size < 2 or downside == 0.0:  # noqa: PLR2004 - as for the Sharpe ratio
+    if returns.size < 2 or downside < _ROUNDING:  # noqa: PLR2004 - as for the Sharpe ratio
         return None
     return float(returns.mean()) / downside * math.sqrt(SESSIONS_PER_YEAR)
 

@@ -23,6 +23,7 @@ from barlake import Lake
 from barlake.artifacts import Artifact, artifact_id, code_hash, sha256_of
 from barlake.errors import ConflictError, InvalidInputError
 from barlake.keys import ArtifactKind, SessionFilter, parse_symbol
+from barlake.partitions import storage_errors
 from barlake.ranges import Boundary, time_range
 from barlake.sessions import session_of
 from simulation_service import accounts, charts, kernel, metrics, report, signals, ticks, trades
@@ -127,7 +128,7 @@ def simulate_model(
     end: Boundary = None,
     progress: Progress | None = None,
 ) -> SimulationReport:
-    """Trade a model's out-of-sample predictions on the regular bars of its own feed.
+    """Trade a model's out-of-sample predictions on bars of its own feed and hours.
 
     Parameters
     ----------
@@ -161,7 +162,11 @@ def simulate_model(
     digest = str(model.files[signals.PREDICTIONS_FILE]["sha256"])
     source = _Source(found, "model", model.id, {"model": model.id, "predictions_sha256": digest})
     chosen = _Settings(
-        name, str(model.parameters["feed"]), SessionFilter.REGULAR.value, cash_to_ticks(cash_usd), Fill.parse(fill)
+        name,
+        str(model.parameters["feed"]),
+        SessionFilter.parse(model.parameters["session"]).value,
+        cash_to_ticks(cash_usd),
+        Fill.parse(fill),
     )
     return _simulate(lake, source, chosen, start, end, notify)
 
@@ -251,10 +256,11 @@ def _simulate(
     with lake.artifacts.create(ArtifactKind.RUN, run_id, parameters=parameters, inputs=inputs, code=code) as draft:
         draft.results.update(_facts(source, chosen, placed) | four.results())
         equity, trips = four.equity_table(), four.trades_table()
-        equity.write_parquet(draft.path / EQUITY_FILE, compression="zstd")
-        trips.write_parquet(draft.path / TRADES_FILE, compression="zstd")
         page = report.render(draft.results, equity, trips, run_id=run_id, inputs=inputs, code=code)
-        (draft.path / REPORT_FILE).write_text(page, encoding="utf-8")
+        with storage_errors(draft.path):
+            equity.write_parquet(draft.path / EQUITY_FILE, compression="zstd")
+            trips.write_parquet(draft.path / TRADES_FILE, compression="zstd")
+            (draft.path / REPORT_FILE).write_text(page, encoding="utf-8")
     lake.publish()
     notify(4)
     return SimulationReport(lake.artifacts.find(ArtifactKind.RUN, run_id), is_new=True)

@@ -18,9 +18,7 @@ from simulation_service.ticks import FloatArray, cash_to_ticks, price_ticks, usd
 
 CASE = Path(__file__).parents[3] / "shared" / "answers" / "simulation_case.py"
 
-pytestmark = pytest.mark.skipif(
-    not CASE.exists(), reason="the folder of exact answers is not beside this checkout"
-)
+pytestmark = pytest.mark.skipif(not CASE.exists(), reason="the folder of exact answers is not beside this checkout")
 
 # Origin: README.md of that folder. Flip, seed, fill, final value, fills, shares bought.
 ANSWERS = [
@@ -56,9 +54,7 @@ def case() -> Case:
     finally:
         sys.dont_write_bytecode = before
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # numpy has no aware datetimes; the case drops UTC on purpose
+        warnings.simplefilter("ignore", UserWarning)  # numpy has no aware datetimes; the case drops UTC on purpose
         bars = module.bars()
     opens = price_ticks(bars["open"].to_numpy(), name="open")
     closes = price_ticks(bars["close"].to_numpy(), name="close")
@@ -74,9 +70,7 @@ def test_the_made_up_bars_are_the_ones_the_answers_are_for(case: Case) -> None:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_ten_years_of_minutes_end_on_the_known_cent(
-    case: Case, answer: tuple[float, int, Fill, str, int, int]
-) -> None:
+def test_ten_years_of_minutes_end_on_the_known_cent(case: Case, answer: tuple[float, int, Fill, str, int, int]) -> None:
     flip, seed, fill, final, fills, bought = answer
     done = replay(
         case.module.signals(flip, seed, case.bars.height).astype(np.float64),

@@ -75,9 +75,7 @@ def as_signal(values: Sequence[float | None]) -> FloatArray:
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def run(
-    opens: Sequence[int], closes: Sequence[int], signals: Sequence[float | None], cash: int, fill: Fill
-) -> Replay:
+def run(opens: Sequence[int], closes: Sequence[int], signals: Sequence[float | None], cash: int, fill: Fill) -> Replay:
     return replay(
         as_signal(signals),
         open_ticks=np.array(opens, dtype=np.float64),
@@ -91,9 +89,7 @@ def assert_agrees(done: Replay, oracle: OracleAccount) -> None:
     assert exact(done.cash) == oracle.cash_path
     assert done.shares.tolist() == oracle.shares_path
     assert exact(done.equity) == oracle.equity_path
-    fills = zip(
-        done.fill_bars.tolist(), done.fill_shares.astype(int).tolist(), exact(done.fill_prices), strict=True
-    )
+    fills = zip(done.fill_bars.tolist(), done.fill_shares.astype(int).tolist(), exact(done.fill_prices), strict=True)
     assert list(fills) == oracle.fills
 
 
@@ -112,7 +108,7 @@ def paths(draw: st.DrawFn) -> tuple[list[int], list[int], list[float | None], in
 
 
 @given(path=paths(), fill=st.sampled_from(list(Fill)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_kernel_equals_the_decimal_oracle_at_every_bar(
     path: tuple[list[int], list[int], list[float | None], int], fill: Fill
 ) -> None:
@@ -175,7 +171,7 @@ def test_plain_dollars_would_lose_a_share_that_whole_ticks_find() -> None:
 
 
 @given(shares=st.integers(1, 2**51), price=st.integers(1, 2**51), less=st.sampled_from([0, 1]))
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_share_count_is_exact_up_to_the_largest_account(shares: int, price: int, less: int) -> None:
     shares = max(1, min(shares, (MAX_TICKS - 1) // price))
     cash = shares * price - less
