@@ -35,6 +35,7 @@ _BASELINES = {
 }
 _CHANCE = {"auc": 0.5, "balanced_accuracy": 0.5, "r2_vs_mean": 0.0, "r2_vs_zero": 0.0, "information_coefficient": 0.0}
 """What the baseline scores by definition."""
+_SMALL = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,28 +82,30 @@ def print_report(report: TrainReport, console: Console) -> None:
 
 
 def _score_table(report: TrainReport) -> Table:
-    """One row for all test rows together, one for the baseline on them, one per fold."""
+    """One row for all test rows together, one for the baseline on them, one per fold with its first session."""
     overall, folds = report.results["overall"], report.results["folds"]
     names = [name for name in overall if name in _BASELINES or name in _CHANCE]
     baseline = {name: overall[_BASELINES[name]] if name in _BASELINES else _CHANCE[name] for name in names}
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for name in names:
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(name.replace("_", " "), justify="right", overflow="fold")
     for title, scores in (("model", overall), ("baseline", baseline)):
         table.add_row(title, *(_figure(scores[name]) for name in names), style="bold")
     for fold in folds:
-        title = f"fold {fold['fold']}, from {fold['first_session']}"
+        title = f"fold {fold['fold']}, {fold['first_session']}"
         table.add_row(title, *(_figure(fold["scores"][name]) for name in names))
     return table
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if abs(value) >= _SMALL or value == 0 else f"{value:.3g}"
 
 
 def _train(options: argparse.Namespace, errors: Console) -> TrainReport:
-    with barlake.open(options.root) as lake, rich.progress.Progress(console=errors, transient=True) as bar:
+    with barlake.open(options.root) as lake, _progress_bar(errors) as bar:
         task = bar.add_task("training", total=None)
         return train(
             lake,
@@ -117,6 +120,11 @@ def _train(options: argparse.Namespace, errors: Console) -> TrainReport:
             seed=options.seed,
             progress=lambda what, done, total: bar.update(task, completed=done, total=total, description=what),
         )
+
+
+def _progress_bar(console: Console) -> rich.progress.Progress:
+    """A bar that is gone when the work is done; only a person at a terminal sees it."""
+    return rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _parser() -> argparse.ArgumentParser:

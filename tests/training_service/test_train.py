@@ -1,0 +1,200 @@
+"""Training end to end on a small lake: the artifact, its lineage, and what happens the second time."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+import joblib
+import polars as pl
+import pytest
+
+from barlake.errors import FormatError, InvalidInputError, NotFoundError
+from barlake.keys import ArtifactKind, FeatureSetKey
+from barlake.lake import Lake
+from training_service.models import predict
+from training_service.plan import parse_symbols
+from training_service.train import PREDICTIONS, train
+
+Fill = Callable[..., None]
+
+
+def tree_of(folder: Path) -> dict[str, int]:
+    """Every file below a folder with the instant of its last change."""
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_artifact_holds_predictions_a_model_per_fold_and_one_of_everything(full_lake: Lake) -> None:
+    report = train(full_lake, ["SPY", "QQQ"], folds=3)
+    artifact = full_lake.artifacts.find(ArtifactKind.MODEL, report.model_id)
+    assert sorted(artifact.files) == [
+        "fold-00.joblib", "fold-01.joblib", "fold-02.joblib", "model.joblib", "predictions.parquet",
+    ]  # fmt: skip
+
+
+def test_the_manifest_says_what_was_asked_and_what_it_came_from(full_lake: Lake) -> None:
+    report = train(full_lake, ["SPY", "QQQ"], target="return", horizon_bars=3, folds=2, seed=9)
+    artifact = full_lake.artifacts.find(ArtifactKind.MODEL, report.model_id)
+    expected = {
+        "symbols": ["SPY", "QQQ"],
+        "feed": "synthetic",
+        "feature_set": {"name": "core", "version": "0123456789abcdef"},
+        "session": "regular",
+        "target": "return",
+        "horizon_bars": 3,
+        "estimator": "ridge",
+        "folds": 2,
+        "seed": 9,
+    }
+    assert {name: artifact.parameters[name] for name in expected} == expected
+    assert artifact.seed == 9
+    for symbol in ("SPY", "QQQ"):
+        snapshot = full_lake.snapshot([symbol]).as_dict()
+        assert artifact.inputs["feature_tables"][symbol]["snapshot"]["root_hash"] == snapshot["root_hash"]
+
+
+def test_the_same_training_again_writes_nothing_and_reports_the_same(full_lake: Lake) -> None:
+    first = train(full_lake, ["SPY", "QQQ"], folds=2)
+    before = tree_of(full_lake.root / "models")
+    second = train(full_lake, ["SPY", "QQQ"], folds=2)
+    assert (first.created, second.created) == (True, False)
+    assert second.as_dict() == first.as_dict() | {"created": False}
+    assert tree_of(full_lake.root / "models") == before
+
+
+@pytest.mark.parametrize(
+    "changed", [{"seed": 1}, {"horizon_bars": 4}, {"folds": 3}, {"target": "return"}, {"symbols": ["SPY"]}]
+)
+def test_another_option_makes_another_model(full_lake: Lake, changed: dict[str, object]) -> None:
+    base: dict[str, object] = {"symbols": ["SPY", "QQQ"], "folds": 2}
+    one, other = (train(full_lake, **options) for options in (base, base | changed))  # type: ignore[arg-type]  # options vary in type
+    assert one.model_id != other.model_id
+
+
+def test_other_bars_make_another_model(full_lake: Lake, market: dict[str, pl.DataFrame]) -> None:
+    before = train(full_lake, "SPY", folds=2)
+    raised = market["SPY"][-1:].with_columns(pl.col("open", "high", "low", "close") + 1)
+    full_lake.write_bars(raised, feed="synthetic", symbol="SPY")
+    snapshot = full_lake.snapshot(["SPY"]).as_dict()
+    key = FeatureSetKey("core", "0123456789abcdef")
+    full_lake.feature_tables.write(
+        key,
+        "SPY",
+        full_lake.feature_tables.read(key, "SPY"),
+        inputs={"snapshot": snapshot},
+        definition=full_lake.feature_tables.definition(key),
+    )
+    assert train(full_lake, "SPY", folds=2).model_id != before.model_id
+
+
+def test_another_scikit_learn_makes_another_model(full_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = train(full_lake, "SPY", folds=2)
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "99.0")
+    assert train(full_lake, "SPY", folds=2).created
+    assert train(full_lake, "SPY", folds=2).model_id != before.model_id
+
+
+def test_stored_predictions_are_what_the_stored_fold_says(full_lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+    report = train(full_lake, "SPY", folds=2)
+    stored = pl.read_parquet(report.path / PREDICTIONS)
+    columns = tables["SPY"].with_columns(pl.col(report.results["columns"]).cast(pl.Float64))
+    for number in (0, 1):
+        fold = stored.filter(fold=number)
+        rows = columns.filter(pl.col("timestamp").is_in(fold["timestamp"].implode()))
+        again = predict(joblib.load(report.path / f"fold-{number:02d}.joblib"), rows.select(report.results["columns"]))
+        assert again.tobytes() == fold["prediction"].to_numpy().tobytes()
+
+
+def test_predictions_are_one_row_per_bar_and_fitted_before_it(full_lake: Lake) -> None:
+    stored = pl.read_parquet(train(full_lake, ["SPY", "QQQ"], folds=3).path / PREDICTIONS)
+    assert stored["timestamp"].is_sorted()
+    assert stored["timestamp"].is_unique().all()
+    assert (stored["fitted_before"] <= stored["timestamp"]).all()
+    assert stored["symbol"].unique().to_list() == ["SPY"]
+
+
+def test_nothing_remains_of_a_training_that_fails(full_lake: Lake) -> None:
+    with pytest.raises(InvalidInputError, match="needs at least 51 sessions, there are 8"):
+        train(full_lake, "SPY", folds=50)
+    assert tree_of(full_lake.root / "models") == {}
+    assert full_lake.artifacts.list(ArtifactKind.MODEL) == []
+
+
+def test_a_new_model_is_in_the_published_catalogue(full_lake: Lake) -> None:
+    report = train(full_lake, "SPY", folds=2)
+    assert report.model_id in full_lake.sql("select * from models").write_csv()
+
+
+def test_the_report_is_plain_json(full_lake: Lake) -> None:
+    report = train(full_lake, ["SPY", "QQQ"], folds=2)
+    figures = report.as_dict()
+    assert figures["join"]["drop_rate_by_symbol"]["QQQ"] > 0
+    assert dt.datetime.fromisoformat(figures["folds"][0]["fitted_before"]).tzinfo is not None
+    assert figures["next_command"] == f"barlake simulate --model {report.model_id} --symbol SPY"
+
+
+def test_a_symbol_without_feature_table_is_answered_with_the_command_that_builds_it(lake: Lake, fill: Fill) -> None:
+    fill(lake)
+    with pytest.raises(NotFoundError, match=r"no feature set 'core' .* `barlake features SPY QQQ`"):
+        train(lake, ["SPY", "QQQ"])
+
+
+def test_a_context_symbol_that_lacks_this_version_is_answered_the_same_way(lake: Lake, fill: Fill) -> None:
+    fill(lake, "SPY")
+    with pytest.raises(NotFoundError, match=r"symbol 'QQQ' is not in version .* `barlake features SPY QQQ`"):
+        train(lake, ["SPY", "QQQ"])
+
+
+def test_a_symbol_without_bars_is_answered_with_the_nearest(full_lake: Lake) -> None:
+    with pytest.raises(NotFoundError, match="Did you mean 'SPY'"):
+        train(full_lake, "SPYY")
+
+
+def test_features_of_other_hours_are_not_taken(lake: Lake, fill: Fill) -> None:
+    fill(lake, "SPY", session="all")
+    with pytest.raises(NotFoundError, match="over session 'regular'"):
+        train(lake, "SPY", folds=2)
+    assert train(lake, "SPY", folds=2, session="all").parameters["session"] == "all"
+
+
+def test_the_newest_build_is_taken(full_lake: Lake, fill: Fill) -> None:
+    newer = FeatureSetKey("core", "fedcba9876543210")
+    fill(full_lake, "SPY", key=newer)
+    assert train(full_lake, "SPY", folds=2).parameters["feature_set"]["version"] == newer.version
+
+
+def test_a_feature_table_that_was_tampered_with_is_not_trained_on(full_lake: Lake) -> None:
+    (path,) = full_lake.feature_tables.paths(FeatureSetKey("core", "0123456789abcdef"), "SPY")
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="not the file that was written"):
+        train(full_lake, "SPY", folds=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "up"}, "target 'up'"),
+        ({"estimator": "ridge"}, "estimator 'ridge' does not predict"),
+        ({"horizon_bars": 0}, "horizon 0 is below 1"),
+        ({"folds": 0}, "folds 0 is below 1"),
+        ({"seed": -1}, "seed -1 is out of range"),
+        ({"session": "night"}, "session 'night'"),
+        ({"symbols": "SPY,SPY"}, "symbol 'SPY' is given twice"),
+        ({"symbols": ","}, "no symbol was given"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_any_work(full_lake: Lake, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        train(full_lake, **({"symbols": "SPY"} | options))  # type: ignore[arg-type]  # options vary in type
+
+
+def test_symbols_are_read_from_commas_spaces_and_lists() -> None:
+    assert parse_symbols("spy, qqq") == parse_symbols(["SPY", "QQQ"]) == parse_symbols(["SPY,QQQ"]) == ("SPY", "QQQ")
+
+
+def test_features_built_elsewhere_are_read_from_there(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    fill(lake, "SPY")
+    (lake.root / "features").rename(tmp_path / "elsewhere")
+    lake.settings = lake.settings.model_copy(update={"dest_parquet_dir": tmp_path / "elsewhere"})
+    assert train(lake, "SPY", folds=2).created
