@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from barlake.artifacts import sha256_of
-from barlake.errors import FormatError
+from barlake.errors import FormatError, StorageError
 from barlake.layout import TEMPORARY_PREFIX
 from barlake.partitions import ROW_GROUP_ROWS, fsync_folder
 
@@ -46,12 +46,16 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     ------
     FormatError
         If the file is not a manifest of this format.
+    StorageError
+        If the operating system does not let it be read.
     """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror or error}. Mend its permissions.") from error
+    except ValueError as error:
         raise FormatError(f"{path} cannot be read ({error}): delete its folder and build again.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise FormatError(f"{path} is not a feature manifest of format {FORMAT}: delete its folder and build again.")

@@ -250,7 +250,7 @@ class FeatureTables:
                         f"column {name!r} is not in feature set {key.name!r}.{did_you_mean(name, names)} "
                         f"It has {', '.join(names)}."
                     )
-            lazy = lazy.select(dict.fromkeys((*KEY_COLUMNS, *columns)))
+            lazy = lazy.select(list(dict.fromkeys((*KEY_COLUMNS, *columns))))
         if span.start is not None:
             lazy = lazy.filter(pl.col("timestamp") >= span.start)
         if span.end is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from barlake.artifacts import artifact_id, code_hash
-from barlake.errors import NotFoundError, did_you_mean
+from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
 from barlake.keys import FeatureSetKey, SessionFilter, parse_feed
 from feature_service import compute, declare, flat
 from feature_service.clock import day_of_week, minute_of_session, minutes_to_close
@@ -27,10 +27,25 @@ __all__ = ["CORE", "FEATURE_SETS", "FeatureSet", "find_feature_set"]
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """A named group of features, in the order of their columns."""
+    """A named group of features, in the order of their columns.
+
+    Raises
+    ------
+    InvalidInputError
+        If two columns would have the same name, the bars' own among them.
+    """
 
     name: str
     features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        taken = set(compute.BAR_COLUMNS)
+        for one in self.features:
+            if one.name in taken:
+                raise InvalidInputError(
+                    f"feature set {self.name!r} names {one.name!r} twice, or like a column of the bars: rename it."
+                )
+            taken.add(one.name)
 
     @property
     def code(self) -> str:
