@@ -101,7 +101,9 @@ def _score_table(report: TrainReport) -> Table:
 def _figure(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if abs(value) >= _SMALL or value == 0 else f"{value:.3g}"
+    if value == 0:
+        return "0"
+    return f"{value:.4f}" if abs(value) >= _SMALL else f"{value:#.3g}"
 
 
 def _train(options: argparse.Namespace, errors: Console) -> TrainReport:
