@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 import warnings
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+import barlake
 from simulation_service.kernel import Fill, buy_and_hold, replay
+from simulation_service.main import main
 from simulation_service.ticks import FloatArray, cash_to_ticks, price_ticks, usd_text
 
 CASE = Path(__file__).parents[3] / "shared" / "answers" / "simulation_case.py"
@@ -88,3 +91,22 @@ def test_buy_and_hold_ends_on_the_known_cent(case: Case, fill: Fill, final: str)
         open_ticks=case.open_ticks, close_ticks=case.close_ticks, cash_ticks=cash_to_ticks(100_000), fill=fill
     )
     assert usd_text(held.final_value) == final
+
+
+@pytest.mark.slow
+def test_every_known_cent_comes_out_of_the_command_line(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with barlake.open(tmp_path / "lake") as lake:
+        lake.write_bars(case.bars, feed="synthetic", symbol="SPY")
+    for flip, seed, fill, final, fills, bought in ANSWERS:
+        file = tmp_path / f"{flip}-{seed}.csv"
+        signals = pl.Series("signal", case.module.signals(flip, seed, case.bars.height))
+        case.bars.select("timestamp", signals).write_csv(file)
+        options = ["--signals", str(file), "--symbol", "SPY", "--cash", "100000", "--fill", fill.value]
+        assert main([*options, "--root", str(tmp_path / "lake"), "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["final_value"], shown["fills"], shown["shares_bought"]) == (final, fills, bought)
+        assert shown["final_value_usd"] == float(final)
+        held = {name: account["final_value"] for name, account in shown["buy_and_hold"].items()}
+        assert held == {"same_close": "101247.11", "next_open": "101124.00"}
