@@ -28,6 +28,7 @@ from barlake.ranges import Boundary, TimeRange, time_range
 from barlake.resample import filter_session, resample
 from barlake.sessions import Calendar, session_of
 from barlake.settings import Settings, load_settings
+from barlake.vacuum import VacuumReport, vacuum
 from barlake.writer import BarWriter, WriteReport
 
 __all__ = ["Lake", "Snapshot", "SymbolSnapshot", "open_lake"]
@@ -398,6 +399,11 @@ class Lake:
             return import_bars(self.writer, Path(path), feed=feed, symbol=symbol, timezone=timezone, on_file=on_file)
         finally:
             self.publish()
+            self.vacuum()
+
+    def vacuum(self) -> VacuumReport:
+        """Delete bar files that were replaced, or left behind by a crash, more than an hour ago."""
+        return vacuum(self.root, self.manifest)
 
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""

@@ -88,10 +88,14 @@ def load_settings(root: Path | str | None = None) -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
+        # No field that can be wrong holds a secret: keys are taken as they are.
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
+            f"{'.'.join(str(part) for part in fault['loc'])} is {fault['input']!r}: {fault['msg']}"
+            for fault in error.errors()
         )
         raise InvalidInputError(f"settings from the environment or .env are wrong: {faults}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f".env in this folder is not UTF-8 text: {error}. Save it as UTF-8.") from error
     if root is not None:
         settings = settings.model_copy(update={"root": Path(root)})
     return settings

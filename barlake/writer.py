@@ -188,6 +188,21 @@ class BarWriter:
                 time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))  # noqa: S311 - jitter, no secret
         raise AssertionError  # pragma: no cover - the loop returns or raises
 
+    def record(self, *, feed: str, symbol: str, source: str, progress: Progress) -> None:
+        """Commit what a source's answer means when it brings no rows of its own."""
+        commit_id = new_commit_id(self._now())
+        self._manifest.commit(
+            Commit(
+                commit_id,
+                source,
+                parse_feed(feed),
+                parse_symbol(symbol),
+                answers=progress.answers,
+                cursor=progress.cursor,
+                cursor_done=progress.cursor_done,
+            )
+        )
+
     def _write_once(self, base: Commit, check: RowCheck, quarantined: int, longest: PeriodLength) -> WriteReport:
         moment = self._now()
         commit_id = new_commit_id(moment)

@@ -1,0 +1,42 @@
+"""Delete files that stopped counting, and files that never did, once nobody can be reading them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+from barlake.manifest import Manifest, utc_now
+
+__all__ = ["GRACE", "VacuumReport", "vacuum"]
+
+GRACE = dt.timedelta(hours=1)
+"""How long a file stays after it was replaced: longer than any query on a catalogue that still names it."""
+
+
+@dataclass(frozen=True)
+class VacuumReport:
+    """How many files were deleted, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+def vacuum(root: Path, manifest: Manifest, *, grace: dt.timedelta = GRACE) -> VacuumReport:
+    """Delete bar files below `root` that were replaced, or left behind by a crash, longer than `grace` ago.
+
+    A file that counts is never touched: the manifest is asked after the files were listed, so a file that
+    a writer commits meanwhile is either too young or known.
+    """
+    horizon = utc_now() - grace
+    old = [path for path in (root / "parquet").rglob("*.parquet") if path.stat().st_mtime < horizon.timestamp()]
+    known = manifest.known_paths()
+    replaced = manifest.removed_files(before=horizon)
+    orphans = [path for path in old if path.relative_to(root).as_posix() not in known]
+    doomed = [*orphans, *(root / path for path in replaced)]
+    freed = 0
+    for path in doomed:
+        freed += path.stat().st_size if path.exists() else 0
+        path.unlink(missing_ok=True)
+    manifest.forget_files(replaced)
+    return VacuumReport(len(doomed), freed)
