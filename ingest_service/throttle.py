@@ -199,6 +199,8 @@ class Throttle:
         self._blocked_until = max(self._blocked_until, now + self._capped(wait))
         self._remaining = 0.0
         self._reset_at = self._blocked_until
+        # The next answer states the budget anew, also when it names the window that was known before.
+        self._reset_epoch = -math.inf
 
     def _capped(self, wait: float) -> float:
         return min(wait + MARGIN_SECONDS + _JITTER_SECONDS * self._jitter(), self._cap)

@@ -1,0 +1,279 @@
+"""History: find what is missing, ask for it month by month, and commit page by page.
+
+Each page's rows and the token of the next page are one commit, so a run that dies goes on at the page it
+had reached. A session counts as answered only when the last page of its request was stored.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import polars as pl
+
+from barlake.coverage import finished_sessions
+from barlake.errors import InvalidInputError, SourceError
+from barlake.keys import parse_feed, parse_symbol
+from barlake.lake import Lake
+from barlake.manifest import Answer, AnswerStatus, Cursor
+from barlake.ranges import Boundary, parse_session_range
+from barlake.receipts import Receipt
+from barlake.sessions import session_bounds
+from barlake.writer import Progress, WriteReport
+from ingest_service.gaps import Window, missing_sessions, request_windows, suspicious_sessions
+from ingest_service.normalize import normalize_bars
+from ingest_service.pages import BarsPage
+
+__all__ = ["BackfillReport", "BackfillStep", "BarSource", "SymbolReport", "backfill"]
+
+PUBLISH_EVERY_S = 5.0
+"""How old the catalogue may grow while a long run writes."""
+
+
+class BarSource(Protocol):
+    """Whom bars are asked from."""
+
+    source: str
+
+    def server_now(self) -> dt.datetime:
+        """Present instant by the source's clock, UTC."""
+        ...
+
+    def latest_allowed_end(self, feed: str) -> dt.datetime:
+        """Latest instant that may end a window."""
+        ...
+
+    def fetch_page(
+        self,
+        symbol: str,
+        start: dt.datetime,
+        end: dt.datetime,
+        *,
+        feed: str,
+        page_token: str | None = None,
+        on_receipt: Callable[[Receipt], None],
+    ) -> BarsPage:
+        """One page of raw bars in [start, end)."""
+        ...
+
+
+@dataclass(frozen=True)
+class BackfillStep:
+    """How far a run has come; sent after each page."""
+
+    symbol: str
+    sessions_done: int
+    sessions_total: int
+    pages: int
+    rows: int
+
+
+@dataclass
+class SymbolReport:
+    """What a run did for one symbol. `sessions_asked` counts first requests, `sessions_confirmed` repeated ones."""
+
+    symbol: str
+    expected: int = 0
+    sessions_asked: int = 0
+    sessions_confirmed: int = 0
+    requests: int = 0
+    written: WriteReport = field(default_factory=WriteReport)
+    bars_held: int = 0
+
+
+@dataclass
+class BackfillReport:
+    """What a run did; `not_yet` are sessions of the range that have not ended."""
+
+    feed: str
+    start: dt.date
+    end: dt.date
+    not_yet: int
+    symbols: list[SymbolReport] = field(default_factory=list)
+
+
+def backfill(
+    lake: Lake,
+    source: BarSource,
+    symbols: Sequence[str],
+    start: Boundary,
+    end: Boundary,
+    *,
+    feed: str,
+    on_step: Callable[[BackfillStep], None] = lambda _step: None,
+) -> BackfillReport:
+    """Bring the sessions in [start, end) of these symbols into the lake; what is there is not asked for.
+
+    Parameters
+    ----------
+    start, end
+        Session dates.
+
+    Raises
+    ------
+    InvalidInputError
+        If the range is reversed, or the source calls a symbol invalid.
+    SourceError
+        If the source gives no usable page after all retries; what came before is stored.
+    StorageError
+        If the disk is full or refuses; the same holds.
+    """
+    first, beyond = parse_session_range(start, end)
+    names = list(dict.fromkeys(parse_symbol(name) for name in symbols))
+    if not names:
+        raise InvalidInputError("no symbol was given: name at least one, such as 'SPY'.")
+    in_range = lake.calendar.in_range(first, beyond)
+    expected = finished_sessions(in_range, source.server_now())
+    report = BackfillReport(parse_feed(feed), first, beyond, not_yet=in_range.height - expected.height)
+    try:
+        for name in names:
+            run = _SymbolRun(lake, source, report.feed, name, expected, on_step)
+            report.symbols.append(run.report)
+            run.fill()
+    finally:
+        lake.publish()
+        lake.vacuum()
+    return report
+
+
+class _SymbolRun:
+    """The backfill of one symbol."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        source: BarSource,
+        feed: str,
+        symbol: str,
+        expected: pl.DataFrame,
+        on_step: Callable[[BackfillStep], None],
+    ) -> None:
+        self._lake = lake
+        self._source = source
+        self._feed = feed
+        self._symbol = symbol
+        self._expected = expected
+        self._on_step = on_step
+        self._step = BackfillStep(symbol, 0, 0, 0, 0)
+        self._published = time.monotonic()
+        self.report = SymbolReport(symbol, expected=expected.height)
+
+    def fill(self) -> None:
+        """Ask for what is missing, then once or twice more for what looks incomplete."""
+        manifest = self._lake.manifest
+        missing = missing_sessions(self._expected, manifest.answers(feed=self._feed, symbol=self._symbol))
+        self.report.sessions_asked = len(missing)
+        self._step = replace(self._step, sessions_total=len(missing))
+        self._on_step(self._step)
+        for window in request_windows(missing, self._lake.calendar.frame):
+            self._fetch(window)
+        while doubtful := self._doubtful():
+            self.report.sessions_confirmed += len(doubtful)
+            self._step = replace(self._step, sessions_total=self._step.sessions_total + len(doubtful))
+            for window in request_windows(doubtful, self._lake.calendar.frame):
+                self._confirm(window)
+        self.report.bars_held = int(manifest.held(feed=self._feed, symbol=self._symbol)["rows"].sum())
+
+    def _doubtful(self) -> list[dt.date]:
+        manifest = self._lake.manifest
+        held = manifest.held(feed=self._feed, symbol=self._symbol)
+        answers = manifest.answers(feed=self._feed, symbol=self._symbol)
+        return suspicious_sessions(self._expected, held, answers)
+
+    def _fetch(self, window: Window) -> None:
+        """Ask for a window from the page an earlier run had reached, and mark its sessions answered."""
+        key = f"bars/{self._feed}/{self._symbol}/{window.start}/{window.end}"
+        cursor = self._lake.manifest.cursor(key) or Cursor(key, None, 0, 0)
+        try:
+            self._fetch_pages(window, cursor)
+        except (SourceError, InvalidInputError):
+            if cursor.page_token is None:
+                raise
+            # A source may have forgotten an old page token; the first page needs none.
+            self._fetch_pages(window, Cursor(key, None, 0, 0))
+        self._finish(window, key, self._answers(window))
+
+    def _confirm(self, window: Window) -> None:
+        """Ask again for a window; a session that comes back the same is confirmed as it is."""
+        before = self._hashes(window)
+        self._fetch_pages(window, None)
+        after = self._hashes(window)
+        same = {day for day in window.sessions if before.get(day) == after.get(day)}
+        self._finish(window, None, self._answers(window, confirmed=same))
+
+    def _fetch_pages(self, window: Window, cursor: Cursor | None) -> None:
+        """Store every page of a window; the cursor, where there is one, moves with them."""
+        start, end = session_bounds(window.start, window.end)
+        end = min(end, self._source.latest_allowed_end(self._feed))
+        token = cursor.page_token if cursor else None
+        while True:
+            page = self._source.fetch_page(
+                self._symbol, start, end, feed=self._feed, page_token=token, on_receipt=self._keep_receipt
+            )
+            if cursor is not None and page.next_page_token is not None:
+                cursor = Cursor(cursor.key, page.next_page_token, cursor.pages + 1, cursor.rows + len(page.rows))
+            self._store(page, window, cursor if page.next_page_token is not None else None)
+            token = page.next_page_token
+            if token is None:
+                return
+
+    def _store(self, page: BarsPage, window: Window, cursor: Cursor | None) -> None:
+        rows = normalize_bars(page.rows)
+        strays = pl.DataFrame(
+            [(number, stray.reason, json.dumps(stray.row, default=str)) for number, stray in enumerate(page.strays)],
+            schema=rows.bad.schema,
+            orient="row",
+        )
+        report = self._lake.writer.write(
+            rows.good,
+            feed=self._feed,
+            symbol=self._symbol,
+            source=self._source.source,
+            origin=f"{self._source.source} {self._symbol} {window.start} to {window.end}",
+            refused=pl.concat([rows.bad, strays]),
+            progress=Progress(cursor=cursor),
+        )
+        self.report.written += report
+        self._step = replace(self._step, pages=self._step.pages + 1, rows=self._step.rows + len(page.rows))
+        self._on_step(self._step)
+        if time.monotonic() - self._published > PUBLISH_EVERY_S:
+            self._lake.publish()
+            self._published = time.monotonic()
+
+    def _keep_receipt(self, receipt: Receipt) -> None:
+        self.report.requests += 1
+        self._lake.manifest.add_receipts([receipt])
+
+    def _hashes(self, window: Window) -> dict[dt.date, str]:
+        held = self._lake.manifest.held(feed=self._feed, symbol=self._symbol, start=window.start, end=window.end)
+        return dict(held.select("session", "content_hash").iter_rows())
+
+    def _answers(self, window: Window, *, confirmed: AbstractSet[dt.date] = frozenset()) -> list[Answer]:
+        manifest = self._lake.manifest
+        span = {"feed": self._feed, "symbol": self._symbol}
+        earlier = manifest.answers(**span, start=window.start, end=window.end)
+        attempts = dict(earlier.select("session", "attempts").iter_rows())
+        holding = self._hashes(window)
+        found = []
+        for day in window.sessions:
+            status = AnswerStatus.COMPLETE if day in holding else AnswerStatus.EMPTY
+            if status is AnswerStatus.COMPLETE and day in confirmed:
+                status = AnswerStatus.SPARSE
+            found.append(Answer(day, status, attempts.get(day, 0) + 1))
+        return found
+
+    def _finish(self, window: Window, key: str | None, answers: list[Answer]) -> None:
+        done = self._step.sessions_done + len(window.sessions)
+        self._lake.writer.record(
+            feed=self._feed,
+            symbol=self._symbol,
+            source=self._source.source,
+            progress=Progress(cursor_done=key, answers=answers),
+        )
+        self._step = replace(self._step, sessions_done=done)
+        self._on_step(self._step)

@@ -1,0 +1,112 @@
+"""What a range still lacks, and the requests that would fill it. Pure: frames in, dates out.
+
+A session is missing when nobody has answered for it to the last page: never because minutes are absent,
+for a minute without an eligible trade has no bar. A session is suspicious when it was answered but its
+neighbours say there should be more; it is asked for again a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from barlake.manifest import AnswerStatus
+
+__all__ = ["Window", "missing_sessions", "request_windows", "suspicious_sessions"]
+
+DENSE_SHARE = 0.9
+"""A symbol whose median session has this share of its regular minutes is expected to have all of them."""
+
+MAX_ATTEMPTS = 3
+"""How often one session is asked for in all: once, and twice more while the answers differ."""
+
+MAX_EMPTY_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive sessions of one month, asked for in one request; [start, end) in session dates."""
+
+    start: dt.date
+    end: dt.date
+    sessions: tuple[dt.date, ...]
+
+
+def missing_sessions(expected: pl.DataFrame, answers: pl.DataFrame) -> list[dt.date]:
+    """Sessions of `expected` that no answer covers, oldest first.
+
+    Parameters
+    ----------
+    expected
+        Rows of the calendar: `session` and more.
+    answers
+        `Manifest.answers` of one feed and symbol.
+    """
+    missing = expected.join(answers, on="session", how="anti")
+    return missing["session"].sort().to_list()
+
+
+def suspicious_sessions(expected: pl.DataFrame, held: pl.DataFrame, answers: pl.DataFrame) -> list[dt.date]:
+    """Answered sessions that should be asked for once more, oldest first.
+
+    Either minutes are absent in a symbol that usually has them all, or a session came back empty between
+    sessions that did not.
+
+    Parameters
+    ----------
+    expected
+        The sessions that may be asked for, with `open` and `close`.
+    held, answers
+        All of `Manifest.held` and `Manifest.answers` of one feed and symbol.
+    """
+    if held.is_empty():
+        return []
+    minutes = (pl.col("close") - pl.col("open")).dt.total_minutes()
+    known = expected.with_columns(minutes.alias("minutes")).join(
+        held.select("session", "regular_rows"), on="session", how="left"
+    )
+    known = known.join(answers.select("session", "status", "attempts"), on="session", how="inner")
+    shares = known.filter(pl.col("regular_rows").is_not_null()).select(pl.col("regular_rows") / pl.col("minutes"))
+    dense = not shares.is_empty() and float(shares.to_series().median() or 0) >= DENSE_SHARE  # type: ignore[arg-type] # polars types a median as anything
+    first, last = held["session"].min(), held["session"].max()
+    incomplete = (
+        (pl.col("status") == AnswerStatus.COMPLETE.value)
+        & (pl.col("regular_rows") < pl.col("minutes"))
+        & (pl.col("attempts") < MAX_ATTEMPTS)
+    )
+    hole = (
+        (pl.col("status") == AnswerStatus.EMPTY.value)
+        & pl.col("session").is_between(first, last)
+        & (pl.col("attempts") < MAX_EMPTY_ATTEMPTS)
+    )
+    found = known.filter((incomplete & dense) | hole)
+    return found["session"].sort().to_list()
+
+
+def request_windows(sessions: Sequence[dt.date], calendar: pl.DataFrame) -> list[Window]:
+    """Requests that cover exactly these sessions: consecutive ones of a month are asked for together.
+
+    Parameters
+    ----------
+    sessions
+        Oldest first.
+    calendar
+        The sessions of the exchange around them: two are consecutive when none lies between.
+    """
+    position = {day: index for index, day in enumerate(calendar["session"].to_list())}
+    runs: list[list[dt.date]] = []
+    for day in sessions:
+        last = runs[-1][-1] if runs else None
+        together = (
+            last is not None
+            and position[day] == position[last] + 1
+            and (day.year, day.month) == (last.year, last.month)
+        )
+        if together:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return [Window(run[0], run[-1] + dt.timedelta(days=1), tuple(run)) for run in runs]
