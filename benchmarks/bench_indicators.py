@@ -37,7 +37,8 @@ def indicators(c: Columns) -> Columns:
     found |= {"bb_upper": upper, "bb_lower": lower}
     found |= {"bb_pctb": (close - lower) / (upper - lower), "bb_width": (upper - lower) / middle}
     found |= {"rsi_14": talib.RSI(close, 14), "roc_10": talib.ROC(close, 10)}
-    found["stoch_k"], found["stoch_d"] = talib.STOCH(high, low, close, 14, 3, 0, 3, 0)
+    found["stoch_k"] = talib.STOCHF(high, low, close, 14, 3, 0)[1]
+    found["stoch_d"] = talib.STOCH(high, low, close, 14, 3, 0, 3, 0)[1]
     found |= {"cci_20": talib.CCI(high, low, close, 20), "mfi_14": talib.MFI(high, low, close, volume, 14)}
     found |= {"atr_14": talib.ATR(high, low, close, 14), "natr_14": talib.NATR(high, low, close, 14)}
     return found

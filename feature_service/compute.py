@@ -107,13 +107,14 @@ def compute_features(
     dtype
         Of the columns; computed in float64 whatever it is.
     """
-    columns = []
-    for one in features:
-        value = one.expression.cast(pl.Float64)
-        columns.append(pl.when(value.is_finite()).then(value).cast(dtype).alias(one.name))
+    expressions = [one.expression.cast(pl.Float64).alias(one.name) for one in features]
     # The streaming engine, which is the default, cuts a column where threads happen to hand over and begins
     # rolling sums anew there: the last bits would depend on the number of threads and on later rows.
-    return bars.lazy().select(columns).collect(engine="in-memory")
+    raw = bars.lazy().select(expressions).collect(engine="in-memory")
+    # Cleaned in a second pass: in one with the formula, an expression is computed once for the test, once
+    # for the value.
+    clean = [pl.when(pl.col(one.name).is_finite()).then(one.name).cast(dtype) for one in features]
+    return raw.select(clean)
 
 
 def feature_table(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:

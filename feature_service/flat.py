@@ -14,8 +14,7 @@ __all__ = ["is_flat"]
 def is_flat(price: pl.Expr, window_bars: int) -> pl.Expr:
     """Whether the last `window_bars` values, this row's among them, are all exactly equal.
 
-    Counts back to the last change, so a window reaching before the first row is judged by the rows
-    there are.
+    False while the window reaches before the first row.
 
     Examples
     --------
@@ -23,6 +22,5 @@ def is_flat(price: pl.Expr, window_bars: int) -> pl.Expr:
     >>> frame.select(is_flat(pl.col("close"), 3)).to_series().to_list()
     [False, False, False, True]
     """
-    row = pl.int_range(pl.len(), dtype=pl.Int64)
-    changed = pl.when(price != price.shift(1)).then(row).forward_fill().fill_null(0)
-    return row - changed >= window_bars - 1
+    changes = (price != price.shift(1)).fill_null(value=False).cum_sum()
+    return (changes == changes.shift(window_bars - 1)).fill_null(value=False)

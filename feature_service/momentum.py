@@ -12,6 +12,14 @@ __all__ = ["cci", "mfi", "roc", "rsi", "stochastic_d", "stochastic_k"]
 
 HIGH, LOW, CLOSE, VOLUME = pl.col("high"), pl.col("low"), pl.col("close"), pl.col("volume")
 TYPICAL = (HIGH + LOW + CLOSE) / 3
+SIMPLE = 0
+"""TA-Lib's number for a simple moving average."""
+
+
+def _met_no_range(window_bars: int, averaged_bars: int) -> pl.Expr:
+    """Whether any of the last `averaged_bars` windows has its highest high on its lowest low."""
+    is_point = is_flat(HIGH, window_bars) & is_flat(LOW, window_bars) & (HIGH == LOW)
+    return pl.any_horizontal(is_point.shift(bars, fill_value=False) for bars in range(averaged_bars))
 
 
 @feature(unit="0 to 100", history_bars=lambda p: p["window_bars"])
@@ -44,12 +52,10 @@ def stochastic_k(*, window_bars: int, smooth_bars: int) -> pl.Expr:
 
     Formula: mean over `smooth_bars` of 100 * (close - lowest low) / (highest high - lowest low) of
     `window_bars`. Null while a range in the mean is zero.
-    Source: Lane; equals TA-Lib STOCH with simple averages wherever the range is not zero.
+    Source: Lane; TA-Lib STOCHF with simple averages, its %D.
     """
-    lowest = LOW.rolling_min(window_bars)
-    width = HIGH.rolling_max(window_bars) - lowest
-    raw = pl.when(width > 0).then(100 * (CLOSE - lowest) / width)
-    return raw.rolling_mean(smooth_bars)
+    lines = ta.stochf(HIGH, LOW, CLOSE, fastk_period=window_bars, fastd_period=smooth_bars, fastd_matype=SIMPLE)
+    return pl.when(~_met_no_range(window_bars, smooth_bars)).then(lines.struct.field("fastd"))
 
 
 @feature(
@@ -60,10 +66,21 @@ def stochastic_d(*, window_bars: int, smooth_bars: int, signal_bars: int) -> pl.
     """Average of the smoothed stochastic (slow %D).
 
     Formula: mean over `signal_bars` of slow %K.
-    Source: Lane; equals TA-Lib STOCH with simple averages wherever no range is zero.
+    Null while a range in the mean is zero.
+    Source: Lane; TA-Lib STOCH with simple averages.
     """
-    slow_k = stochastic_k(window_bars=window_bars, smooth_bars=smooth_bars)
-    return slow_k.rolling_mean(signal_bars)
+    lines = ta.stoch(
+        HIGH,
+        LOW,
+        CLOSE,
+        fastk_period=window_bars,
+        slowk_period=smooth_bars,
+        slowk_matype=SIMPLE,
+        slowd_period=signal_bars,
+        slowd_matype=SIMPLE,
+    )
+    averaged_bars = smooth_bars + signal_bars - 1
+    return pl.when(~_met_no_range(window_bars, averaged_bars)).then(lines.struct.field("slowd"))
 
 
 @feature(unit="index", history_bars=lambda p: p["window_bars"] - 1)
@@ -87,5 +104,6 @@ def mfi(*, window_bars: int) -> pl.Expr:
     Source: Quong and Soudack 1989; TA-Lib MFI.
     """
     value = ta.mfi(HIGH, LOW, CLOSE, VOLUME, timeperiod=window_bars)
-    has_flow = ~is_flat(TYPICAL, window_bars + 1) & (VOLUME.rolling_sum(window_bars) > 0)
+    traded = VOLUME.cum_sum()
+    has_flow = ~is_flat(TYPICAL, window_bars + 1) & (traded > traded.shift(window_bars))
     return pl.when(has_flow).then(value)

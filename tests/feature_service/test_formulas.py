@@ -97,6 +97,16 @@ def test_cci_divides_by_the_mean_deviation(history: pl.DataFrame, computed: pl.D
     assert_equal(computed["cci_20"], expected)
 
 
+def test_stochastic_is_the_smoothed_position_in_the_range(history: pl.DataFrame, computed: pl.DataFrame) -> None:
+    windows = {name: np.lib.stride_tricks.sliding_window_view(history[name].to_numpy(), 14) for name in ("high", "low")}
+    lowest, highest = windows["low"].min(axis=1), windows["high"].max(axis=1)
+    raw = 100 * (history["close"].to_numpy()[13:] - lowest) / (highest - lowest)
+    slow_k = np.lib.stride_tricks.sliding_window_view(raw, 3).mean(axis=1)
+    slow_d = np.lib.stride_tricks.sliding_window_view(slow_k, 3).mean(axis=1)
+    assert_equal(computed["stoch_k"], np.concatenate([np.full(15, np.nan), slow_k]))
+    assert_equal(computed["stoch_d"], np.concatenate([np.full(17, np.nan), slow_d]))
+
+
 @pytest.mark.parametrize("window", [30, 390])
 def test_volatility_is_the_deviation_of_log_returns(window: int, history: pl.DataFrame, computed: pl.DataFrame) -> None:
     returns = np.diff(np.log(history["close"].to_numpy()))

@@ -99,6 +99,15 @@ def test_a_market_that_stops_moving_shows_no_rounding_noise(history: pl.DataFram
     assert found["bb_width"].max() == pytest.approx(0, abs=1e-6)
 
 
+def test_a_stochastic_has_no_value_while_one_window_of_its_mean_was_a_point(history: pl.DataFrame) -> None:
+    still, moving = with_prices(history.head(40), 450.0), history.slice(40, 40)
+    found = computed(pl.concat([still, moving]))
+    # The last window that is a point ends with row 39; slow %K averages 3 windows, slow %D 3 + 3 - 1.
+    assert found["stoch_k"].is_not_null().arg_max() == 39 + 3
+    assert found["stoch_d"].is_not_null().arg_max() == 39 + 5
+    assert found.slice(44).select("stoch_k", "stoch_d").null_count().row(0) == (0, 0)
+
+
 def test_a_market_that_only_falls_still_has_an_rsi_of_zero(history: pl.DataFrame) -> None:
     prices = pl.Series("close", np.linspace(500, 400, 300))
     part = history.head(300).with_columns(prices, high=prices + 0.1, low=prices - 0.1, open=prices)
