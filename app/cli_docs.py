@@ -29,10 +29,7 @@ def cli_page(application: typer.Typer, *, name: str) -> str:
     name
         What a user types to start the application.
     """
-    sections = [
-        f"## {title}\n\n```text\n{text}\n```\n"
-        for title, text in _helps(get_command(application), name, None)
-    ]
+    sections = [f"## {title}\n\n```text\n{text}\n```\n" for title, text in _helps(get_command(application), name, None)]
     return "\n".join([_HEAD, *sections])
 
 

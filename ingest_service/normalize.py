@@ -33,9 +33,7 @@ NAMES = {
 _PRICES = ("o", "h", "l", "c")
 _OPTIONAL = ("n", "vw")
 _INTEGERS = ("v", "n")
-_TYPES: dict[str, pl.DataType] = {
-    key: pl.Int64() if key in _INTEGERS else pl.Float64() for key in NAMES if key != "t"
-}
+_TYPES: dict[str, pl.DataType] = {key: pl.Int64() if key in _INTEGERS else pl.Float64() for key in NAMES if key != "t"}
 _TIMESTAMP = pl.Datetime("us", "UTC")
 _GOOD_SCHEMA = {NAMES[key]: _TYPES.get(key, _TIMESTAMP) for key in NAMES}
 _BAD_SCHEMA = {"row_number": pl.Int64(), "reason": pl.String(), "raw": pl.String()}

@@ -17,7 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no type information
+from threadpoolctl import threadpool_limits
 
 from barlake.errors import InvalidInputError
 from training_service.labels import Target

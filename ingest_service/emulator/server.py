@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -53,8 +53,15 @@ def serve(
             thread.join()
 
 
-def run(config: EmulatorConfig, host: str = "127.0.0.1", port: int = 0, *, calendar: Calendar | None = None) -> None:
-    """Serve until interrupted, with the base URL printed once requests are accepted.
+def run(
+    config: EmulatorConfig,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    on_ready: Callable[[str], None],
+    calendar: Calendar | None = None,
+) -> None:
+    """Serve until interrupted; `on_ready` gets the base URL once requests are accepted.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def run(config: EmulatorConfig, host: str = "127.0.0.1", port: int = 0, *, calen
     """
     server = _server(config, calendar)
     with _bound(host, port) as listener:
-        print(f"Serving feed {config.served_feed!r} on {_url(listener)}", flush=True)  # noqa: T201 - the command's one line of output
+        on_ready(_url(listener))
         server.run([listener])
 
 

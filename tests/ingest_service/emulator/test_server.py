@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from ingest_service.emulator import EmulatorConfig, run
-run(EmulatorConfig(bars=Path(sys.argv[1])))
+run(EmulatorConfig(bars=Path(sys.argv[1])), on_ready=lambda url: print(f"Serving feed 'sip' on {url}", flush=True))
 """
 
 

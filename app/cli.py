@@ -1,0 +1,72 @@
+"""`barlake`: the command line. Each command asks one service and prints what it answers.
+
+Results go to stdout, progress and errors to stderr. Exit code 0 is success, 1 an error that the message
+explains, 2 wrong usage, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from app.commands import lake, research, sources
+from app.console import notice
+from barlake.errors import BarlakeError
+
+__all__ = ["application", "main", "run"]
+
+_FAILED, _INTERRUPTED = 1, 130
+
+application = typer.Typer(
+    name="barlake",
+    help="Minute bars in, features, models and honest simulations out; everything in one folder.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+application.command("demo")(research.demo)
+application.command("import")(lake.import_)
+application.command("ingest")(sources.ingest)
+application.command("gaps")(lake.gaps)
+application.command("bars")(lake.bars)
+application.command("symbols")(lake.symbols)
+application.command("coverage")(lake.coverage)
+application.command("sql")(lake.sql)
+application.command("features")(research.features)
+application.command("train")(research.train)
+application.command("simulate")(research.simulate)
+application.command("runs")(research.runs)
+application.command("emulate")(sources.emulate)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Exit code of a command line; whatever goes wrong on purpose ends in one message on stderr."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        application(args=list(arguments), prog_name="barlake")
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+    except BarlakeError as error:
+        notice(f"error: {error}")
+        code = _FAILED
+    except OSError as error:
+        notice(f"error: {error.filename or 'the system'}: {error.strerror}. Mend it and run the same command again.")
+        code = _FAILED
+    if code == _INTERRUPTED:
+        notice("stopped: what was finished is kept, nothing is half written. Run the same command again to go on.")
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands of `barlake`, a module for each kind; `app.cli` joins them up."""

@@ -1,0 +1,137 @@
+"""What is in the lake: files in, bars out, what is here and what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+import barlake
+from app.commands.options import AsJson, End, Feed, Root, SomeSymbols, Start, Symbols
+from app.console import notice, print_frame, print_json, progress, say
+from barlake.errors import InvalidInputError
+from barlake.keys import SessionFilter, Timeframe
+
+__all__ = ["bars", "coverage", "gaps", "import_", "sql", "symbols"]
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(help="A Parquet or CSV file, or a folder of them.", show_default=False)],
+    feed: Annotated[
+        str, typer.Option("--feed", help="Name of the feed the bars belong to, such as sip.", show_default=False)
+    ],
+    symbol: Annotated[str | None, typer.Option("--symbol", help="For files without a symbol column.")] = None,
+    timezone: Annotated[str | None, typer.Option("--timezone", help="Zone of timestamps that carry none.")] = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import minute bars from files. Importing the same file again changes nothing."""
+    with barlake.open(root) as lake, progress(shown=not as_json) as start:
+        advance = start("import")
+        report = lake.import_bars(
+            path,
+            feed=feed,
+            symbol=symbol,
+            timezone=timezone,
+            on_file=lambda file, done, total: advance(file.name, done, total),
+        )
+    rows = [{"file": str(one.path), "symbol": one.symbol, **vars(one.report)} for one in report.imported]
+    if as_json:
+        failures = [{"file": str(file), "error": error} for file, error in report.failures]
+        print_json({"imported": rows, "total": vars(report.total), "failures": failures})
+    else:
+        print_frame(pl.DataFrame(rows))
+        if report.total.quarantined:
+            say(f'{report.total.quarantined:,} rows are no bars: `barlake sql "select * from quarantine"` says why')
+    for file, error in report.failures:
+        notice(f"error: {file} was not imported: {error}")
+    if report.failures:
+        raise typer.Exit(1)
+
+
+def bars(
+    symbols: SomeSymbols,
+    start: Start = None,
+    end: End = None,
+    timeframe: Annotated[
+        str, typer.Option("--timeframe", help=f"{', '.join(Timeframe)}; longer ones are derived.")
+    ] = Timeframe.MINUTE.value,
+    session: Annotated[
+        str, typer.Option("--session", help=f"Hours: {', '.join(SessionFilter)}.")
+    ] = SessionFilter.ALL.value,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest so many of each symbol.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Write to a new .csv or .parquet file instead.")] = None,
+    feed: Feed = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show bars, or write them to a file."""
+    with barlake.open(root) as lake:
+        frame = lake.bars(symbols, start, end, timeframe=timeframe, session=session, feed=feed)
+    if limit is not None:
+        frame = frame.filter(pl.int_range(pl.len(), 0, -1).over("symbol") <= limit)
+    if to is not None:
+        _write_table(frame, to)
+        say(f"{frame.height:,} bars written to {to}")
+        return
+    print_frame(frame if as_json else frame.drop("ingested_at", strict=False), as_json=as_json, newest=True)
+
+
+def symbols(feed: Feed = None, root: Root = None, as_json: AsJson = False) -> None:
+    """List what the lake holds: feeds, symbols, sessions, bars."""
+    with barlake.open(root) as lake:
+        frame = lake.symbols(feed)
+    if frame.is_empty() and not as_json:
+        say("The lake is empty: `barlake import` and `barlake ingest` fill it, `barlake demo` with made-up bars.")
+        return
+    print_frame(frame, as_json=as_json)
+
+
+def coverage(
+    symbols: Symbols = None,
+    start: Start = None,
+    end: End = None,
+    feed: Feed = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """List every session held, with the bars that are there and those that are expected."""
+    with barlake.open(root) as lake:
+        frame = lake.coverage(symbols or None, start, end, feed=feed)
+    print_frame(frame if as_json else frame.drop("content_hash"), as_json=as_json, newest=True)
+
+
+def gaps(
+    symbols: Symbols = None,
+    start: Start = None,
+    end: End = None,
+    feed: Feed = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """List sessions with absent regular minutes, why they are absent, and the evidence."""
+    with barlake.open(root) as lake:
+        print_frame(lake.gaps(symbols or None, start, end, feed=feed), as_json=as_json)
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help='One SQL query, such as "select * from symbols".', show_default=False)],
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one SQL query on the published catalogue."""
+    with barlake.open(root) as lake:
+        print_frame(lake.sql(query), as_json=as_json)
+
+
+def _write_table(frame: pl.DataFrame, path: Path) -> None:
+    if path.exists():
+        raise InvalidInputError(f"--to {path} exists already: name a new file.")
+    if path.suffix == ".parquet":
+        frame.write_parquet(path)
+    elif path.suffix == ".csv":
+        frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%:z")
+    else:
+        raise InvalidInputError(f"--to {path} is not a .csv or .parquet file: name one.")

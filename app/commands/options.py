@@ -1,0 +1,20 @@
+"""Options that several commands share, so that they read and mean the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["AsJson", "End", "Feed", "Root", "SomeSymbols", "Start", "Symbols"]
+
+Root = Annotated[Path | None, typer.Option("--root", help="The lake's folder. Default: BARLAKE_ROOT, or ./data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Feed = Annotated[str | None, typer.Option("--feed", help="Default: sip, then iex, then the only other feed.")]
+Start = Annotated[str | None, typer.Option("--start", help="First session, such as 2024-01-02, or an instant.")]
+End = Annotated[str | None, typer.Option("--end", help="First session, or instant, that is left out.")]
+Symbols = Annotated[
+    list[str] | None, typer.Argument(help="Symbols, such as SPY QQQ. Default: all.", show_default=False)
+]
+SomeSymbols = Annotated[list[str], typer.Argument(help="Symbols, such as SPY QQQ.", show_default=False)]

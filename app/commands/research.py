@@ -1,0 +1,188 @@
+"""From bars to a simulated result: features, models, runs, and all of it as a demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+
+import barlake
+from app.commands.options import AsJson, End, Feed, Root, Start, Symbols
+from app.console import figures, frame_rows, print_frame, print_json, progress, say
+from barlake.keys import ArtifactKind, SessionFilter
+
+__all__ = ["demo", "features", "runs", "simulate", "train"]
+
+
+def demo(root: Root = None, as_json: AsJson = False) -> None:
+    """Run the whole loop on made-up bars: no key, no server. A second run adds nothing."""
+    from app.demo import print_demo, run_demo
+
+    with barlake.open(root) as lake, progress(shown=not as_json) as start:
+        report = run_demo(lake, start)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_demo(report)
+
+
+def features(
+    symbols: Symbols = None,
+    feed: Feed = None,
+    session: Annotated[
+        str, typer.Option("--session", help="Hours to use: regular or all.")
+    ] = SessionFilter.REGULAR.value,
+    set_name: Annotated[str, typer.Option("--set", help="Feature set.")] = "core",
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build features over the whole history of symbols. What is up to date is left alone."""
+    from feature_service.build import build_features
+
+    with barlake.open(root) as lake, progress(shown=not as_json) as start:
+        report = build_features(
+            lake, symbols or [], feed=feed, session=session, set_name=set_name, progress=start("features")
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_frame(pl.DataFrame(report.as_dict()["symbols"]))
+
+
+def train(
+    symbols: Annotated[
+        list[str], typer.Argument(help="The symbol to predict, then context symbols: SPY,QQQ.", show_default=False)
+    ],
+    target: Annotated[str, typer.Option("--target", help="direction or return.")] = "direction",
+    horizon: Annotated[int, typer.Option("--horizon", help="Bars the label looks ahead.")] = 5,
+    estimator: Annotated[
+        str | None,
+        typer.Option("--estimator", help="logistic, ridge or hist_gradient_boosting. Default: the linear one."),
+    ] = None,
+    folds: Annotated[int, typer.Option("--folds", help="Walk-forward tests.")] = 5,
+    feature_set: Annotated[str, typer.Option("--feature-set", help="Name of the feature set.")] = "core",
+    session: Annotated[
+        str, typer.Option("--session", help="Hours the features were built over.")
+    ] = SessionFilter.REGULAR.value,
+    feed: Feed = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of whatever an estimator draws.")] = 0,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model walk-forward, with scores beside a naive baseline."""
+    from training_service.main import print_report
+    from training_service.train import train as train_model
+
+    with barlake.open(root) as lake, progress(shown=not as_json) as start:
+        report = train_model(
+            lake,
+            ",".join(symbols),
+            target=target,
+            horizon_bars=horizon,
+            estimator=estimator,
+            folds=folds,
+            feature_set=feature_set,
+            session=session,
+            feed=feed,
+            seed=seed,
+            progress=start("training"),
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report, Console(soft_wrap=True, highlight=False))
+
+
+def simulate(
+    symbol: Annotated[str, typer.Option("--symbol", help="Symbol to trade, such as SPY.", show_default=False)],
+    model: Annotated[
+        str | None, typer.Option("--model", help="Id of a model of this lake, or its first digits.")
+    ] = None,
+    signals: Annotated[
+        Path | None, typer.Option("--signals", help="CSV or Parquet with timestamp and signal, instead of a model.")
+    ] = None,
+    cash: Annotated[str, typer.Option("--cash", help="Dollars to start with.")] = "100000",
+    fill: Annotated[
+        str, typer.Option("--fill", help="The headline: next_open, or same_close, which is optimistic.")
+    ] = "next_open",
+    session: Annotated[
+        str | None, typer.Option("--session", help="With --signals: which bars take part. Default: regular.")
+    ] = None,
+    feed: Annotated[str | None, typer.Option("--feed", help="With --signals: feed of the bars.")] = None,
+    start: Start = None,
+    end: End = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trade a model's predictions, or signals from a file; both fills, beside buy and hold."""
+    from simulation_service.main import print_report
+    from simulation_service.simulate import simulate_model, simulate_signals
+
+    if (model is None) == (signals is None):
+        raise typer.BadParameter("name either --model or --signals, and only one of them.")
+    if model is not None and (feed or session):
+        raise typer.BadParameter("--feed and --session go with --signals: a model brings its own.")
+    options: dict[str, Any] = {"cash_usd": cash, "fill": fill, "start": start, "end": end}
+    with barlake.open(root) as lake, progress(shown=not as_json) as begin:
+        options["progress"] = begin("simulation")
+        if model is not None:
+            report = simulate_model(lake, model, symbol, **options)
+        else:
+            assert signals is not None  # noqa: S101 - one of the two is given
+            hours = session or SessionFilter.REGULAR.value
+            report = simulate_signals(lake, signals, symbol, feed=feed, session=hours, **options)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report, Console(highlight=False))
+
+
+def runs(
+    run_id: Annotated[
+        str | None, typer.Argument(help="A run, by its id or first digits. Default: a list.", show_default=False)
+    ] = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """List simulations, or show what one of them was made from and what came out."""
+    with barlake.open(root) as lake:
+        if run_id is not None:
+            found = lake.artifacts.find(ArtifactKind.RUN, run_id)
+            facts = {**found.parameters, **found.inputs, **found.results, "folder": str(found.path)}
+            if as_json:
+                print_json(
+                    {
+                        "id": found.id,
+                        "created_at": found.created_at,
+                        "inputs": found.inputs,
+                        "parameters": found.parameters,
+                        "results": found.results,
+                        "folder": found.path,
+                    }
+                )
+            else:
+                figures(
+                    {name: value for name, value in facts.items() if not isinstance(value, dict)},
+                    title=f"run {found.id}",
+                )
+            return
+        listed = lake.artifacts.list(ArtifactKind.RUN)
+    rows = [
+        {
+            "run": one.id, "created_at": one.created_at, "symbol": one.results["symbol"], "feed": one.results["feed"],
+            "fill": one.results["fill"], "final_value": one.results[one.results["fill"]]["final_value"],
+            "buy_and_hold": one.results["buy_and_hold"][one.results["fill"]]["final_value"],
+            "report": str(one.path / "report.html"),
+        }
+        for one in listed
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows)
+    if as_json:
+        print_json(frame_rows(frame))
+    elif frame.is_empty():
+        say("No runs yet: `barlake simulate` makes one, `barlake demo` shows how.")
+    else:
+        print_frame(frame, newest=True)

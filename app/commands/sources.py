@@ -1,0 +1,127 @@
+"""Where bars come from: Alpaca, or its stand-in on this machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+import barlake
+from app.commands.options import AsJson, Root, SomeSymbols
+from app.console import notice, print_frame, print_json, progress, say
+from barlake.errors import InvalidInputError
+from barlake.manifest import utc_now
+from barlake.sessions import NEW_YORK
+from barlake.settings import IEX_CLOUD_NOTICE
+
+__all__ = ["emulate", "ingest"]
+
+_DEFAULT_DAYS = 30
+
+
+def ingest(
+    symbols: SomeSymbols,
+    start: Annotated[str | None, typer.Option("--start", help="First session. Default: 30 days ago.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="First session left out. Default: tomorrow.")] = None,
+    feed: Annotated[str | None, typer.Option("--feed", help="Default: ALPACA_FEED; auto means sip.")] = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the minute bars that are missing from Alpaca. A second run asks for nothing."""
+    from ingest_service.alpaca import AlpacaSource, resolve_feed
+    from ingest_service.backfill import BackfillStep, backfill
+
+    today = utc_now().astimezone(NEW_YORK).date()
+    with barlake.open(root) as lake, progress(shown=not as_json) as begin:
+        if lake.settings.iex_token is not None:
+            notice(IEX_CLOUD_NOTICE)
+        source = AlpacaSource.from_settings(lake.settings)
+        bars_of = functools.cache(begin)
+
+        def on_step(step: BackfillStep) -> None:
+            advance = bars_of(step.symbol)
+            advance(f"sessions, {step.rows:,} bars", step.sessions_done, step.sessions_total)
+
+        report = backfill(
+            lake,
+            source,
+            symbols,
+            start or (today - dt.timedelta(days=_DEFAULT_DAYS)).isoformat(),
+            end or (today + dt.timedelta(days=1)).isoformat(),
+            feed=feed or resolve_feed(lake.settings.alpaca_feed),
+            on_step=on_step,
+        )
+    rows = [
+        {
+            "symbol": one.symbol, "sessions": one.expected, "asked": one.sessions_asked,
+            "asked_again": one.sessions_confirmed, "requests": one.requests, **vars(one.written),
+            "bars_held": one.bars_held,
+        }
+        for one in report.symbols
+    ]  # fmt: skip
+    if as_json:
+        facts = {"feed": report.feed, "start": report.start, "end": report.end, "sessions_not_yet": report.not_yet}
+        print_json({**facts, "symbols": rows})
+    else:
+        print_frame(pl.DataFrame(rows), title=f"feed {report.feed}, sessions from {report.start} up to {report.end}")
+        if report.not_yet:
+            say(f"{report.not_yet} session(s) of the range have not ended, or not long enough ago: not asked for")
+    unknown = [one.symbol for one in report.symbols if one.expected and not one.bars_held]
+    if unknown:
+        raise InvalidInputError(
+            f"Alpaca has no bars of {', '.join(unknown)} for feed {report.feed!r} in [{report.start}, {report.end}): "
+            "check the spelling; indices such as VIX or SPX are not stocks there (VIXY and SPY are)."
+        )
+
+
+def emulate(
+    bars: Annotated[
+        Path | None, typer.Option("--bars", help="Folder of Parquet bars to serve. Default: bars made up from --seed.")
+    ] = None,
+    feed: Annotated[
+        str | None,
+        typer.Option("--feed", help="Feed a folder is served as. Default: sip; made-up bars are always synthetic."),
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8900,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", help="A fault to inject; may be given several times.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of made-up bars and of where faults strike.")] = 0,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", help="A made-up symbol; may be given several times.", show_default=False),
+    ] = None,
+    requests_per_minute: Annotated[int, typer.Option("--requests-per-minute", help="Budget of each key.")] = 200,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve bars as Alpaca does, on this machine, with its limits and on request its faults."""
+    from ingest_service.emulator import EmulatorConfig, Fault
+    from ingest_service.emulator import run as serve_until_stopped
+
+    chosen: dict[str, Any] = {"symbols": tuple(symbol)} if symbol else {}
+    config = EmulatorConfig(
+        bars=bars, feed=feed, seed=seed, faults=tuple(Fault.parse(name) for name in fault or []),
+        requests_per_window=requests_per_minute, **chosen,
+    )  # fmt: skip
+    with barlake.open(root) as lake:
+        calendar = lake.calendar
+
+    def on_ready(url: str) -> None:
+        facts = {"url": url, "feed": config.served_feed, "key_id": config.key_id, "secret_key": config.secret_key}
+        if as_json:
+            print_json(facts)
+            return
+        say(f"Serving feed {config.served_feed!r} on {url}")
+        notice(
+            f"use it with ALPACA_DATA_URL={url} ALPACA_API_KEY_ID={config.key_id} "
+            f"ALPACA_API_SECRET_KEY={config.secret_key}; Ctrl-C stops it"
+        )
+
+    serve_until_stopped(config, host, port, calendar=calendar, on_ready=on_ready)
