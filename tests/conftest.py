@@ -19,16 +19,12 @@ SETTING_PREFIXES = ("ALPACA_", "APCA_", "BARLAKE_", "IEX_TOKEN", "SOURCE_DUCKDB_
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.register_profile(
-    "search", parent=settings.get_profile("default"), derandomize=False, max_examples=1000
-)
+settings.register_profile("search", parent=settings.get_profile("default"), derandomize=False, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture(autouse=True)
-def _alone_in_an_empty_folder(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _alone_in_an_empty_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No `.env` and no `./data` of the checkout is met, and none is made there."""
     for name in list(os.environ):
         if name.startswith(SETTING_PREFIXES):

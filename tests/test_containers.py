@@ -63,16 +63,12 @@ def test_the_image_holds_every_package_and_only_what_is_in_git() -> None:
     packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
     assert packages <= copied
     assert [source for source in copied if not (ROOT / source).exists()] == []
-    admitted = set(
-        re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    )
+    admitted = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert copied == admitted
 
 
 def test_the_image_holds_no_secret() -> None:
-    assert [
-        argument for name in ("ENV", "ARG") for argument in arguments(name) if SECRET_NAME.search(argument)
-    ] == []
+    assert [argument for name in ("ENV", "ARG") for argument in arguments(name) if SECRET_NAME.search(argument)] == []
 
 
 def test_the_image_uses_a_python_the_project_supports() -> None:
@@ -119,8 +115,6 @@ def test_the_development_container_is_ubuntu_and_uses_make() -> None:
     assert container["image"].endswith(":ubuntu-24.04")
     assert {"make", "python3", "python3-venv"} <= set(container["onCreateCommand"].split())
     assert container["postCreateCommand"] == "make install"
-    dry = subprocess.run(
-        ["make", "--dry-run", "install"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    dry = subprocess.run(["make", "--dry-run", "install"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert dry.returncode == 0, dry.stderr
     assert SECRET_NAME.search(json.dumps(container)) is None
