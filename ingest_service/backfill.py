@@ -17,7 +17,7 @@ from typing import Protocol
 import polars as pl
 
 from barlake.coverage import finished_sessions
-from barlake.errors import InvalidInputError, SourceError
+from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.keys import parse_feed, parse_symbol
 from barlake.lake import Lake
 from barlake.manifest import Answer, AnswerStatus, Cursor
@@ -130,15 +130,30 @@ def backfill(
     in_range = lake.calendar.in_range(first, beyond)
     expected = finished_sessions(in_range, source.server_now())
     report = BackfillReport(parse_feed(feed), first, beyond, not_yet=in_range.height - expected.height)
+    publisher = _Publisher(lake)
     try:
         for name in names:
-            run = _SymbolRun(lake, source, report.feed, name, expected, on_step)
+            run = _SymbolRun(lake, source, report.feed, name, expected, on_step, publisher)
             report.symbols.append(run.report)
             run.fill()
     finally:
         lake.publish()
         lake.vacuum()
     return report
+
+
+class _Publisher:
+    """Keeps the catalogue from growing old while a run writes."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._published = time.monotonic()
+
+    def keep_fresh(self) -> None:
+        """Publish if that was long ago."""
+        if time.monotonic() - self._published > PUBLISH_EVERY_S:
+            self._lake.publish()
+            self._published = time.monotonic()
 
 
 class _SymbolRun:
@@ -152,6 +167,7 @@ class _SymbolRun:
         symbol: str,
         expected: pl.DataFrame,
         on_step: Callable[[BackfillStep], None],
+        publisher: _Publisher,
     ) -> None:
         self._lake = lake
         self._source = source
@@ -160,7 +176,7 @@ class _SymbolRun:
         self._expected = expected
         self._on_step = on_step
         self._step = BackfillStep(symbol, 0, 0, 0, 0)
-        self._published = time.monotonic()
+        self._publisher = publisher
         self.report = SymbolReport(symbol, expected=expected.height)
 
     def fill(self) -> None:
@@ -183,7 +199,7 @@ class _SymbolRun:
         manifest = self._lake.manifest
         held = manifest.held(feed=self._feed, symbol=self._symbol)
         answers = manifest.answers(feed=self._feed, symbol=self._symbol)
-        return suspicious_sessions(self._expected, held, answers)
+        return suspicious_sessions(self._expected, held, answers, self._lake.calendar.frame)
 
     def _fetch(self, window: Window) -> None:
         """Ask for a window from the page an earlier run had reached, and mark its sessions answered."""
@@ -191,8 +207,9 @@ class _SymbolRun:
         cursor = self._lake.manifest.cursor(key) or Cursor(key, None, 0, 0)
         try:
             self._fetch_pages(window, cursor)
-        except (SourceError, InvalidInputError):
-            if cursor.page_token is None:
+        except (SourceError, InvalidInputError) as error:
+            moved_on = self._lake.manifest.cursor(key) != cursor
+            if cursor.page_token is None or moved_on or isinstance(error, CredentialsError):
                 raise
             # A source may have forgotten an old page token; the first page needs none.
             self._fetch_pages(window, Cursor(key, None, 0, 0))
@@ -241,9 +258,7 @@ class _SymbolRun:
         self.report.written += report
         self._step = replace(self._step, pages=self._step.pages + 1, rows=self._step.rows + len(page.rows))
         self._on_step(self._step)
-        if time.monotonic() - self._published > PUBLISH_EVERY_S:
-            self._lake.publish()
-            self._published = time.monotonic()
+        self._publisher.keep_fresh()
 
     def _keep_receipt(self, receipt: Receipt) -> None:
         self.report.requests += 1

@@ -49,7 +49,9 @@ def missing_sessions(expected: pl.DataFrame, answers: pl.DataFrame) -> list[dt.d
     return missing["session"].sort().to_list()
 
 
-def suspicious_sessions(expected: pl.DataFrame, held: pl.DataFrame, answers: pl.DataFrame) -> list[dt.date]:
+def suspicious_sessions(
+    expected: pl.DataFrame, held: pl.DataFrame, answers: pl.DataFrame, calendar: pl.DataFrame
+) -> list[dt.date]:
     """Answered sessions that should be asked for once more, oldest first.
 
     Either minutes are absent in a symbol that usually has them all, or a session came back empty between
@@ -58,19 +60,23 @@ def suspicious_sessions(expected: pl.DataFrame, held: pl.DataFrame, answers: pl.
     Parameters
     ----------
     expected
-        The sessions that may be asked for, with `open` and `close`.
+        The sessions that may be asked for.
     held, answers
         All of `Manifest.held` and `Manifest.answers` of one feed and symbol.
+    calendar
+        All sessions, with `open` and `close`: what is usual shows in every session held, not only in a
+        range that may be one session long.
     """
     if held.is_empty():
         return []
     minutes = (pl.col("close") - pl.col("open")).dt.total_minutes()
-    known = expected.with_columns(minutes.alias("minutes")).join(
+    known = calendar.select("session", minutes.alias("minutes")).join(
         held.select("session", "regular_rows"), on="session", how="left"
     )
-    known = known.join(answers.select("session", "status", "attempts"), on="session", how="inner")
-    shares = known.filter(pl.col("regular_rows").is_not_null()).select(pl.col("regular_rows") / pl.col("minutes"))
-    dense = not shares.is_empty() and float(shares.to_series().median() or 0) >= DENSE_SHARE  # type: ignore[arg-type] # polars types a median as anything
+    shares = known.select(pl.col("regular_rows") / pl.col("minutes")).to_series().drop_nulls()
+    dense = not shares.is_empty() and float(shares.median() or 0) >= DENSE_SHARE  # type: ignore[arg-type] # polars types a median as anything
+    asked = known.join(expected.select("session"), on="session", how="semi")
+    asked = asked.join(answers.select("session", "status", "attempts"), on="session", how="inner")
     first, last = held["session"].min(), held["session"].max()
     incomplete = (
         (pl.col("status") == AnswerStatus.COMPLETE.value)
@@ -79,10 +85,11 @@ def suspicious_sessions(expected: pl.DataFrame, held: pl.DataFrame, answers: pl.
     )
     hole = (
         (pl.col("status") == AnswerStatus.EMPTY.value)
+        & pl.col("regular_rows").is_null()
         & pl.col("session").is_between(first, last)
         & (pl.col("attempts") < MAX_EMPTY_ATTEMPTS)
     )
-    found = known.filter((incomplete & dense) | hole)
+    found = asked.filter((incomplete & dense) | hole)
     return found["session"].sort().to_list()
 
 

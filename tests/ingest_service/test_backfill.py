@@ -136,7 +136,7 @@ def stop_after(count: int, stop: threading.Event) -> Callable[[BackfillStep], No
 
 def same_values(ours: pl.DataFrame, theirs: pl.DataFrame) -> bool:
     ours = ours.select(theirs.columns)
-    return ours.equals(theirs.cast(dict(ours.schema)))
+    return ours.equals(theirs.cast(ours.schema))
 
 
 def window(query: dict[str, str]) -> tuple[str, str]:
