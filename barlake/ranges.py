@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from barlake.errors import InvalidInputError
 from barlake.sessions import NEW_YORK, session_bounds
@@ -16,6 +17,8 @@ __all__ = ["Boundary", "TimeRange", "parse_boundary", "parse_session_range", "ti
 
 Boundary = dt.date | dt.datetime | str | None
 
+_Day = TypeVar("_Day", dt.date, dt.datetime)
+_FIRST_YEAR, _END_YEAR = 1900, 2200
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -71,7 +74,20 @@ def parse_boundary(value: Boundary, name: str) -> dt.date | dt.datetime | None:
                 f"{name} {value.isoformat()!r} has no time zone: write 2024-01-02T14:30:00Z, or only the date to "
                 "mean the whole session."
             )
-        return value.astimezone(dt.UTC)
+        return _in_reach(value, name).astimezone(dt.UTC)
+    if isinstance(value, dt.date):
+        return _in_reach(value, name)
+    if value is None:
+        return None
+    raise InvalidInputError(f"{name} {value!r} is not a date: write a session such as '2024-01-02'.")
+
+
+def _in_reach(value: _Day, name: str) -> _Day:
+    if not _FIRST_YEAR <= value.year < _END_YEAR:
+        raise InvalidInputError(
+            f"{name} {value.isoformat()!r} is outside the years {_FIRST_YEAR} to {_END_YEAR - 1}: leave it out to "
+            "leave that side open."
+        )
     return value
 
 
