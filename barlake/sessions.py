@@ -105,12 +105,11 @@ class Calendar:
     def cached(cls, path: Path) -> Calendar:
         """The same table, read from a file that is made again when the calendar library or the year changes."""
         stamp = f"{importlib.metadata.version(_BUILDER)}/{dt.datetime.now(tz=dt.UTC).year}".encode()
-        if path.exists():
-            table = pq.read_table(path)
-            if (table.schema.metadata or {}).get(b"built_with") == stamp:
-                frame = pl.from_arrow(table)
-                assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows polars' union type
-                return cls(frame)
+        table = _read_table(path)
+        if table is not None and (table.schema.metadata or {}).get(b"built_with") == stamp:
+            frame = pl.from_arrow(table)
+            assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows polars' union type
+            return cls(frame)
         calendar = cls.default()
         _write_atomically(calendar.frame.to_arrow(), path, stamp)
         return calendar
@@ -145,6 +144,14 @@ class Calendar:
         day = self.frame.item(-1, "session")
         assert isinstance(day, dt.date)  # noqa: S101 - narrows polars' Any
         return day
+
+
+def _read_table(path: Path) -> pa.Table | None:
+    """The table of a file; None when it is missing, or damaged: it can always be made again."""
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid):
+        return None
 
 
 def _write_atomically(table: pa.Table, path: Path, stamp: bytes) -> None:
