@@ -70,4 +70,7 @@ def parse_partition_path(path: PurePosixPath) -> tuple[str, PartitionKey]:
             raise InvalidInputError(f"path {str(path)!r} has {part!r} where {name!r} belongs.")
         values.append(unquote(part.removeprefix(name)))
     feed, symbol, label = values
-    return parts[1], PartitionKey(parse_feed(feed), parse_symbol(symbol), Period.parse(label))
+    key = PartitionKey(parse_feed(feed), parse_symbol(symbol), Period.parse(label))
+    if partition_path(parts[1], key) != path:
+        raise InvalidInputError(f"path {str(path)!r} is spelled otherwise than {partition_path(parts[1], key)}.")
+    return parts[1], key
