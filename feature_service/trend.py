@@ -8,7 +8,6 @@ import polars as pl
 import polars_talib as ta
 
 from feature_service.declare import feature
-from feature_service.flat import is_flat
 
 __all__ = ["bollinger_band", "bollinger_position", "bollinger_width", "ema", "macd", "sma"]
 
@@ -78,7 +77,7 @@ def bollinger_position(*, window_bars: int, deviations: float) -> pl.Expr:
     """
     lower = _bands(window_bars, deviations).struct.field("lowerband")
     upper = _bands(window_bars, deviations).struct.field("upperband")
-    return pl.when(~is_flat(CLOSE, window_bars)).then((CLOSE - lower) / (upper - lower))
+    return (CLOSE - lower) / (upper - lower)
 
 
 @feature(unit="fraction", history_bars=lambda p: p["window_bars"] - 1)

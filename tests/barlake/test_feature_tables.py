@@ -153,6 +153,19 @@ def test_a_reader_that_looked_before_still_finds_the_old_files(tables: FeatureTa
     assert pl.read_parquet(old, hive_partitioning=False).equals(a_table())
 
 
+def test_the_grace_period_begins_when_a_file_stops_counting_not_when_it_was_written(
+    tables: FeatureTables,
+) -> None:
+    put(tables)
+    old = tables.paths(KEY, "SPY")
+    for path in old:
+        long_ago = path.stat().st_mtime - GRACE.total_seconds() - 60
+        os.utime(path, (long_ago, long_ago))
+    put(tables, a_table(seed=1))
+    put(tables, a_table(seed=2))
+    assert all(path.exists() for path in old)
+
+
 def test_files_that_stopped_counting_are_removed_after_the_grace_period(
     tables: FeatureTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +268,9 @@ def test_symbols_written_at_the_same_time_all_count(tables: FeatureTables, tmp_p
 def test_a_missing_file_is_named_with_the_next_step(tables: FeatureTables) -> None:
     put(tables)
     lost = tables.paths(KEY, "SPY")[1]
+    content = lost.read_bytes()
+    lost.write_bytes(content[:-1])
+    assert not tables.is_current(KEY, "SPY", {"feed": "sip"})
     lost.unlink()
     assert not tables.is_current(KEY, "SPY", {"feed": "sip"})
     with pytest.raises(FormatError, match=rf"{lost.name} is missing .*`barlake features SPY`"):

@@ -88,8 +88,10 @@ def test_a_market_that_never_moves_has_no_position_in_its_range(history: pl.Data
         assert settled[name].abs().max() == pytest.approx(0, abs=1e-12), name
 
 
-def test_a_market_that_stops_moving_shows_no_rounding_noise(history: pl.DataFrame) -> None:
-    moving, still = history.head(400), history.slice(400, 600)
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1400.0])
+def test_a_market_that_stops_moving_shows_no_rounding_noise(scale: float, history: pl.DataFrame) -> None:
+    scaled = history.with_columns(pl.col("open", "high", "low", "close") * scale)
+    moving, still = scaled.head(400), scaled.slice(400, 600)
     found = computed(pl.concat([moving, with_prices(still, float(moving["close"][-1]))])).tail(100)
     for name in NEVER_IN_A_FLAT_MARKET - {"rsi_14"}:
         assert found[name].null_count() == 100, name
