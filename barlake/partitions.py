@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import polars as pl
@@ -20,10 +21,14 @@ from barlake.layout import TEMPORARY_PREFIX
 from barlake.schemas import BAR_VALUES, BARS, REVISIONS
 from barlake.sessions import session_of
 
-__all__ = ["Merge", "content_hashes", "fsync_folder", "merge", "read_files", "storage_errors", "write_file"]
+__all__ = ["Merge", "collect", "content_hashes", "fsync_folder", "merge", "read_files", "storage_errors", "write_file"]
 
 ROW_GROUP_ROWS = 16_384
 """About one month of one symbol: a year file can skip to a few sessions."""
+
+STEPPED_COLUMNS = ("timestamp", "volume", "trade_count")
+"""Integers that are stored as differences, prices as a dictionary: a third fewer bytes, and quicker to write
+and to read (docs/decisions/0007-encodings-of-bar-files.md)."""
 
 _HASH_DOMAIN = b"barlake session v1"
 
@@ -165,7 +170,7 @@ def write_file(folder: Path, name: str, rows: pl.DataFrame, *, metadata: dict[st
         _make_folder(folder)
         try:
             with temporary.open("wb") as stream:
-                pq.write_table(table, stream, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+                _write_parquet(table, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(target)
@@ -174,6 +179,19 @@ def write_file(folder: Path, name: str, rows: pl.DataFrame, *, metadata: dict[st
             raise
         fsync_folder(folder)
     return target
+
+
+def _write_parquet(table: pa.Table, stream: IO[bytes]) -> None:
+    stepped = {name: "DELTA_BINARY_PACKED" for name in STEPPED_COLUMNS if name in table.column_names}
+    repeated = [name for name in table.column_names if name not in stepped]
+    pq.write_table(
+        table,
+        stream,
+        compression="zstd",
+        row_group_size=ROW_GROUP_ROWS,
+        column_encoding=stepped,
+        use_dictionary=repeated,
+    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -225,6 +243,23 @@ def read_files(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -
     else:
         lazy = pl.scan_parquet([str(path) for path in paths], hive_partitioning=False, glob=False)
     return lazy if columns is None else lazy.select(columns)
+
+
+def collect(rows: pl.LazyFrame) -> pl.DataFrame:
+    """Lazy rows of counting files in memory.
+
+    Raises
+    ------
+    FormatError
+        If a file is not the Parquet file that was written.
+    """
+    try:
+        return rows.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise FormatError(
+            f"a file that the manifest counts cannot be read: {str(error).splitlines()[0]}. Restore the folder "
+            "from a copy, or ingest those sessions again into a new one."
+        ) from error
 
 
 def file_metadata(path: Path) -> dict[str, str]:
