@@ -7,6 +7,7 @@ One file is in memory at a time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from barlake.writer import IMPORT_SOURCE, BarWriter, WriteReport
 __all__ = ["FileImport", "ImportReport", "find_bar_files", "import_bars", "read_bar_file"]
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
+_SUFFIX = r"\.(parquet|csv|csv\.gz)$"
 
 ALIASES = {
     "timestamp": ("ts", "t", "time", "datetime"),
@@ -39,11 +41,12 @@ ALIASES = {
 
 _PRICES = ("open", "high", "low", "close", "vwap")
 _COUNTS = ("volume", "trade_count")
+_OPTIONAL = ("trade_count", "vwap")
 _REQUIRED = ("timestamp", "open", "high", "low", "close", "volume")
 _ENOUGH_ROWS = 30
 _CLOCK = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
 _NAIVE = _CLOCK + "$"
-_ZONED = _CLOCK + r"\s?([Zz]|[+-]\d{2}:?\d{2})$"
+_ZONED = _CLOCK + r"\s?([Zz]|[+-]\d{2}(:?\d{2})?)$"
 
 
 @dataclass(frozen=True)
@@ -144,10 +147,12 @@ def _import_file(
     writer: BarWriter, path: Path, feed: str, symbol: str | None, timezone: str | None
 ) -> list[FileImport]:
     content = read_bar_file(path, symbol=symbol, timezone=timezone)
+    names = sorted(content.rows)
+    for name in names:
+        _refuse_if_hopeless(path, name, content.rows[name], content.refused[name])
     imports = []
-    for name in sorted(content.rows.keys() | content.refused.keys()):
+    for name in names:
         rows, refused = content.rows[name], content.refused[name]
-        _refuse_if_hopeless(path, name, rows, refused)
         report = writer.write(
             rows,
             feed=feed,
@@ -186,7 +191,7 @@ def read_bar_file(path: Path, *, symbol: str | None = None, timezone: str | None
     """
     frame = _rename(_read(path), path).with_row_index("row_number")
     stamp = _timestamp(frame, path, timezone)
-    numbers = [_number(name, frame.schema[name]) for name in (*_PRICES, *_COUNTS) if name in frame.columns]
+    numbers = [_number(name, frame.schema[name], path) for name in (*_PRICES, *_COUNTS) if name in frame.columns]
     typed = frame.select("row_number", stamp, *numbers, _symbols(frame, path, symbol))
     refused = _unreadable(frame, typed)
     readable = typed.join(
@@ -255,7 +260,9 @@ def _timestamp(frame: pl.DataFrame, path: Path, timezone: str | None) -> pl.Expr
     if zoned and naive:
         raise InvalidInputError(f"{path}: some timestamps carry a zone and some do not: write them all one way.")
     if not naive:
-        return column.str.replace(" ", "T").str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+        # A date alone is no instant: its midnight would be a guess.
+        text = pl.when(column.str.contains(_ZONED)).then(column.str.replace(" ", "T"))
+        return text.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
     text = column.str.replace("T", " ")
     with_seconds = pl.when(text.str.len_chars() == len("2024-01-02 14:30")).then(text + ":00").otherwise(text)
     return _localize(with_seconds.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False), path, timezone)
@@ -274,7 +281,9 @@ def _localize(naive: pl.Expr, path: Path, timezone: str | None) -> pl.Expr:
     return naive.dt.replace_time_zone(timezone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
 
 
-def _number(name: str, kind: pl.DataType) -> pl.Expr:
+def _number(name: str, kind: pl.DataType, path: Path) -> pl.Expr:
+    if not (kind.is_numeric() or kind in {pl.String, pl.Null}):
+        raise InvalidInputError(f"{path}: column {name} is {kind}: give numbers.")
     value = pl.col(name)
     if kind == pl.String:
         value = value.str.strip_chars().replace("", None)
@@ -296,20 +305,27 @@ def _symbols(frame: pl.DataFrame, path: Path, symbol: str | None) -> pl.Expr:
         names = {name: parse_symbol(name) for name in given}
         return pl.col("symbol").cast(pl.String).replace_strict(names).alias("symbol")
     folder = next((part for part in path.parts if part.startswith("symbol=")), None)
-    name = unquote(folder.removeprefix("symbol=")) if folder else path.name.split(".")[0]
+    # Only the suffix goes: `BRK.B.csv` is not about BRK.
+    name = folder.removeprefix("symbol=") if folder else re.sub(_SUFFIX, "", path.name, flags=re.IGNORECASE)
     try:
-        return pl.lit(parse_symbol(name)).alias("symbol")
+        return pl.lit(parse_symbol(unquote(name))).alias("symbol")
     except InvalidInputError as error:
         raise InvalidInputError(
             f"{path}: no symbol column, and the file's name is no symbol: give --symbol."
         ) from error
 
 
+def _is_blank(column: pl.Series) -> pl.Series:
+    """Where a value says that there is none; of what may be missing, `NaN` says so too."""
+    blank = ["", "nan"] if column.name in _OPTIONAL else [""]
+    return column.cast(pl.String).str.strip_chars().str.to_lowercase().is_in(blank)
+
+
 def _unreadable(frame: pl.DataFrame, typed: pl.DataFrame) -> pl.DataFrame:
     """Rows with a value that is there but cannot be read as what its column is."""
     names = [name for name in typed.columns if name not in {"row_number", "symbol"}]
     lost = [
-        pl.when(frame[name].is_not_null() & typed[name].is_null() & (frame[name].cast(pl.String) != ""))
+        pl.when(frame[name].is_not_null() & typed[name].is_null() & ~_is_blank(frame[name]))
         .then(pl.format(f"{name} {{}} cannot be read", pl.lit(frame[name].cast(pl.String))))
         for name in names
     ]  # fmt: skip

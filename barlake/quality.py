@@ -7,6 +7,7 @@ some trades count for volume and not for the range.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,6 +19,8 @@ __all__ = ["QUARANTINE_COLUMNS", "RowCheck", "check_rows"]
 QUARANTINE_COLUMNS = ("row_number", "reason", "raw")
 _PRICES = ("open", "high", "low", "close")
 _MINUTE_US = 60_000_000
+_YEARS = (dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC))
+"""A stamp outside was read in a wrong unit."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def _reason() -> pl.Expr:
     stamp, volume = pl.col("timestamp"), pl.col("volume")
     rules = [
         (stamp.is_null(), "timestamp is missing or unreadable"),
+        (~stamp.is_between(*_YEARS, closed="left"), "timestamp is outside the years 1900 to 2199"),
         (stamp.dt.epoch("us") % _MINUTE_US != 0, "timestamp is not on a whole minute"),
         *(rule for name in _PRICES for rule in _price_rules(name)),
         (pl.col("high") < pl.col("low"), "high is below low"),

@@ -65,7 +65,7 @@ def test_an_instant_without_zone_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["2024-02-30", "yesterday", "", "02.01.2024", 20240102, 1.5])
 def test_what_is_no_date_is_refused_with_an_example(value: Any) -> None:
-    with pytest.raises(InvalidInputError, match="end .* is not a date: write a session such as"):
+    with pytest.raises(InvalidInputError, match=r"end .* is not a date: write a session such as"):
         time_range(None, value)
 
 
