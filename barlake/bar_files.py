@@ -9,8 +9,8 @@ import polars as pl
 
 from barlake import layout
 from barlake.keys import PartitionKey
-from barlake.manifest import FileRecord
 from barlake.partitions import write_file
+from barlake.records import FileRecord
 
 __all__ = ["write_bar_file"]
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import polars as pl
 
-from barlake.manifest import AnswerStatus
+from barlake.records import AnswerStatus
 
 __all__ = ["SOURCE_DELAY", "GapClass", "coverage", "finished_sessions", "gaps"]
 
@@ -104,7 +104,7 @@ def gaps(
         .then(pl.lit(GapClass.NOT_YET.value))
         .when(confirmed)
         .then(pl.lit(GapClass.NO_TRADE.value))
-        .when(pl.col("held_bars") > 0)
+        .when((pl.col("held_bars") > 0) | (pl.col("status") == AnswerStatus.COMPLETE.value))
         .then(pl.lit(GapClass.UNCONFIRMED.value))
         .otherwise(pl.lit(GapClass.GAP.value))
     )

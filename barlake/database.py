@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from barlake.errors import StorageError
+from barlake.errors import FormatError, StorageError
 
 __all__ = ["SCHEMA_VERSION", "make_engine", "reading", "upgrade", "writing"]
 
@@ -56,8 +56,16 @@ def _begin(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Read within one consistent view of the database."""
-    with engine.connect() as connection, connection.begin():
+    """Read within one consistent view of the database.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be opened or read.
+    FormatError
+        If the file is not a SQLite database, or a damaged one.
+    """
+    with _refusals("cannot be read"), engine.connect() as connection, connection.begin():
         yield connection
 
 
@@ -69,14 +77,33 @@ def writing(engine: Engine) -> Iterator[Connection]:
     ------
     StorageError
         If the disk is full or another writer held the lock for longer than a minute.
+    FormatError
+        If the file is not a SQLite database, or a damaged one.
     """
+    with (
+        _refusals("refused the write"),
+        engine.connect().execution_options(**{_WRITES: True}) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """Turn what the driver says about the disk and the file into errors of our own."""
     try:
-        with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
-            yield connection
+        yield
     except OperationalError as error:
         raise StorageError(
-            f"the manifest database refused the write: {error.orig}. Nothing was changed: free space, or wait "
-            "for the other writer, then run the same command again."
+            f"the manifest database {what}: {error.orig}. Nothing was changed: free space, mend the permissions, "
+            "or wait for the other writer, then run the same command again."
+        ) from error
+    except DatabaseError as error:
+        # Its subclasses tell of statements, not of the file.
+        if type(error) is not DatabaseError:
+            raise
+        raise FormatError(
+            f"the manifest database is damaged: {error.orig}. Restore the lake's `manifest` folder from a copy."
         ) from error
 
 

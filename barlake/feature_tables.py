@@ -34,10 +34,10 @@ from barlake.feature_files import (
     write_file,
 )
 from barlake.keys import FeatureSetKey, parse_feed, parse_symbol
-from barlake.manifest import utc_now
 from barlake.partitions import storage_errors
 from barlake.publish import ParquetView
 from barlake.ranges import Boundary, time_range
+from barlake.records import utc_now
 
 __all__ = ["FeatureTables"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,9 +23,10 @@ from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_y
 from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
 from barlake.keys import SessionFilter, Timeframe, parse_feed, parse_symbol
-from barlake.manifest import Manifest, utc_now
-from barlake.partitions import as_arrow, read_files
+from barlake.manifest import Manifest
+from barlake.partitions import as_arrow, collect, read_files, storage_errors
 from barlake.ranges import Boundary, TimeRange, time_range
+from barlake.records import utc_now
 from barlake.resample import filter_session, resample
 from barlake.sessions import Calendar, session_of
 from barlake.settings import Settings, load_settings
@@ -35,6 +37,9 @@ __all__ = ["Lake", "Snapshot", "SymbolSnapshot", "open_lake"]
 
 FEED_ORDER = ("sip", "iex")
 """Which feed is meant when none is named and several hold a symbol."""
+
+MISREAD_ROOT = re.compile(r"\?|(^|/)(feed|symbol|dt)=")
+"""Paths that would put foreign values into the catalogue's rows, or keep it from being opened."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,17 @@ def open_lake(path: Path | str | None = None, *, settings: Settings | None = Non
     ------
     StorageError
         If the folder cannot be made or written, or a newer release wrote it.
+    InvalidInputError
+        If the folder's path cannot hold a lake.
     """
     settings = settings or load_settings(path)
-    root = Path(path) if path is not None else settings.root
-    return Lake(root.absolute(), settings)
+    root = (Path(path) if path is not None else settings.root).absolute()
+    if MISREAD_ROOT.search(root.as_posix()):
+        raise InvalidInputError(
+            f"the lake's folder {root} has a '?' or a folder named feed=, symbol= or dt= in its path, which DuckDB "
+            "reads as more than a name: choose another."
+        )
+    return Lake(root, settings)
 
 
 class Lake:
@@ -128,7 +140,9 @@ class Lake:
     @functools.cached_property
     def calendar(self) -> Calendar:
         """The sessions of XNYS."""
-        return Calendar.cached(self.root / layout.CALENDAR_FILE)
+        path = self.root / layout.CALENDAR_FILE
+        with storage_errors(path):
+            return Calendar.cached(path)
 
     @property
     def catalogue_path(self) -> Path:
@@ -237,7 +251,7 @@ class Lake:
             rows = rows.filter(pl.col("timestamp") >= span.start)
         if span.end is not None:
             rows = rows.filter(pl.col("timestamp") < span.end)
-        frame = rows.collect().select(
+        frame = collect(rows).select(
             pl.lit(feed).alias("feed"),
             pl.lit(symbol).alias("symbol"),
             session_of(pl.col("timestamp")).alias("session"),

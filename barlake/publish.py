@@ -8,6 +8,7 @@ is the only module that writes view SQL.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from barlake.errors import FormatError, InvalidInputError
+from barlake.layout import TEMPORARY_PREFIX
 from barlake.partitions import as_arrow, fsync_folder, storage_errors
 
 if TYPE_CHECKING:
@@ -97,16 +99,20 @@ def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
+            temporary = f"{TEMPORARY_PREFIX}{path.name}-"
+            # Nobody else publishes here now: whatever is there was left behind by a crash.
+            for left in path.parent.glob(f"{temporary}*"):
+                shutil.rmtree(left)
             catalogue = gather()
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=temporary) as folder:
                 built = Path(folder) / "catalogue.duckdb"
                 _build(built, catalogue)
                 built.replace(path)
             fsync_folder(path.parent)
 
 
-def _open(path: Path | str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(path, read_only=read_only, config=_CONFIG)
+def _open() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config=_CONFIG)
     connection.execute("SET TimeZone = 'UTC'")
     return connection
 
@@ -155,18 +161,21 @@ def view_name(value: str) -> str:
 
 @contextlib.contextmanager
 def connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Read-only connection to a published catalogue.
+    """Read-only connection to a published catalogue, as it lies on disk now.
 
     Raises
     ------
     FormatError
         If the file cannot be opened; publishing again makes a new one.
     """
-    try:
-        connection = _open(path, read_only=True)
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise FormatError(f"the catalogue {path} cannot be opened: {error}. Publish it again.") from error
-    with contextlib.closing(connection):
+    with contextlib.closing(_open()) as connection:
+        try:
+            # Attached, not opened: by one path a process gets one database, so while anybody in it keeps
+            # an older catalogue open, opening would meet that one, or a quarrel about its settings.
+            connection.execute(f"ATTACH {_text(str(path))} AS market (READ_ONLY)")
+            connection.execute("USE market")
+        except duckdb.Error as error:
+            raise FormatError(f"the catalogue {path} cannot be opened: {error}. Publish it again.") from error
         yield connection
 
 

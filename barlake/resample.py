@@ -21,6 +21,8 @@ _MINUTE_US = 60_000_000
 def with_session_part(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """The same rows with `part` (`pre`, `regular`, `post`, or null outside any session) and `part_start`.
 
+    A bar before the pre-market opens, as of futures or coins, is `pre` and has no `part_start`.
+
     Parameters
     ----------
     bars
@@ -40,7 +42,9 @@ def with_session_part(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFram
         .then(pl.lit(SessionFilter.POST.value))
     )
     start = (
-        pl.when(stamp < pl.col("session_open"))
+        pl.when(stamp < pl.col("pre_open"))
+        .then(None)
+        .when(stamp < pl.col("session_open"))
         .then("pre_open")
         .when(stamp < pl.col("session_close"))
         .then("session_open")
@@ -88,7 +92,7 @@ def resample(bars: pl.DataFrame, timeframe: Timeframe, sessions: pl.DataFrame) -
     else:
         groups = ["session", "bucket"]
         parts = parts.with_columns(_bucket(_MINUTES[timeframe]).alias("bucket"))
-    # A bar on no session date has no part; its own first minute opens the bucket.
+    # A bar in no part, or before its part starts, opens the bucket with its own minute.
     opening = pl.coalesce(pl.col("bucket").first(), pl.col("timestamp").first())
     weight = pl.col("volume").filter(pl.col("vwap").is_not_null())
     vwap = (pl.col("vwap") * pl.col("volume")).sum() / weight.sum()

@@ -17,8 +17,9 @@ from barlake import layout
 from barlake.bar_files import write_bar_file
 from barlake.errors import ConflictError
 from barlake.keys import PartitionKey, Period, PeriodLength
-from barlake.manifest import Commit, FileRecord, Manifest, new_commit_id, utc_now
+from barlake.manifest import Manifest
 from barlake.partitions import collect, read_files
+from barlake.records import Commit, FileRecord, new_commit_id, utc_now
 
 __all__ = ["RollupReport", "RollupStep", "plan_rollup", "rollup"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from barlake.lake import Lake
-from barlake.manifest import utc_now
+from barlake.records import utc_now
 from barlake.sessions import Calendar
 from barlake.settings import Settings
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from barlake.manifest import Manifest, utc_now
+from barlake.manifest import Manifest
+from barlake.records import utc_now
 
 __all__ = ["GRACE", "VacuumReport", "vacuum"]
 
@@ -29,14 +32,23 @@ def vacuum(root: Path, manifest: Manifest, *, grace: dt.timedelta = GRACE) -> Va
     a writer commits meanwhile is either too young or known.
     """
     horizon = utc_now() - grace
-    old = [path for path in (root / "parquet").rglob("*.parquet") if path.stat().st_mtime < horizon.timestamp()]
+    old = list(_older_files(root / "parquet", horizon))
     known = manifest.known_paths()
     replaced = manifest.removed_files(before=horizon)
     orphans = [path for path in old if path.relative_to(root).as_posix() not in known]
     doomed = [*orphans, *(root / path for path in replaced)]
-    freed = 0
+    deleted = freed = 0
     for path in doomed:
-        freed += path.stat().st_size if path.exists() else 0
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another vacuum was first
+            size = path.stat().st_size
+            path.unlink()
+            deleted, freed = deleted + 1, freed + size
     manifest.forget_files(replaced)
-    return VacuumReport(len(doomed), freed)
+    return VacuumReport(deleted, freed)
+
+
+def _older_files(folder: Path, horizon: dt.datetime) -> Iterator[Path]:
+    for path in folder.rglob("*.parquet"):
+        with contextlib.suppress(FileNotFoundError):  # a writer gave it its final name meanwhile
+            if path.stat().st_mtime < horizon.timestamp():
+                yield path

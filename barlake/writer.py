@@ -6,6 +6,7 @@ were replaced, merges again from the new ones and commits that.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import random
 import time
@@ -16,21 +17,12 @@ from pathlib import Path
 import polars as pl
 
 from barlake import layout
-from barlake.errors import ConflictError, InvalidInputError
+from barlake.errors import BarlakeError, ConflictError, InvalidInputError
 from barlake.keys import PartitionKey, Period, PeriodLength, parse_feed, parse_symbol
-from barlake.manifest import (
-    Answer,
-    AnswerStatus,
-    Commit,
-    Cursor,
-    FileRecord,
-    HeldSession,
-    Manifest,
-    new_commit_id,
-    utc_now,
-)
-from barlake.partitions import Merge, content_hashes, merge, read_files, write_file
+from barlake.manifest import Manifest
+from barlake.partitions import Merge, collect, content_hashes, merge, read_files, write_file
 from barlake.quality import QUARANTINE_COLUMNS, RowCheck, check_rows
+from barlake.records import Answer, AnswerStatus, Commit, Cursor, FileRecord, HeldSession, new_commit_id, utc_now
 from barlake.schemas import BAR_VALUES
 from barlake.sessions import NEW_YORK, Calendar, session_of
 
@@ -208,17 +200,16 @@ class BarWriter:
         commit_id = new_commit_id(moment)
         incoming = check.good.with_columns(session_of(pl.col("timestamp")).alias("session"))
         written: list[_Written] = []
+        fresh: list[str] = []
         try:
             for period, counting in self._targets(base, incoming["session"].unique().to_list(), longest, moment):
                 rows = incoming.filter(pl.col("session").is_between(period.start, period.end, closed="left"))
                 key = PartitionKey(base.feed, base.symbol, period)
-                written.append(self._write_partition(key, rows.drop("session"), counting, commit_id, moment))
+                written.append(self._write_partition(key, rows.drop("session"), counting, commit_id, moment, fresh))
             changed = [one for one in written if one.added]
             self._manifest.commit(self._as_commit(base, commit_id, changed, incoming))
         except BaseException:
-            for one in written:
-                for file in one.added:
-                    (self._root / file.path).unlink(missing_ok=True)
+            self._discard(fresh)
             raise
         return WriteReport(
             inserted=sum(one.merge.inserted for one in written),
@@ -228,6 +219,18 @@ class BarWriter:
             duplicates=check.duplicates,
             files_written=sum(len(one.added) for one in written),
         )
+
+    def _discard(self, paths: list[str]) -> None:
+        """Delete the files of a write that did not happen.
+
+        An interrupt may fall between the commit and its return, so the manifest is asked. If it does not
+        answer, the files stay: the vacuum knows which of them count.
+        """
+        with contextlib.suppress(BarlakeError):
+            known = self._manifest.known_paths()
+            for path in paths:
+                if path not in known:
+                    (self._root / path).unlink(missing_ok=True)
 
     def _targets(
         self, base: Commit, sessions: list[dt.date], longest: PeriodLength, moment: dt.datetime
@@ -252,23 +255,32 @@ class BarWriter:
         counting: list[FileRecord],
         commit_id: str,
         moment: dt.datetime,
+        fresh: list[str],
     ) -> _Written:
-        held = read_files([self._root / file.path for file in counting]).collect()
+        """Merge rows into one partition; the paths of new files go to `fresh` before they are written."""
+        held = collect(read_files([self._root / file.path for file in counting]))
         merged = merge(held, incoming, ingested_at=moment)
         replaced = [file.path for file in counting]
         if merged.is_noop:
             return _Written(key.period, merged, replaced, [])
-        added = [self._write_file(layout.BARS, key, merged.rows, commit_id, replaced)]
+        added = [self._write_file(layout.BARS, key, merged.rows, commit_id, replaced, fresh)]
         if merged.changed:
             old = merged.superseded.with_columns(superseded_at=pl.lit(moment, dtype=_STAMP))
-            added.append(self._write_file(layout.REVISIONS, key, old, commit_id, []))
+            added.append(self._write_file(layout.REVISIONS, key, old, commit_id, [], fresh))
         return _Written(key.period, merged, replaced, added)
 
     def _write_file(
-        self, dataset: str, key: PartitionKey, rows: pl.DataFrame, commit_id: str, replaces: list[str]
+        self,
+        dataset: str,
+        key: PartitionKey,
+        rows: pl.DataFrame,
+        commit_id: str,
+        replaces: list[str],
+        fresh: list[str],
     ) -> FileRecord:
         folder = layout.partition_path(dataset, key)
         name = f"{commit_id}.parquet"
+        fresh.append(str(folder / name))
         metadata = {
             "barlake.dataset": dataset,
             "barlake.feed": key.feed,
@@ -340,5 +352,19 @@ def _typed(frame: pl.DataFrame) -> pl.DataFrame:
     optional = [pl.lit(None).alias(name) for name in ("trade_count", "vwap") if name not in frame.columns]
     frame = frame.with_columns(*optional).with_columns(pl.col("timestamp").dt.convert_time_zone("UTC"))
     extra = [name for name in ("row_number", "raw") if name in frame.columns]
-    typed = frame.select(*[pl.col(name).cast(_TYPES[name]) for name in ("timestamp", *BAR_VALUES)], *extra)
+    try:
+        typed = frame.select(*[_value(name, frame.schema[name]) for name in ("timestamp", *BAR_VALUES)], *extra)
+    except pl.exceptions.PolarsError as error:
+        raise InvalidInputError(
+            f"bars have a column that is not numbers: {str(error).splitlines()[0]}. Give prices as floats, "
+            "volume and trade_count as integers."
+        ) from error
     return typed.with_columns(pl.col("vwap").fill_nan(None))
+
+
+def _value(name: str, kind: pl.DataType) -> pl.Expr:
+    """A column in its type; a count that is no whole number becomes null, for the rules to see."""
+    value, wanted = pl.col(name), _TYPES[name]
+    if wanted.is_integer() and kind.is_float():
+        return pl.when(value == value.round()).then(value).cast(wanted, strict=False).alias(name)
+    return value.cast(wanted)

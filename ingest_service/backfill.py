@@ -20,9 +20,9 @@ from barlake.coverage import finished_sessions
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.keys import parse_feed, parse_symbol
 from barlake.lake import Lake
-from barlake.manifest import Answer, AnswerStatus, Cursor
 from barlake.ranges import Boundary, parse_session_range
 from barlake.receipts import Receipt
+from barlake.records import Answer, AnswerStatus, Cursor
 from barlake.sessions import session_bounds
 from barlake.writer import Progress, WriteReport
 from ingest_service.gaps import Window, missing_sessions, request_windows, suspicious_sessions

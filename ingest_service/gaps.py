@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from barlake.manifest import AnswerStatus
+from barlake.records import AnswerStatus
 
 __all__ = ["Window", "missing_sessions", "request_windows", "suspicious_sessions"]
 

@@ -14,7 +14,7 @@ import barlake
 from app.commands.options import AsJson, Root, SomeSymbols
 from app.console import notice, print_frame, print_json, progress, say
 from barlake.errors import InvalidInputError
-from barlake.manifest import utc_now
+from barlake.records import utc_now
 from barlake.sessions import NEW_YORK
 from barlake.settings import IEX_CLOUD_NOTICE
 

@@ -6,7 +6,7 @@ import pytest
 from barlake import layout
 from barlake.keys import PartitionKey, Period
 from barlake.lake import Lake
-from barlake.manifest import FileRecord
+from barlake.records import FileRecord
 from barlake.rollup import plan_rollup, rollup
 from barlake.testing import make_bars, temporary_lake
 

@@ -1,0 +1,116 @@
+"""What the manifest keeps: frozen records of files, sessions, answers, page tokens and whole commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from barlake.keys import PartitionKey, Period
+
+__all__ = [
+    "Answer",
+    "AnswerStatus",
+    "Commit",
+    "Cursor",
+    "FileRecord",
+    "HeldSession",
+    "new_commit_id",
+    "utc_now",
+]
+
+
+class AnswerStatus(StrEnum):
+    """What a source said about one session, once its last page was seen."""
+
+    COMPLETE = "complete"  # rows came
+    SPARSE = "sparse"  # asked again because minutes are missing, and the same rows came
+    EMPTY = "empty"  # no row came
+    IMPORTED = "imported"  # rows came from a file; no source was asked
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file that counts, or counted; `path` is relative to the lake's root."""
+
+    path: str
+    dataset: str
+    key: PartitionKey
+    rows: int
+    bytes: int
+    first_timestamp: dt.datetime
+    last_timestamp: dt.datetime
+
+
+@dataclass(frozen=True)
+class HeldSession:
+    """What the lake holds of one session of one symbol."""
+
+    session: dt.date
+    rows: int
+    regular_rows: int
+    first_timestamp: dt.datetime
+    last_timestamp: dt.datetime
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """That a source answered for one session, how, and how often it was asked."""
+
+    session: dt.date
+    status: AnswerStatus
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far an unfinished request has come; `page_token` None means the first page."""
+
+    key: str
+    page_token: str | None
+    pages: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Commit:
+    """All changes of one write; they happen together or not at all.
+
+    Parameters
+    ----------
+    removed
+        Paths this commit replaces. If one of them no longer counts, another writer was first.
+    periods
+        Periods the write covers: no file other than the removed ones may count in them.
+    cursor_done
+        Key of a request that is finished and needs no page token any more.
+    """
+
+    commit_id: str
+    source: str
+    feed: str
+    symbol: str
+    added: Sequence[FileRecord] = ()
+    removed: Sequence[str] = ()
+    held: Sequence[HeldSession] = ()
+    answers: Sequence[Answer] = ()
+    cursor: Cursor | None = None
+    cursor_done: str | None = None
+    quarantined: pl.DataFrame | None = None
+    origin: str = ""
+    periods: Sequence[Period] = ()
+
+
+def new_commit_id(now: dt.datetime) -> str:
+    """Name of a commit: its instant to the microsecond and a random tail, so names sort by time."""
+    return f"{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
+
+
+def utc_now() -> dt.datetime:
+    """The present instant, UTC."""
+    return dt.datetime.now(tz=dt.UTC)
