@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,11 @@ def test_periods_are_disjoint_and_cover_each_session_once(
         chosen = choose_periods(sessions, sorted(counting), longest=longest, today=today)
         for session in sessions:
             assert sum(period.covers(Period.of_session(session)) for period in chosen) == 1
-        assert all(one.end <= other.start for one, other in zip(chosen, chosen[1:], strict=False))
+        assert all(one.end <= other.start for one, other in itertools.pairwise(chosen))
         assert all(any(period.covers(Period.of_session(day)) for day in sessions) for period in chosen)
         counting = {old for old in counting if not any(period.covers(old) for period in chosen)} | set(chosen)
         ordered = sorted(counting)
-        assert all(one.end <= other.start for one, other in zip(ordered, ordered[1:], strict=False))
+        assert all(one.end <= other.start for one, other in itertools.pairwise(ordered))
 
 
 @given(st.lists(DAYS, min_size=1), LENGTHS, DAYS)
