@@ -21,7 +21,7 @@ import polars as pl
 import pyarrow as pa
 from filelock import FileLock
 
-from barlake.errors import FormatError, InvalidInputError
+from barlake.errors import FormatError, InvalidInputError, StorageError
 from barlake.layout import TEMPORARY_PREFIX
 from barlake.partitions import as_arrow, fsync_folder, storage_errors
 
@@ -94,7 +94,7 @@ def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
     Raises
     ------
     StorageError
-        If the disk is full or refuses; the old catalogue stays.
+        If the disk is full or refuses, or a file to show is gone; the old catalogue stays.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,13 @@ def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
             catalogue = gather()
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=temporary) as folder:
                 built = Path(folder) / "catalogue.duckdb"
-                _build(built, catalogue)
+                try:
+                    _build(built, catalogue)
+                except duckdb.Error as error:
+                    raise StorageError(
+                        f"the catalogue {path} cannot be built: {str(error).splitlines()[0]}. The old one stays: free "
+                        "space, or restore the file it names, then run the same command again."
+                    ) from error
                 built.replace(path)
             fsync_folder(path.parent)
 
