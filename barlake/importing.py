@@ -18,8 +18,9 @@ import polars as pl
 
 from barlake.errors import BarlakeError, InvalidInputError, StorageError
 from barlake.keys import PeriodLength, parse_feed, parse_symbol
+from barlake.partition_write import WriteReport
 from barlake.quality import QUARANTINE_COLUMNS, check_rows
-from barlake.writer import IMPORT_SOURCE, BarWriter, WriteReport
+from barlake.writer import IMPORT_SOURCE, BarWriter
 
 __all__ = ["FileImport", "ImportReport", "find_bar_files", "import_bars", "read_bar_file"]
 

@@ -24,6 +24,7 @@ from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
 from barlake.keys import SessionFilter, Timeframe, parse_feed, parse_symbol
 from barlake.manifest import Manifest
+from barlake.partition_write import WriteReport
 from barlake.partitions import as_arrow, collect, read_files, storage_errors
 from barlake.ranges import Boundary, TimeRange, time_range
 from barlake.records import utc_now
@@ -31,7 +32,7 @@ from barlake.resample import filter_session, resample
 from barlake.sessions import Calendar, session_of
 from barlake.settings import Settings, load_settings
 from barlake.vacuum import VacuumReport, vacuum
-from barlake.writer import BarWriter, WriteReport
+from barlake.writer import BarWriter
 
 __all__ = ["Lake", "Snapshot", "SymbolSnapshot", "open_lake"]
 

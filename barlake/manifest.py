@@ -21,11 +21,14 @@ from barlake import tables
 from barlake.database import make_engine, reading, upgrade, writing
 from barlake.errors import ConflictError
 from barlake.keys import PartitionKey, Period
-from barlake.layout import BARS
+from barlake.layout import BARS, REVISIONS
 from barlake.receipts import Receipt
-from barlake.records import AnswerStatus, Commit, Cursor, FileRecord, utc_now
+from barlake.records import AnswerStatus, Commit, Cursor, FileRecord, FileView, RowRank, utc_now
+from barlake.sessions import NEW_YORK
 
 __all__ = ["Manifest"]
+
+_TICK = dt.timedelta(microseconds=1)
 
 
 class Manifest:
@@ -52,17 +55,7 @@ class Manifest:
         end: dt.date | None = None,
     ) -> list[FileRecord]:
         """Files that count and may hold sessions in [start, end), by feed, symbol and period."""
-        table = tables.files
-        query = select(table).where(table.c.dataset == dataset, table.c.removed_at.is_(None))
-        if feed is not None:
-            query = query.where(table.c.feed == feed)
-        if symbol is not None:
-            query = query.where(table.c.symbol == symbol)
-        if start is not None:
-            query = query.where(table.c.period_end > start)
-        if end is not None:
-            query = query.where(table.c.period_start < end)
-        query = query.order_by(table.c.feed, table.c.symbol, table.c.period_start)
+        query = _counting(dataset, feed, symbol, start, end)
         with reading(self._engine) as connection:
             return [_file_record(row) for row in connection.execute(query).mappings()]
 
@@ -157,6 +150,59 @@ class Manifest:
         }  # fmt: skip
         return self._frame(query, schema)
 
+    def provisional(
+        self, *, feed: str, symbol: str, start: dt.date | None = None, end: dt.date | None = None
+    ) -> pl.DataFrame:
+        """One row per bar that is not final: timestamp, rank."""
+        table = tables.provisional_rows
+        query: Select[Any] = select(table.c.timestamp, table.c.rank).order_by(table.c.timestamp)
+        query = _restrict(query, table, feed, symbol, start, end)
+        return self._frame(query, {"timestamp": pl.Datetime("us", "UTC"), "rank": pl.Int64()})
+
+    def next_moment(self, feed: str, symbol: str, now: dt.datetime) -> dt.datetime:
+        """The present instant, moved behind the last moment of this symbol's commits."""
+        table = tables.commits
+        query = select(func.max(table.c.moment)).where(table.c.feed == feed, table.c.symbol == symbol)
+        with reading(self._engine) as connection:
+            last = connection.execute(query).scalar()
+        return now if last is None else max(now, last + _TICK)
+
+    def last_commit_at(self) -> dt.datetime | None:
+        """When the newest commit happened; None when there is none. `as_of` this instant is what is held now."""
+        with reading(self._engine) as connection:
+            return connection.execute(select(func.max(tables.commits.c.committed_at))).scalar()
+
+    def view(
+        self, *, feed: str, symbol: str, start: dt.date | None, end: dt.date | None, as_of: dt.datetime | None
+    ) -> FileView:
+        """The files that hold a symbol's bars and old values now, in one consistent look at the manifest.
+
+        Parameters
+        ----------
+        as_of
+            An earlier instant; None asks for the present, which needs no old values.
+        """
+        datasets = [BARS] if as_of is None else [BARS, REVISIONS]
+        commits = tables.commits
+        late = select(commits.c.moment).where(
+            commits.c.feed == feed,
+            commits.c.symbol == symbol,
+            commits.c.moment <= as_of,
+            commits.c.committed_at > as_of,
+        )
+        with reading(self._engine) as connection:
+            found = [
+                _file_record(row)
+                for dataset in datasets
+                for row in connection.execute(_counting(dataset, feed, symbol, start, end)).mappings()
+            ]
+            moments = [] if as_of is None else list(connection.execute(late).scalars())
+        return FileView(
+            bars=tuple(file.path for file in found if file.dataset == BARS),
+            revisions=tuple(file.path for file in found if file.dataset == REVISIONS),
+            late=tuple(moment for moment in moments if moment is not None),
+        )
+
     def cursor(self, key: str) -> Cursor | None:
         """How far the request of that name has come, or None when it has not begun or is finished."""
         table = tables.cursors
@@ -197,12 +243,19 @@ class Manifest:
         StorageError
             If the database refused.
         """
-        now = utc_now()
         with writing(self._engine) as connection:
             _refuse_if_overtaken(connection, commit)
+            now = _after_the_last(connection)
             connection.execute(
                 insert(tables.commits),
-                {"commit_id": commit.commit_id, "committed_at": now, "source": commit.source},
+                {
+                    "commit_id": commit.commit_id,
+                    "committed_at": now,
+                    "source": commit.source,
+                    "feed": commit.feed,
+                    "symbol": commit.symbol,
+                    "moment": commit.moment,
+                },
             )
             if commit.removed:
                 connection.execute(
@@ -214,6 +267,7 @@ class Manifest:
                 rows = [_file_row(file, commit.commit_id) for file in commit.added]
                 connection.execute(insert(tables.files), rows)
             self._put_held(connection, commit)
+            self._put_ranks(connection, commit)
             self._put_answers(connection, commit, now)
             self._put_cursor(connection, commit, now)
             self._put_quarantine(connection, commit, now)
@@ -256,6 +310,10 @@ class Manifest:
 
     @staticmethod
     def _put_held(connection: Connection, commit: Commit) -> None:
+        table = tables.held_sessions
+        mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
+        if commit.emptied:
+            connection.execute(delete(table).where(mine & table.c.session.in_(commit.emptied)))
         if not commit.held:
             return
         statement = upsert(tables.held_sessions)
@@ -266,6 +324,26 @@ class Manifest:
         )
         own = {"feed": commit.feed, "symbol": commit.symbol, "commit_id": commit.commit_id}
         connection.execute(statement, [dataclasses.asdict(session) | own for session in commit.held])
+
+    @staticmethod
+    def _put_ranks(connection: Connection, commit: Commit) -> None:
+        table = tables.provisional_rows
+        own = {"feed": commit.feed, "symbol": commit.symbol}
+        settled = [
+            own | {"timestamp": stamp, "session": stamp.astimezone(NEW_YORK).date(), "rank": int(rank)}
+            for stamp, rank in commit.ranks.items()
+        ]
+        provisional = [row for row in settled if row["rank"] != RowRank.FINAL]
+        final = [{"gone": row["timestamp"]} for row in settled if row["rank"] == RowRank.FINAL]
+        if provisional:
+            statement = upsert(table)
+            statement = statement.on_conflict_do_update(
+                index_elements=["feed", "symbol", "timestamp"], set_={"rank": statement.excluded.rank}
+            )
+            connection.execute(statement, provisional)
+        if final:
+            mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
+            connection.execute(delete(table).where(mine & (table.c.timestamp == bindparam("gone"))), final)
 
     @staticmethod
     def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> None:
@@ -311,6 +389,13 @@ class Manifest:
         connection.execute(upsert(tables.quarantine).on_conflict_do_nothing(), rows)
 
 
+def _after_the_last(connection: Connection) -> dt.datetime:
+    """The present instant, moved behind the last commit's: commits have an order, clocks may not."""
+    last = connection.execute(select(func.max(tables.commits.c.committed_at))).scalar()
+    now = utc_now()
+    return now if last is None else max(now, last + _TICK)
+
+
 def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
     """A write was merged from the files that counted when it was planned: they must still be all there are."""
     table = tables.files
@@ -333,6 +418,23 @@ def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
         raise ConflictError(
             f"a file of {commit.feed}/{commit.symbol} was replaced by another writer meanwhile: merge again."
         )
+
+
+def _counting(
+    dataset: str, feed: str | None, symbol: str | None, start: dt.date | None, end: dt.date | None
+) -> Select[Any]:
+    """Files that count and may hold sessions in [start, end)."""
+    table = tables.files
+    query: Select[Any] = select(table).where(table.c.dataset == dataset, table.c.removed_at.is_(None))
+    if feed is not None:
+        query = query.where(table.c.feed == feed)
+    if symbol is not None:
+        query = query.where(table.c.symbol == symbol)
+    if start is not None:
+        query = query.where(table.c.period_end > start)
+    if end is not None:
+        query = query.where(table.c.period_start < end)
+    return query.order_by(table.c.feed, table.c.symbol, table.c.period_start, table.c.path)
 
 
 def _restrict(

@@ -43,18 +43,24 @@ class Merge:
         Everything the partition now holds, `BARS` columns, sorted by timestamp.
     superseded
         The old values of rows that changed, `BARS` columns.
+    outranked
+        Incoming rows that differ from a protected one and were not taken, `BARS` columns.
+    settled
+        Timestamps of incoming rows that the partition now holds with the values that came.
     inserted, unchanged
         Incoming rows that were new, and that were already held with the same values.
     """
 
     rows: pl.DataFrame
     superseded: pl.DataFrame
+    outranked: pl.DataFrame
+    settled: pl.Series
     inserted: int
     unchanged: int
 
     @property
     def changed(self) -> int:
-        """Incoming rows whose minute was held with other values."""
+        """Incoming rows whose minute was held with other values, which they replaced."""
         return self.superseded.height
 
     @property
@@ -63,7 +69,9 @@ class Merge:
         return self.inserted == 0 and self.changed == 0
 
 
-def merge(held: pl.DataFrame, incoming: pl.DataFrame, *, ingested_at: dt.datetime) -> Merge:
+def merge(
+    held: pl.DataFrame, incoming: pl.DataFrame, *, ingested_at: dt.datetime, protected: pl.Series | None = None
+) -> Merge:
     """Rows held and rows incoming as one partition, keyed by timestamp.
 
     A row whose values are already held keeps its `ingested_at`, so merging the same rows again changes
@@ -75,34 +83,45 @@ def merge(held: pl.DataFrame, incoming: pl.DataFrame, *, ingested_at: dt.datetim
         `BARS` columns, timestamps unique.
     incoming
         timestamp and `BAR_VALUES`, timestamps unique.
+    protected
+        Timestamps of held rows that these may not replace; such a row is handed back in `outranked`.
     """
     stamped = _as_bars(incoming.with_columns(ingested_at=pl.lit(ingested_at, dtype=pl.Datetime("us", "UTC"))))
-    pairs = stamped.join(held, on="timestamp", how="left", suffix="_held", maintain_order="left")
-    is_held = pl.col("ingested_at_held").is_not_null()
-    is_equal = pl.all_horizontal([pl.col(name).eq_missing(pl.col(f"{name}_held")) for name in BAR_VALUES])
-    kinds = pairs.select(
-        "timestamp",
-        pl.when(~is_held)
-        .then(pl.lit("new"))
-        .when(is_equal)
-        .then(pl.lit("same"))
-        .otherwise(pl.lit("changed"))
-        .alias("kind"),
-    )
-    changed = kinds.filter(pl.col("kind") == "changed").select("timestamp")
-    fresh = kinds.filter(pl.col("kind") != "same").select("timestamp")
+    kinds = _kinds(stamped, held, protected)
+
+    def of(*names: str) -> pl.DataFrame:
+        return kinds.filter(pl.col("kind").is_in(names)).select("timestamp")
+
+    changed = of("changed")
     rows = pl.concat(
-        [
-            held.join(changed, on="timestamp", how="anti"),
-            stamped.join(fresh, on="timestamp", how="semi"),
-        ]
+        [held.join(changed, on="timestamp", how="anti"), stamped.join(of("new", "changed"), on="timestamp", how="semi")]
     )
     return Merge(
         rows=rows.sort("timestamp"),
         superseded=held.join(changed, on="timestamp", how="semi").sort("timestamp"),
-        inserted=kinds.filter(pl.col("kind") == "new").height,
-        unchanged=kinds.filter(pl.col("kind") == "same").height,
+        outranked=stamped.join(of("outranked"), on="timestamp", how="semi").sort("timestamp"),
+        settled=of("new", "changed", "same")["timestamp"],
+        inserted=of("new").height,
+        unchanged=of("same").height,
     )
+
+
+def _kinds(stamped: pl.DataFrame, held: pl.DataFrame, protected: pl.Series | None) -> pl.DataFrame:
+    """What each incoming row is beside the held ones: timestamp, kind."""
+    pairs = stamped.join(held, on="timestamp", how="left", suffix="_held", maintain_order="left")
+    is_held = pl.col("ingested_at_held").is_not_null()
+    is_equal = pl.all_horizontal([pl.col(name).eq_missing(pl.col(f"{name}_held")) for name in BAR_VALUES])
+    is_protected = pl.lit(value=False) if protected is None else pl.col("timestamp").is_in(protected.implode())
+    kind = (
+        pl.when(~is_held)
+        .then(pl.lit("new"))
+        .when(is_equal)
+        .then(pl.lit("same"))
+        .when(is_protected)
+        .then(pl.lit("outranked"))
+        .otherwise(pl.lit("changed"))
+    )
+    return pairs.select("timestamp", kind.alias("kind"))
 
 
 def _as_bars(frame: pl.DataFrame) -> pl.DataFrame:

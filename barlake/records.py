@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
 
 import polars as pl
 
@@ -18,7 +18,9 @@ __all__ = [
     "Commit",
     "Cursor",
     "FileRecord",
+    "FileView",
     "HeldSession",
+    "RowRank",
     "new_commit_id",
     "utc_now",
 ]
@@ -33,6 +35,15 @@ class AnswerStatus(StrEnum):
     IMPORTED = "imported"  # rows came from a file; no source was asked
 
 
+class RowRank(IntEnum):
+    """How much a source's word on a bar is worth: a lower rank never replaces a higher one."""
+
+    BAR = 1  # streamed right after the minute
+    UPDATED_BAR = 2  # streamed again half a minute later
+    REST = 3  # asked for while the session was still on
+    FINAL = 4  # asked for after the session's close, or imported
+
+
 @dataclass(frozen=True)
 class FileRecord:
     """One file that counts, or counted; `path` is relative to the lake's root."""
@@ -44,6 +55,21 @@ class FileRecord:
     bytes: int
     first_timestamp: dt.datetime
     last_timestamp: dt.datetime
+
+
+@dataclass(frozen=True)
+class FileView:
+    """Files of one symbol at one look: those with its bars, and those with values that bars once had.
+
+    Parameters
+    ----------
+    late
+        Moments of commits that happened after the instant asked for though their moment is before it.
+    """
+
+    bars: tuple[str, ...]
+    revisions: tuple[str, ...]
+    late: tuple[dt.datetime, ...]
 
 
 @dataclass(frozen=True)
@@ -83,10 +109,16 @@ class Commit:
 
     Parameters
     ----------
+    moment
+        `ingested_at` of the rows it brings, and `superseded_at` of those it replaces.
     removed
         Paths this commit replaces. If one of them no longer counts, another writer was first.
+    emptied
+        Sessions of which it leaves no bar.
     periods
         Periods the write covers: no file other than the removed ones may count in them.
+    ranks
+        Timestamps whose rank this write settles; `FINAL` takes a row out of the provisional ones.
     cursor_done
         Key of a request that is finished and needs no page token any more.
     """
@@ -98,12 +130,15 @@ class Commit:
     added: Sequence[FileRecord] = ()
     removed: Sequence[str] = ()
     held: Sequence[HeldSession] = ()
+    emptied: Sequence[dt.date] = ()
     answers: Sequence[Answer] = ()
     cursor: Cursor | None = None
     cursor_done: str | None = None
     quarantined: pl.DataFrame | None = None
     origin: str = ""
     periods: Sequence[Period] = ()
+    moment: dt.datetime | None = None
+    ranks: Mapping[dt.datetime, RowRank] = field(default_factory=dict)
 
 
 def new_commit_id(now: dt.datetime) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "files",
     "held_sessions",
     "metadata",
+    "provisional_rows",
     "quarantine",
     "receipts",
 ]
@@ -65,6 +66,10 @@ commits = Table(
     Column("commit_id", String(32), primary_key=True),
     Column("committed_at", UtcDateTime, nullable=False),
     Column("source", String(64), nullable=False),  # what wrote: import, alpaca, python ...
+    Column("feed", String(32)),
+    Column("symbol", String(32)),
+    Column("moment", UtcDateTime),  # `ingested_at` of its rows; a little before `committed_at`
+    Index("commits_by_moment", "feed", "symbol", "moment"),
 )
 
 files = Table(
@@ -99,6 +104,16 @@ held_sessions = Table(
     Column("last_timestamp", UtcDateTime, nullable=False),
     Column("content_hash", String(64), nullable=False),
     Column("commit_id", String(32), nullable=False),
+)
+
+provisional_rows = Table(
+    "provisional_rows",
+    metadata,
+    Column("feed", String(32), primary_key=True),
+    Column("symbol", String(32), primary_key=True),
+    Column("timestamp", UtcDateTime, primary_key=True),
+    Column("session", Date, nullable=False),
+    Column("rank", Integer, nullable=False),  # values of `RowRank`; a row that is not here is final
 )
 
 answers = Table(

@@ -1,4 +1,4 @@
-"""Bars in: check the rows, choose the partitions, merge, write the files, commit once.
+"""Bars in: check the rows, then attempt the write until no other writer was first.
 
 Two writers on one partition both succeed: the second finds at its commit that the files it merged from
 were replaced, merges again from the new ones and commits that.
@@ -6,27 +6,25 @@ were replaced, merges again from the new ones and commits that.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from barlake import layout
-from barlake.errors import BarlakeError, ConflictError, InvalidInputError
-from barlake.keys import PartitionKey, Period, PeriodLength, parse_feed, parse_symbol
+from barlake.errors import ConflictError, InvalidInputError
+from barlake.keys import PeriodLength, parse_feed, parse_symbol
 from barlake.manifest import Manifest
-from barlake.partitions import Merge, collect, content_hashes, merge, read_files, write_file
-from barlake.quality import QUARANTINE_COLUMNS, RowCheck, check_rows
-from barlake.records import Answer, AnswerStatus, Commit, Cursor, FileRecord, HeldSession, new_commit_id, utc_now
-from barlake.schemas import BAR_VALUES
-from barlake.sessions import NEW_YORK, Calendar, session_of
+from barlake.partition_write import PartitionWrite, WriteReport
+from barlake.quality import QUARANTINE_COLUMNS, check_rows
+from barlake.records import Answer, AnswerStatus, Commit, Cursor, RowRank, new_commit_id, utc_now
+from barlake.schemas import BAR_VALUES, empty_bars
+from barlake.sessions import Calendar, session_of
 
-__all__ = ["BarWriter", "Progress", "WriteReport", "choose_periods"]
+__all__ = ["BarWriter", "Progress"]
 
 IMPORT_SOURCE = "import"
 MAX_CONFLICTS = 20
@@ -39,75 +37,12 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class WriteReport:
-    """What one write did. Counts are rows, except `files_written`."""
-
-    inserted: int = 0
-    unchanged: int = 0
-    changed: int = 0
-    quarantined: int = 0
-    duplicates: int = 0
-    files_written: int = 0
-
-    def __add__(self, other: WriteReport) -> WriteReport:
-        return WriteReport(
-            self.inserted + other.inserted,
-            self.unchanged + other.unchanged,
-            self.changed + other.changed,
-            self.quarantined + other.quarantined,
-            self.duplicates + other.duplicates,
-            self.files_written + other.files_written,
-        )
-
-
-@dataclass(frozen=True)
 class Progress:
     """What a source's answer means beyond its rows; committed together with them."""
 
     cursor: Cursor | None = None
     cursor_done: str | None = None
     answers: Sequence[Answer] = ()
-
-
-@dataclass(frozen=True)
-class _Written:
-    """One target period after its merge, with its new files (none when nothing changed)."""
-
-    period: Period
-    merge: Merge
-    replaced: list[str]
-    added: list[FileRecord]
-
-
-def choose_periods(
-    sessions: Sequence[dt.date], counting: Sequence[Period], *, longest: PeriodLength, today: dt.date
-) -> list[Period]:
-    """Periods to write a set of sessions into: disjoint, in order, covering each session once.
-
-    A closed year or month gets one file, up to the length asked for; a session of the open month gets a
-    file of its own. Rows of a period that a coarser file already covers go into that file.
-
-    Parameters
-    ----------
-    counting
-        Periods of the files that count now.
-    today
-        New York date: a period is closed when it has ended by then.
-
-    Examples
-    --------
-    >>> day = dt.date(2024, 1, 2)
-    >>> [p.label for p in choose_periods([day], [], longest=PeriodLength.MONTH, today=dt.date(2024, 2, 1))]
-    ['2024-01']
-    """
-    chosen: set[Period] = set()
-    for session in sorted(set(sessions)):
-        lengths = list(PeriodLength)[: list(PeriodLength).index(longest) + 1]
-        closed = [period for period in (Period.of(session, length) for length in lengths) if period.end <= today]
-        best = closed[-1] if closed else Period.of_session(session)
-        coarser = [period for period in counting if period.covers(best)]
-        chosen.add(max(coarser, key=lambda period: period.end - period.start) if coarser else best)
-    return sorted(chosen)
 
 
 class BarWriter:
@@ -144,6 +79,7 @@ class BarWriter:
         refused: pl.DataFrame | None = None,
         longest: PeriodLength = PeriodLength.MONTH,
         progress: Progress | None = None,
+        rank: RowRank = RowRank.FINAL,
     ) -> WriteReport:
         """Merge rows into the lake in one commit; the same rows again change nothing.
 
@@ -156,6 +92,9 @@ class BarWriter:
             Who writes (`alpaca`, `import`), and from where exactly, for the quarantine.
         refused
             Rows the caller could not even read, as `QUARANTINE_COLUMNS`.
+        rank
+            How much these rows are worth. A bar is replaced by an equal or a higher rank only; what a
+            lower one says instead is counted in `outranked` and kept among the revisions.
 
         Raises
         ------
@@ -166,175 +105,60 @@ class BarWriter:
         StorageError
             If the disk is full or refuses.
         """
-        feed, symbol, progress = parse_feed(feed), parse_symbol(symbol), progress or Progress()
+        progress = progress or Progress()
         check = check_rows(_typed(frame))
         bad = check.bad if refused is None else pl.concat([check.bad, refused.select(QUARANTINE_COLUMNS)])
-        base = Commit("", source, feed, symbol, quarantined=bad, origin=origin,
-                      answers=progress.answers, cursor=progress.cursor, cursor_done=progress.cursor_done)  # fmt: skip
+        incoming = check.good.with_columns(session_of(pl.col("timestamp")).alias("session"))
+        answers = progress.answers
+        if source == IMPORT_SOURCE:
+            days = incoming["session"].unique().sort().to_list()
+            answers = [Answer(day, AnswerStatus.IMPORTED, 0) for day in days]
+        base = Commit("", source, parse_feed(feed), parse_symbol(symbol), quarantined=bad, origin=origin,
+                      answers=answers, cursor=progress.cursor, cursor_done=progress.cursor_done)  # fmt: skip
+        report = self._commit(base, incoming, longest=longest, rank=rank)
+        return replace(report, quarantined=bad.height, duplicates=check.duplicates)
+
+    def finalise(
+        self, sessions: Collection[dt.date], *, feed: str, symbol: str, source: str, progress: Progress | None = None
+    ) -> WriteReport:
+        """End the provisional time of sessions whose last, full answer was stored.
+
+        A bar that is still provisional was not in that answer: it moves to the revisions as `removed`.
+        """
+        progress = progress or Progress()
+        base = Commit("", source, parse_feed(feed), parse_symbol(symbol), answers=progress.answers,
+                      cursor=progress.cursor, cursor_done=progress.cursor_done)  # fmt: skip
+        left = self._manifest.provisional(feed=base.feed, symbol=base.symbol).filter(
+            session_of(pl.col("timestamp")).is_in(list(sessions))
+        )
+        nothing = _typed(empty_bars()).with_columns(session_of(pl.col("timestamp")).alias("session"))
+        return self._commit(base, nothing, longest=PeriodLength.MONTH, rank=RowRank.FINAL, removed=left["timestamp"])
+
+    def _commit(
+        self,
+        base: Commit,
+        incoming: pl.DataFrame,
+        *,
+        longest: PeriodLength,
+        rank: RowRank,
+        removed: pl.Series | None = None,
+    ) -> WriteReport:
         for attempt in range(MAX_CONFLICTS):
+            moment = self._manifest.next_moment(base.feed, base.symbol, self._now())
+            write = PartitionWrite(
+                self._root,
+                self._manifest,
+                self._calendar,
+                replace(base, commit_id=new_commit_id(moment), moment=moment),
+                rank=rank,
+            )
             try:
-                return self._write_once(base, check, bad.height, longest)
+                return write.run(incoming, removed=removed, longest=longest)
             except ConflictError:
                 if attempt == MAX_CONFLICTS - 1:
                     raise
                 time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))  # noqa: S311 - jitter, no secret
         raise AssertionError  # pragma: no cover - the loop returns or raises
-
-    def record(self, *, feed: str, symbol: str, source: str, progress: Progress) -> None:
-        """Commit what a source's answer means when it brings no rows of its own."""
-        commit_id = new_commit_id(self._now())
-        self._manifest.commit(
-            Commit(
-                commit_id,
-                source,
-                parse_feed(feed),
-                parse_symbol(symbol),
-                answers=progress.answers,
-                cursor=progress.cursor,
-                cursor_done=progress.cursor_done,
-            )
-        )
-
-    def _write_once(self, base: Commit, check: RowCheck, quarantined: int, longest: PeriodLength) -> WriteReport:
-        moment = self._now()
-        commit_id = new_commit_id(moment)
-        incoming = check.good.with_columns(session_of(pl.col("timestamp")).alias("session"))
-        written: list[_Written] = []
-        fresh: list[str] = []
-        try:
-            for period, counting in self._targets(base, incoming["session"].unique().to_list(), longest, moment):
-                rows = incoming.filter(pl.col("session").is_between(period.start, period.end, closed="left"))
-                key = PartitionKey(base.feed, base.symbol, period)
-                written.append(self._write_partition(key, rows.drop("session"), counting, commit_id, moment, fresh))
-            changed = [one for one in written if one.added]
-            self._manifest.commit(self._as_commit(base, commit_id, changed, incoming))
-        except BaseException:
-            self._discard(fresh)
-            raise
-        return WriteReport(
-            inserted=sum(one.merge.inserted for one in written),
-            unchanged=sum(one.merge.unchanged for one in written),
-            changed=sum(one.merge.changed for one in written),
-            quarantined=quarantined,
-            duplicates=check.duplicates,
-            files_written=sum(len(one.added) for one in written),
-        )
-
-    def _discard(self, paths: list[str]) -> None:
-        """Delete the files of a write that did not happen.
-
-        An interrupt may fall between the commit and its return, so the manifest is asked. Where it or the
-        disk does not answer, files stay: the vacuum knows which of them count.
-        """
-        with contextlib.suppress(BarlakeError):
-            known = self._manifest.known_paths()
-            for path in paths:
-                if path not in known:
-                    with contextlib.suppress(OSError):
-                        (self._root / path).unlink()
-
-    def _targets(
-        self, base: Commit, sessions: list[dt.date], longest: PeriodLength, moment: dt.datetime
-    ) -> list[tuple[Period, list[FileRecord]]]:
-        """Each period to write, with the files that count in it now."""
-        if not sessions:
-            return []
-        counting = self._manifest.files(
-            feed=base.feed,
-            symbol=base.symbol,
-            start=Period.of_year(min(sessions)).start,
-            end=Period.of_year(max(sessions)).end,
-        )
-        today = moment.astimezone(NEW_YORK).date()
-        periods = choose_periods(sessions, [file.key.period for file in counting], longest=longest, today=today)
-        return [(period, [file for file in counting if period.covers(file.key.period)]) for period in periods]
-
-    def _write_partition(
-        self,
-        key: PartitionKey,
-        incoming: pl.DataFrame,
-        counting: list[FileRecord],
-        commit_id: str,
-        moment: dt.datetime,
-        fresh: list[str],
-    ) -> _Written:
-        """Merge rows into one partition; the paths of new files go to `fresh` before they are written."""
-        held = collect(read_files([self._root / file.path for file in counting]))
-        merged = merge(held, incoming, ingested_at=moment)
-        replaced = [file.path for file in counting]
-        if merged.is_noop:
-            return _Written(key.period, merged, replaced, [])
-        added = [self._write_file(layout.BARS, key, merged.rows, commit_id, replaced, fresh)]
-        if merged.changed:
-            old = merged.superseded.with_columns(superseded_at=pl.lit(moment, dtype=_STAMP))
-            added.append(self._write_file(layout.REVISIONS, key, old, commit_id, [], fresh))
-        return _Written(key.period, merged, replaced, added)
-
-    def _write_file(
-        self,
-        dataset: str,
-        key: PartitionKey,
-        rows: pl.DataFrame,
-        commit_id: str,
-        replaces: list[str],
-        fresh: list[str],
-    ) -> FileRecord:
-        folder = layout.partition_path(dataset, key)
-        name = f"{commit_id}.parquet"
-        fresh.append(str(folder / name))
-        metadata = {
-            "barlake.dataset": dataset,
-            "barlake.feed": key.feed,
-            "barlake.symbol": key.symbol,
-            "barlake.period": key.period.label,
-            "barlake.commit": commit_id,
-            "barlake.replaces": "\n".join(replaces),
-        }
-        path = write_file(self._root / folder, name, rows, metadata=metadata)
-        stamps = rows["timestamp"]
-        return FileRecord(str(folder / name), dataset, key, rows.height, path.stat().st_size, stamps[0], stamps[-1])
-
-    def _as_commit(self, base: Commit, commit_id: str, changed: list[_Written], incoming: pl.DataFrame) -> Commit:
-        held: list[HeldSession] = []
-        touched = incoming.select("session").unique()
-        for one in changed:
-            rows = one.merge.rows.filter(session_of(pl.col("timestamp")).is_in(touched["session"].implode()))
-            held.extend(self._held(rows))
-        answers = list(base.answers)
-        if base.source == IMPORT_SOURCE:
-            answers = [Answer(day, AnswerStatus.IMPORTED, 0) for day in sorted(touched["session"].to_list())]
-        return Commit(
-            commit_id, base.source, base.feed, base.symbol,
-            added=[file for one in changed for file in one.added],
-            removed=[path for one in changed for path in one.replaced],
-            periods=[one.period for one in changed],
-            held=held, answers=answers, cursor=base.cursor, cursor_done=base.cursor_done,
-            quarantined=base.quarantined, origin=base.origin,
-        )  # fmt: skip
-
-    def _held(self, rows: pl.DataFrame) -> list[HeldSession]:
-        hashes = content_hashes(rows)
-        bounds = self._calendar().frame.select("session", "open", "close")
-        inside = pl.col("timestamp").is_between(pl.col("open"), pl.col("close"), closed="left")
-        regular = (
-            rows.select("timestamp", session_of(pl.col("timestamp")).alias("session"))
-            .join(bounds, on="session", how="inner")
-            .filter(inside)
-            .group_by("session")
-            .len("regular_rows")
-        )
-        joined = hashes.join(regular, on="session", how="left", maintain_order="left")
-        return [
-            HeldSession(
-                row["session"],
-                row["rows"],
-                row["regular_rows"] or 0,
-                row["first"],
-                row["last"],
-                row["content_hash"],
-            )
-            for row in joined.iter_rows(named=True)
-        ]
 
 
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:

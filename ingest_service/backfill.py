@@ -20,11 +20,12 @@ from barlake.coverage import finished_sessions
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.keys import parse_feed, parse_symbol
 from barlake.lake import Lake
+from barlake.partition_write import WriteReport
 from barlake.ranges import Boundary, parse_session_range
 from barlake.receipts import Receipt
 from barlake.records import Answer, AnswerStatus, Cursor
 from barlake.sessions import session_bounds
-from barlake.writer import Progress, WriteReport
+from barlake.writer import Progress
 from ingest_service.gaps import Window, missing_sessions, request_windows, suspicious_sessions
 from ingest_service.normalize import normalize_bars
 from ingest_service.pages import BarsPage
@@ -284,7 +285,8 @@ class _SymbolRun:
 
     def _finish(self, window: Window, key: str | None, answers: list[Answer]) -> None:
         done = self._step.sessions_done + len(window.sessions)
-        self._lake.writer.record(
+        self._lake.writer.finalise(
+            window.sessions,
             feed=self._feed,
             symbol=self._symbol,
             source=self._source.source,

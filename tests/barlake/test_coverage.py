@@ -25,7 +25,7 @@ def write(lake: Lake, *sessions: dt.date, minutes: int | None = None, symbol: st
 
 def answer(lake: Lake, session: dt.date, status: AnswerStatus, attempts: int = 1) -> None:
     progress = Progress(answers=[Answer(session, status, attempts)])
-    lake.writer.record(feed="sip", symbol="SPY", source="test", progress=progress)
+    lake.writer.finalise([], feed="sip", symbol="SPY", source="test", progress=progress)
 
 
 def classes(lake: Lake) -> dict[dt.date, str]:

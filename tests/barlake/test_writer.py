@@ -18,10 +18,11 @@ from barlake.errors import InvalidInputError, StorageError
 from barlake.keys import Period, PeriodLength
 from barlake.lake import Lake
 from barlake.manifest import Manifest
+from barlake.partition_write import WriteReport, choose_periods
 from barlake.records import Commit
 from barlake.schemas import BAR_VALUES
 from barlake.testing import make_bars
-from barlake.writer import BarWriter, WriteReport, choose_periods
+from barlake.writer import BarWriter
 
 DAYS = st.dates(dt.date(2022, 6, 1), dt.date(2024, 9, 30))
 LENGTHS = st.sampled_from(list(PeriodLength))

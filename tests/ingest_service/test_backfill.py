@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from barlake import Lake
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
-from barlake.manifest import AnswerStatus, Cursor
+from barlake.records import AnswerStatus, Cursor
 from barlake.sessions import Calendar, session_of
 from barlake.settings import Settings
 from barlake.testing import make_bars, temporary_lake
@@ -339,7 +339,7 @@ def test_runs_stopped_after_every_page_ask_for_each_page_once(lake: Lake, emulat
 def test_a_forgotten_page_token_starts_the_window_over(lake: Lake, emulator: Emulator) -> None:
     key = f"bars/sip/{DENSE}/2024-01-02/2024-02-01"
     lost = Progress(cursor=Cursor(key, "bm90IGEgdG9rZW4=", 1, 500))
-    lake.writer.record(feed="sip", symbol=DENSE, source="alpaca", progress=lost)
+    lake.writer.finalise([], feed="sip", symbol=DENSE, source="alpaca", progress=lost)
     report = fill(lake, emulator)
     assert [query.get("page_token") for query in emulator.asked()][:2] == ["bm90IGEgdG9rZW4=", None]
     assert report.symbols[0].bars_held == ROWS
@@ -375,7 +375,7 @@ def break_after(count: int, emulator: Emulator) -> Callable[[BackfillStep], None
 def test_a_wrong_key_is_not_tried_a_second_time_without_the_token(lake: Lake, emulator: Emulator) -> None:
     key = f"bars/sip/{DENSE}/2024-01-02/2024-02-01"
     kept = Progress(cursor=Cursor(key, "U1BZfE18MTcwNDIwNTgwMDAwMDAwMDAwMA==", 1, 500))
-    lake.writer.record(feed="sip", symbol=DENSE, source="alpaca", progress=kept)
+    lake.writer.finalise([], feed="sip", symbol=DENSE, source="alpaca", progress=kept)
     stranger = Emulator(emulator.url, EmulatorConfig(key_id="somebody"))
     with pytest.raises(CredentialsError, match="refused the key"):
         fill(lake, stranger)

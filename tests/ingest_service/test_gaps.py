@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barlake.manifest import AnswerStatus
+from barlake.records import AnswerStatus
 from barlake.sessions import Calendar
 from ingest_service.gaps import (
     MAX_ATTEMPTS,

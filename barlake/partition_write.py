@@ -1,0 +1,293 @@
+"""One attempt at a write: choose the partitions, merge into each, write the files, commit once.
+
+Nothing of an attempt that fails remains; whoever made it may make another from what counts then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import polars as pl
+
+from barlake import layout
+from barlake.bar_files import write_bar_file
+from barlake.errors import BarlakeError
+from barlake.keys import PartitionKey, Period, PeriodLength
+from barlake.manifest import Manifest
+from barlake.partitions import Merge, collect, content_hashes, merge, read_files
+from barlake.records import Commit, FileRecord, HeldSession, RowRank
+from barlake.schemas import BAR_VALUES
+from barlake.sessions import NEW_YORK, Calendar, session_of
+
+__all__ = ["PartitionWrite", "WriteReport", "choose_periods"]
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What one write did. Counts are rows, except `files_written`."""
+
+    inserted: int = 0
+    unchanged: int = 0
+    changed: int = 0
+    outranked: int = 0
+    removed: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    files_written: int = 0
+
+    def __add__(self, other: WriteReport) -> WriteReport:
+        return WriteReport(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+def choose_periods(
+    sessions: Sequence[dt.date], counting: Sequence[Period], *, longest: PeriodLength, today: dt.date
+) -> list[Period]:
+    """Periods to write a set of sessions into: disjoint, in order, covering each session once.
+
+    A closed year or month gets one file, up to the length asked for; a session of the open month gets a
+    file of its own. Rows of a period that a coarser file already covers go into that file.
+
+    Parameters
+    ----------
+    counting
+        Periods of the files that count now.
+    today
+        New York date: a period is closed when it has ended by then.
+
+    Examples
+    --------
+    >>> day = dt.date(2024, 1, 2)
+    >>> [p.label for p in choose_periods([day], [], longest=PeriodLength.MONTH, today=dt.date(2024, 2, 1))]
+    ['2024-01']
+    """
+    chosen: set[Period] = set()
+    for session in sorted(set(sessions)):
+        lengths = list(PeriodLength)[: list(PeriodLength).index(longest) + 1]
+        closed = [period for period in (Period.of(session, length) for length in lengths) if period.end <= today]
+        best = closed[-1] if closed else Period.of_session(session)
+        coarser = [period for period in counting if period.covers(best)]
+        chosen.add(max(coarser, key=lambda period: period.end - period.start) if coarser else best)
+    return sorted(chosen)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """One target period after its merge, with its new files (none when nothing changed)."""
+
+    period: Period
+    merge: Merge
+    removed: pl.DataFrame
+    replaced: list[str]
+    added: list[FileRecord]
+
+
+class PartitionWrite:
+    """One attempt of `BarWriter`.
+
+    Parameters
+    ----------
+    base
+        The commit to make, with its id and moment, still without files.
+    rank
+        What the incoming rows are worth.
+    """
+
+    def __init__(
+        self, root: Path, manifest: Manifest, calendar: Callable[[], Calendar], base: Commit, *, rank: RowRank
+    ) -> None:
+        self._root = root
+        self._manifest = manifest
+        self._calendar = calendar
+        self._base = base
+        self._rank = rank
+        self._fresh: list[str] = []  # paths of new files, known before they are written
+        self._ranks = manifest.provisional(feed=base.feed, symbol=base.symbol)
+
+    def run(self, incoming: pl.DataFrame, *, removed: pl.Series | None, longest: PeriodLength) -> WriteReport:
+        """Merge rows in, take bars out, and commit.
+
+        Parameters
+        ----------
+        incoming
+            timestamp, `BAR_VALUES`, session; timestamps unique.
+        removed
+            Timestamps of held bars that go.
+
+        Raises
+        ------
+        ConflictError
+            If another writer changed one of the partitions meanwhile.
+        """
+        gone = pl.Series("timestamp", [], pl.Datetime("us", "UTC")) if removed is None else removed
+        days = pl.concat(
+            [incoming.select("session"), gone.to_frame().select(session_of(pl.col("timestamp")).alias("session"))]
+        )
+        touched = days["session"].unique().sort()
+        try:
+            written = [
+                self._write_partition(period, incoming, gone, counting)
+                for period, counting in self._targets(touched.to_list(), longest)
+            ]
+            self._manifest.commit(
+                self._as_commit([one for one in written if one.added or one.removed.height], written, touched)
+            )
+        except BaseException:
+            self._discard()
+            raise
+        return WriteReport(
+            inserted=sum(one.merge.inserted for one in written),
+            unchanged=sum(one.merge.unchanged for one in written),
+            changed=sum(one.merge.changed for one in written),
+            outranked=sum(one.merge.outranked.height for one in written),
+            removed=sum(one.removed.height for one in written),
+            files_written=sum(len(one.added) for one in written),
+        )
+
+    def _discard(self) -> None:
+        """Delete the files of a write that did not happen.
+
+        An interrupt may fall between the commit and its return, so the manifest is asked. If it does not
+        answer, the files stay: the vacuum knows which of them count.
+        """
+        with contextlib.suppress(BarlakeError):
+            known = self._manifest.known_paths()
+            for path in self._fresh:
+                if path not in known:
+                    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it never came to be
+                        (self._root / path).unlink()
+
+    def _targets(self, sessions: list[dt.date], longest: PeriodLength) -> list[tuple[Period, list[FileRecord]]]:
+        """Each period to write, with the files that count in it now."""
+        if not sessions:
+            return []
+        counting = self._manifest.files(
+            feed=self._base.feed,
+            symbol=self._base.symbol,
+            start=Period.of_year(min(sessions)).start,
+            end=Period.of_year(max(sessions)).end,
+        )
+        today = self._moment.astimezone(NEW_YORK).date()
+        periods = choose_periods(sessions, [file.key.period for file in counting], longest=longest, today=today)
+        return [(period, [file for file in counting if period.covers(file.key.period)]) for period in periods]
+
+    def _write_partition(
+        self, period: Period, incoming: pl.DataFrame, gone: pl.Series, counting: list[FileRecord]
+    ) -> _Written:
+        key = PartitionKey(self._base.feed, self._base.symbol, period)
+        rows = incoming.filter(pl.col("session").is_between(period.start, period.end, closed="left")).drop("session")
+        held = collect(read_files([self._root / file.path for file in counting]))
+        merged = merge(held, rows, ingested_at=self._moment, protected=self._protected(held))
+        removed = merged.rows.filter(pl.col("timestamp").is_in(gone.implode()))
+        kept = merged.rows.join(removed, on="timestamp", how="anti", maintain_order="left")
+        merged = replace(merged, rows=kept)
+        replaced = [file.path for file in counting]
+        added = []
+        if not (merged.is_noop and removed.is_empty()) and not kept.is_empty():
+            added.append(self._write_file(layout.BARS, key, kept, replaces=replaced))
+        added.extend(self._write_revisions(key, merged, removed))
+        changed = not (merged.is_noop and removed.is_empty())
+        return _Written(period, merged, removed, replaced if changed else [], added)
+
+    def _protected(self, held: pl.DataFrame) -> pl.Series | None:
+        """Held bars that these rows may not replace: those of a higher rank."""
+        if self._rank is RowRank.FINAL:
+            return None
+        open_to_us = self._ranks.filter(pl.col("rank") <= int(self._rank))
+        return held.join(open_to_us, on="timestamp", how="anti")["timestamp"]
+
+    def _write_revisions(self, key: PartitionKey, merged: Merge, removed: pl.DataFrame) -> list[FileRecord]:
+        """Keep the values that stopped being valid now, and those that never were."""
+        outranked = self._not_yet_kept(key, merged.outranked)
+        old = pl.concat([merged.superseded, removed, outranked]).sort("timestamp")
+        if old.is_empty():
+            return []
+        until = pl.lit(self._moment, dtype=pl.Datetime("us", "UTC"))
+        return [self._write_file(layout.REVISIONS, key, old.with_columns(superseded_at=until), replaces=[])]
+
+    def _not_yet_kept(self, key: PartitionKey, outranked: pl.DataFrame) -> pl.DataFrame:
+        """Outranked rows that no revision holds yet: the same refusal is kept once."""
+        if outranked.is_empty():
+            return outranked
+        kept = self._manifest.files(
+            dataset=layout.REVISIONS,
+            feed=key.feed,
+            symbol=key.symbol,
+            start=key.period.start,
+            end=key.period.end,
+        )
+        if not kept:
+            return outranked
+        known = collect(read_files([self._root / file.path for file in kept]))
+        return outranked.join(known, on=["timestamp", *BAR_VALUES], how="anti", nulls_equal=True)
+
+    def _write_file(self, dataset: str, key: PartitionKey, rows: pl.DataFrame, *, replaces: list[str]) -> FileRecord:
+        self._fresh.append(str(layout.partition_path(dataset, key) / f"{self._base.commit_id}.parquet"))
+        return write_bar_file(self._root, dataset, key, rows, commit_id=self._base.commit_id, replaces=replaces)
+
+    def _as_commit(self, changed: list[_Written], written: list[_Written], touched: pl.Series) -> Commit:
+        held: list[HeldSession] = []
+        for one in changed:
+            rows = one.merge.rows.filter(session_of(pl.col("timestamp")).is_in(touched.implode()))
+            held.extend(held_sessions(rows, self._calendar()))
+        holding = {session.session for session in held}
+        covered = [day for day in touched.to_list() if any(one.period.start <= day < one.period.end for one in changed)]
+        return replace(
+            self._base,
+            added=[file for one in changed for file in one.added],
+            removed=[path for one in changed for path in one.replaced],
+            periods=[one.period for one in changed if one.replaced or one.added],
+            held=held,
+            emptied=[day for day in covered if day not in holding],
+            ranks=self._settled_ranks(written),
+        )
+
+    def _settled_ranks(self, written: list[_Written]) -> dict[dt.datetime, RowRank]:
+        """Rank of each bar whose standing this write changes."""
+        if self._rank is RowRank.FINAL:
+            known = self._ranks["timestamp"].implode()
+            settled = [one.merge.settled.filter(one.merge.settled.is_in(known)) for one in written]
+            taken_out = [one.removed["timestamp"] for one in written]
+            return {stamp: RowRank.FINAL for part in (*settled, *taken_out) for stamp in part.to_list()}
+        ranks: dict[dt.datetime, RowRank] = {}
+        standing = dict(self._ranks.iter_rows())
+        for one in written:
+            fresh = set(one.merge.rows.filter(pl.col("ingested_at") == self._moment)["timestamp"].to_list())
+            for stamp in one.merge.settled.to_list():
+                if stamp in fresh or standing.get(stamp, RowRank.FINAL) < self._rank:
+                    ranks[stamp] = self._rank
+        return ranks
+
+    @property
+    def _moment(self) -> dt.datetime:
+        assert self._base.moment is not None  # noqa: S101 - `BarWriter` sets it
+        return self._base.moment
+
+
+def held_sessions(rows: pl.DataFrame, calendar: Calendar) -> list[HeldSession]:
+    """What bars hold, session by session; regular rows open in [open, close) of a session of the calendar."""
+    hashes = content_hashes(rows)
+    bounds = calendar.frame.select("session", "open", "close")
+    inside = pl.col("timestamp").is_between(pl.col("open"), pl.col("close"), closed="left")
+    regular = (
+        rows.select("timestamp", session_of(pl.col("timestamp")).alias("session"))
+        .join(bounds, on="session", how="inner")
+        .filter(inside)
+        .group_by("session")
+        .len("regular_rows")
+    )
+    joined = hashes.join(regular, on="session", how="left", maintain_order="left")
+    return [
+        HeldSession(
+            row["session"],
+            row["rows"],
+            row["regular_rows"] or 0,
+            row["first"],
+            row["last"],
+            row["content_hash"],
+        )
+        for row in joined.iter_rows(named=True)
+    ]

@@ -1,0 +1,111 @@
+"""Bars out of the files: as they are now, as they were at an earlier instant, and what they were before.
+
+`ingested_at` says since when a row has its values, `superseded_at` until when an old one had them. A row
+that a later answer changed has left the bars and stands among the old values, so for every instant and
+minute at most one of the two is valid.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+
+from barlake.manifest import Manifest
+from barlake.partitions import collect, read_files
+from barlake.ranges import TimeRange
+from barlake.schemas import BAR_VALUES, BARS, REVISIONS
+
+__all__ = ["read_bars", "read_revisions"]
+
+
+def read_bars(
+    root: Path, manifest: Manifest, *, feed: str, symbol: str, span: TimeRange, as_of: dt.datetime | None = None
+) -> pl.LazyFrame:
+    """Lazy bars of one symbol with start <= timestamp < end, by timestamp; columns of `schemas.BARS`.
+
+    Parameters
+    ----------
+    as_of
+        An aware instant: exactly the bars the lake held then, whatever was corrected or rolled up since.
+        None reads what it holds now.
+
+    Raises
+    ------
+    FormatError
+        If a file that counts is not on disk.
+    """
+    view = manifest.view(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=as_of)
+    bars = read_files([root / path for path in view.bars])
+    if as_of is None:
+        return _within(bars, span)
+    # A row may carry a moment before `as_of` and still have been committed after it.
+    since, until = pl.col("ingested_at"), pl.col("superseded_at")
+    known = (since <= as_of) & ~since.is_in(view.late)
+    replaced_later = (until > as_of) | until.is_in(view.late)
+    old = _read_old(root, view.revisions).filter(known & replaced_later).drop("superseded_at")
+    return _within(pl.concat([bars.filter(known), old]), span).sort("timestamp")
+
+
+def _read_old(root: Path, paths: tuple[str, ...]) -> pl.LazyFrame:
+    if not paths:
+        empty = pl.from_arrow(REVISIONS.empty_table())
+        assert isinstance(empty, pl.DataFrame)  # noqa: S101 - narrows polars' union type
+        return empty.lazy()
+    return read_files([root / path for path in paths])
+
+
+def _within(rows: pl.LazyFrame, span: TimeRange) -> pl.LazyFrame:
+    if span.start is not None:
+        rows = rows.filter(pl.col("timestamp") >= span.start)
+    if span.end is not None:
+        rows = rows.filter(pl.col("timestamp") < span.end)
+    return rows
+
+
+def read_revisions(root: Path, manifest: Manifest, *, feed: str, symbol: str, span: TimeRange) -> pl.DataFrame:
+    """Every value that a bar of a symbol once had or was refused, with what stands in its place.
+
+    Returns
+    -------
+    timestamp, kind, known_from, known_until, then each value as it was (`close_old`) and as the bar that
+    took its place has it (`close_new`); by timestamp, then known_until. The kind is `replaced`, `removed`
+    (a final answer had no such bar; no new values), or `refused` (a lower rank said otherwise; the old
+    values are what it said, the new ones what was kept, and it was never valid).
+    """
+    view = manifest.view(
+        feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=dt.datetime.now(tz=dt.UTC)
+    )
+    old = collect(_within(_read_old(root, view.revisions), span))
+    bars = collect(_within(read_files([root / path for path in view.bars]), span))
+    since, until = pl.col("ingested_at"), pl.col("superseded_at")
+    refused = since == until
+    versions = pl.concat([bars, old.filter(~refused).select(BARS.names)])
+    successor = versions.rename({"ingested_at": "since"})
+    replaced = old.filter(~refused).join(
+        successor, left_on=["timestamp", "superseded_at"], right_on=["timestamp", "since"], how="left", suffix="_new"
+    )
+    # What was kept when a value was refused: the version that was valid at that instant.
+    kept = (
+        old.filter(refused)
+        .sort("superseded_at")
+        .join_asof(
+            successor.sort("since"),
+            left_on="superseded_at",
+            right_on="since",
+            by="timestamp",
+            suffix="_new",
+            check_sortedness=False,
+        )
+        .drop("since")
+    )
+    found = pl.concat([replaced, kept.select(replaced.columns)])
+    is_removed = pl.col("open_new").is_null()
+    kind = (
+        pl.when(refused).then(pl.lit("refused")).when(is_removed).then(pl.lit("removed")).otherwise(pl.lit("replaced"))
+    )
+    values = [column for name in BAR_VALUES for column in (pl.col(name).alias(f"{name}_old"), pl.col(f"{name}_new"))]
+    return found.select(
+        "timestamp", kind.alias("kind"), since.alias("known_from"), until.alias("known_until"), *values
+    ).sort("timestamp", "known_until")
