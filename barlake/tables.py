@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -26,6 +27,7 @@ __all__ = [
     "answers",
     "artifacts",
     "commits",
+    "corporate_actions",
     "cursors",
     "files",
     "held_sessions",
@@ -33,6 +35,7 @@ __all__ = [
     "provisional_rows",
     "quarantine",
     "receipts",
+    "reference_closes",
 ]
 
 
@@ -181,4 +184,41 @@ artifacts = Table(
     Column("artifact_id", String(64), primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
     Column("manifest", Text, nullable=False),  # the same JSON as the folder's manifest.json
+)
+
+corporate_actions = Table(
+    "corporate_actions",
+    metadata,
+    Column("statement_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("source", String(160), nullable=False),
+    Column("action_id", String(160), nullable=False),  # the source's own name of the action
+    Column("symbol", String(32), nullable=False),
+    Column("ex_date", Date, nullable=False),
+    Column("kind", String(32), nullable=False),  # values of `ActionKind`
+    Column("ratio", Float),  # new shares for one old share
+    Column("cash_usd", Float),  # dollars for one share held before the ex-date
+    Column("close_before", Float),  # as the source states it
+    Column("implied", Boolean, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("known_at", UtcDateTime, nullable=False),
+    Column("superseded_at", UtcDateTime),  # null: the source still says so
+    Index("corporate_actions_by_symbol", "symbol", "ex_date"),
+    Index(
+        "corporate_actions_standing",
+        "source",
+        "action_id",
+        unique=True,
+        sqlite_where=text("superseded_at IS NULL"),
+        postgresql_where=text("superseded_at IS NULL"),
+    ),
+)
+
+reference_closes = Table(
+    "reference_closes",
+    metadata,
+    Column("feed", String(32), primary_key=True),
+    Column("symbol", String(32), primary_key=True),
+    Column("session", Date, primary_key=True),
+    Column("close", Float, nullable=False),  # of the last regular bar, raw
+    Column("content_hash", String(64), nullable=False),  # of the session it was read from: another hash, another close
 )
