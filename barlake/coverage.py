@@ -12,12 +12,16 @@ from enum import StrEnum
 
 import polars as pl
 
+from barlake.halts import halted_minutes
 from barlake.records import AnswerStatus
+from barlake.sessions import session_of
 
-__all__ = ["SOURCE_DELAY", "GapClass", "coverage", "finished_sessions", "gaps"]
+__all__ = ["SOURCE_DELAY", "GapClass", "coverage", "finished_sessions", "gaps", "session_classes"]
 
 SOURCE_DELAY = dt.timedelta(minutes=16)
 """A source's free plan withholds the newest 15 minutes; one more for its clock."""
+
+_KEYS = ["feed", "symbol", "session"]
 
 
 class GapClass(StrEnum):
@@ -26,6 +30,8 @@ class GapClass(StrEnum):
     GAP = "gap"  # nobody answered for it yet: ingest it
     NO_TRADE = "no_trade"  # a source answered to the last page, and had nothing more
     UNCONFIRMED = "unconfirmed"  # minutes are missing and no second answer confirmed it
+    HALT = "halt"  # trading was halted everywhere
+    CLOSED = "closed"  # the exchange was closed: minutes of a holiday, or after an early close
     NOT_YET = "not_yet"  # the session has not ended
 
 
@@ -86,13 +92,43 @@ def gaps(
 
     Returns
     -------
-    feed, symbol, session, class, expected_bars, held_bars, missing_bars (regular minutes), evidence.
+    feed, symbol, session, class, expected_bars, held_bars, missing_bars (regular minutes), evidence. The
+    class is `halt` where no more minutes are missing than a market-wide halt covers.
+    """
+    grid = session_classes(pairs, held, answers, sessions, now=now).filter(pl.col("missing_bars") > 0)
+    by_session = halted_minutes().group_by(session_of(pl.col("timestamp")).alias("session"))
+    halted = by_session.agg(pl.len().alias("halted"), pl.col("evidence").first().alias("halt"))
+    grid = grid.join(halted, on="session", how="left", maintain_order="left")
+    is_halt = (pl.col("held_bars") > 0) & (pl.col("missing_bars") <= pl.col("halted"))
+    is_halt = (is_halt & (pl.col("class") != GapClass.NOT_YET.value)).fill_null(value=False)
+    return (
+        grid.with_columns(
+            pl.when(is_halt).then(pl.lit(GapClass.HALT.value)).otherwise("class").alias("class"),
+            pl.when(is_halt).then("halt").otherwise("evidence").alias("evidence"),
+        )
+        .drop("halted", "halt", "status")
+        .sort(_KEYS)
+    )
+
+
+def session_classes(
+    pairs: pl.DataFrame,
+    held: pl.DataFrame,
+    answers: pl.DataFrame,
+    sessions: pl.DataFrame,
+    *,
+    now: dt.datetime,
+) -> pl.DataFrame:
+    """What the answers on record say of each session's absent minutes, whether any are absent or not.
+
+    Returns
+    -------
+    The columns of `gaps`, and status (a source's last answer, or null). Halts are not looked at.
     """
     expected = sessions.select("session", "post_close", _expected().alias("expected_bars"))
-    keys = ["feed", "symbol", "session"]
     grid = pairs.join(expected, how="cross")
-    grid = grid.join(held.select(*keys, "regular_rows"), on=keys, how="left")
-    grid = grid.join(answers.select(*keys, "status", "attempts", "answered_at"), on=keys, how="left")
+    grid = grid.join(held.select(*_KEYS, "regular_rows"), on=_KEYS, how="left")
+    grid = grid.join(answers.select(*_KEYS, "status", "attempts", "answered_at"), on=_KEYS, how="left")
     grid = grid.with_columns(pl.col("regular_rows").fill_null(0).alias("held_bars"))
     grid = grid.with_columns((pl.col("expected_bars") - pl.col("held_bars")).alias("missing_bars"))
     confirmed = pl.col("status").is_in([AnswerStatus.EMPTY.value, AnswerStatus.SPARSE.value])
@@ -115,8 +151,9 @@ def gaps(
         .then(answered)
         .otherwise(pl.lit("no answer on record"))
     )
-    found = grid.filter(pl.col("missing_bars") > 0).with_columns(kind.alias("class"), evidence.alias("evidence"))
-    return found.select(*keys, "class", "expected_bars", "held_bars", "missing_bars", "evidence").sort(keys)
+    return grid.with_columns(kind.alias("class"), evidence.alias("evidence")).select(
+        *_KEYS, "class", "expected_bars", "held_bars", "missing_bars", "evidence", "status"
+    )
 
 
 def _expected() -> pl.Expr:
