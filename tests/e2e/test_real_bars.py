@@ -189,10 +189,12 @@ def test_the_whole_range_is_the_same_when_answers_never_come(
 
 
 @pytest.mark.slow
-def test_the_whole_range_is_the_same_under_all_faults_together(
+def test_the_whole_range_is_the_same_under_all_faults_of_answers_together(
     real_year: Any, barlake_command: Any, truth: Truth, tmp_path: Path
 ) -> None:
-    real_year.reset(*FAULTS)
+    # Not with withheld minutes: a page that breaks and comes back whole hides that its neighbour lacked rows
+    # outside the regular minutes, and nothing tells a source's silence there from no trade.
+    real_year.reset(*(fault for fault in FAULTS if fault is not Fault.MISSING_MINUTES))
     ingest_all(barlake_command, real_year.settings, tmp_path)
     assert content(tmp_path, "SPY", "QQQ") == truth.whole
 
@@ -304,7 +306,8 @@ def answers_while_ingesting(command: Any, emulator: Any, root: Path, *arguments:
 def test_the_duckdb_command_line_answers_while_an_ingest_is_running(
     real_year: Any, barlake_command: Any, year: Path, tmp_path: Path
 ) -> None:
-    barlake_command.run("import", year / "SPY.parquet", "--feed", "sip", "--root", tmp_path)
+    with barlake.open(tmp_path) as lake:
+        lake.import_bars(year / "SPY.parquet", feed="sip")
     real_year.reset("slow", period=2)
     answers = answers_while_ingesting(barlake_command, real_year, tmp_path, "QQQ", *SPRING)
     assert len(answers) > 1

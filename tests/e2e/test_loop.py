@@ -1,0 +1,149 @@
+"""Features, training, simulation and its report on real bars, each step a command of its own."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from playwright.sync_api import Browser, Error, sync_playwright
+
+import barlake
+from barlake.sessions import session_of
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Nothing of a sandboxed machine, and no request of the browser's own.
+BROWSER_OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
+
+
+def run_the_loop(command: Any, root: Path) -> dict[str, Any]:
+    """What a simulation of a model trained on SPY and QQQ gave."""
+    built = command.json("features", "SPY", "QQQ", "--root", root)
+    assert [one["symbol"] for one in built["symbols"]] == ["SPY", "QQQ"]
+    model = command.json("train", "SPY,QQQ", "--root", root)
+    result: dict[str, Any] = command.json("simulate", "--model", model["model_id"], "--symbol", "SPY", "--root", root)
+    return result | {"model": model, "folder": root / "runs" / result["run_id"]}
+
+
+@pytest.fixture(scope="session")
+def quarter(barlake_command: Any, year: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The loop on April to June 2024."""
+    folder, root = tmp_path_factory.mktemp("quarter"), tmp_path_factory.mktemp("lake")
+    for symbol in ("SPY", "QQQ"):
+        bars = pl.scan_parquet(year / f"{symbol}.parquet")
+        month = session_of(pl.col("timestamp")).dt.month()
+        in_2024 = session_of(pl.col("timestamp")).dt.year() == 2024
+        bars.filter(in_2024 & month.is_between(4, 6)).collect().write_parquet(folder / f"{symbol}.parquet")
+    barlake_command.run("import", folder, "--feed", "sip", "--root", root)
+    return run_the_loop(barlake_command, root)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    with sync_playwright() as playwright:
+        try:
+            running = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
+        except Error as error:
+            pytest.skip(f"{found} does not start here: {error.message.splitlines()[0]}")
+        yield running
+        running.close()
+
+
+def test_the_context_symbol_is_joined_on_the_minute_and_the_drop_is_told(quarter: dict[str, Any]) -> None:
+    model = quarter["model"]
+    assert model["parameters"]["symbols"] == ["SPY", "QQQ"]
+    assert {"rsi_14", "rsi_14_QQQ"} <= set(model["columns"])
+    join = model["join"]
+    assert 0 < join["rows"] <= join["primary_rows"]
+    assert join["drop_rate"] == pytest.approx(1 - join["rows"] / join["primary_rows"])
+
+
+def test_every_prediction_came_from_a_model_fitted_before_it(quarter: dict[str, Any]) -> None:
+    predictions = pl.read_parquet(Path(quarter["model"]["path"]) / "predictions.parquet")
+    assert predictions.height > 0
+    assert (predictions["fitted_before"] <= predictions["timestamp"]).all()
+
+
+def test_both_fills_are_reported_beside_buy_and_hold(quarter: dict[str, Any]) -> None:
+    assert {"next_open", "same_close"} <= quarter["buy_and_hold"].keys()
+    for fill in ("next_open", "same_close"):
+        assert quarter[fill]["fills"] > 0
+        assert math.isfinite(quarter[fill]["final_value_usd"])
+    assert (quarter["next_open"]["optimistic"], quarter["same_close"]["optimistic"]) == (False, True)
+
+
+def test_the_equity_curves_end_on_the_final_values(quarter: dict[str, Any]) -> None:
+    curve = pl.read_parquet(quarter["folder"] / "equity.parquet")
+    assert curve.height == quarter["bars"]
+    for fill in ("next_open", "same_close"):
+        assert curve[f"{fill}_equity_usd"][-1] == pytest.approx(quarter[fill]["final_value_usd"], abs=1e-4)
+
+
+def test_the_catalogue_lists_features_models_and_runs(quarter: dict[str, Any]) -> None:
+    with barlake.open(quarter["folder"].parents[1]) as lake:
+        assert lake.sql("select count(distinct symbol) from feature_versions").item() == 2
+        assert lake.sql("select count(*) from models").item() == 1
+        assert lake.sql("select count(*) from runs").item() == 1
+
+
+def test_the_report_opens_in_a_browser_without_an_error_or_a_request(quarter: dict[str, Any], browser: Browser) -> None:
+    complaints: list[str] = []
+    requested: list[str] = []
+    page = browser.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
+    report = quarter["folder"] / "report.html"
+    page.goto(report.as_uri(), wait_until="load")
+    text = page.inner_text("body")
+    drawn = page.locator("svg, canvas, img").count()
+    page.close()
+    assert complaints == []
+    assert [url for url in requested if not url.startswith(("file:", "data:"))] == []
+    assert requested[0] == report.as_uri()
+    assert drawn > 0
+    for words in ("SPY", "sip", "drawdown", "buy and hold", "optimistic", quarter["model"]["model_id"]):
+        assert words.lower() in text.lower(), words
+
+
+@pytest.mark.slow
+def test_the_whole_loop_again_makes_the_same_artifacts_and_no_new_file(
+    quarter: dict[str, Any], barlake_command: Any
+) -> None:
+    root = quarter["folder"].parents[1]
+    before = artifacts_below(root)
+    again = run_the_loop(barlake_command, root)
+    assert (again["run_id"], again["model"]["model_id"]) == (quarter["run_id"], quarter["model"]["model_id"])
+    assert artifacts_below(root) == before
+
+
+def artifacts_below(root: Path) -> dict[str, int]:
+    return {
+        str(path): path.stat().st_mtime_ns
+        for kind in ("features", "models", "runs")
+        for path in (root / kind).rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.mark.slow
+def test_the_whole_year_trains_on_99_264_joined_minutes(
+    barlake_command: Any, year: Path, browser: Browser, tmp_path: Path
+) -> None:
+    for symbol in ("SPY", "QQQ"):
+        barlake_command.run("import", year / f"{symbol}.parquet", "--feed", "sip", "--root", tmp_path)
+    done = run_the_loop(barlake_command, tmp_path)
+    built = {one["symbol"]: one["rows"] for one in barlake_command.json("features", "--root", tmp_path)["symbols"]}
+    assert built == {"SPY": 99_264, "QQQ": 99_300}
+    assert (done["model"]["join"]["rows"], done["model"]["join"]["drop_rate"]) == (99_264, 0.0)
+    page = browser.new_page()
+    page.goto((done["folder"] / "report.html").as_uri())
+    assert done["model"]["model_id"] in page.content()
+    page.close()
