@@ -61,7 +61,8 @@ def run(arguments: Sequence[str]) -> int:
         notice(f"error: {error}")
         code = _FAILED
     except OSError as error:
-        notice(f"error: {error.filename or 'the system'}: {error.strerror}. Mend it and run the same command again.")
+        said = f"{error.filename}: {error.strerror}" if error.filename else f"the system refused: {error}"
+        notice(f"error: {said}. Mend it and run the same command again.")
         code = _FAILED
     if code == _INTERRUPTED:
         notice("stopped: what was finished is kept, nothing is half written. Run the same command again to go on.")

@@ -13,6 +13,7 @@ from app.commands.options import AsJson, End, Feed, Root, SomeSymbols, Start, Sy
 from app.console import notice, print_frame, print_json, progress, say
 from barlake.errors import InvalidInputError
 from barlake.keys import SessionFilter, Timeframe
+from barlake.partitions import storage_errors
 
 __all__ = ["bars", "coverage", "gaps", "import_", "sql", "symbols"]
 
@@ -74,7 +75,10 @@ def bars(
         frame = frame.filter(pl.int_range(pl.len(), 0, -1).over("symbol") <= limit)
     if to is not None:
         _write_table(frame, to)
-        say(f"{frame.height:,} bars written to {to}")
+        if as_json:
+            print_json({"bars": frame.height, "file": str(to)})
+        else:
+            say(f"{frame.height:,} bars written to {to}")
         return
     print_frame(frame if as_json else frame.drop("ingested_at", strict=False), as_json=as_json, newest=True)
 
@@ -127,11 +131,20 @@ def sql(
 
 
 def _write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write a new file, whole or not at all."""
     if path.exists():
         raise InvalidInputError(f"--to {path} exists already: name a new file.")
-    if path.suffix == ".parquet":
-        frame.write_parquet(path)
-    elif path.suffix == ".csv":
-        frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%:z")
-    else:
+    if path.suffix not in {".csv", ".parquet"}:
         raise InvalidInputError(f"--to {path} is not a .csv or .parquet file: name one.")
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"--to {path} lies in a folder that does not exist: make {path.parent} first.")
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with storage_errors(path):
+            if path.suffix == ".parquet":
+                frame.write_parquet(unfinished)
+            else:
+                frame.write_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%S%:z")
+            unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
