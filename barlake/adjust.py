@@ -29,7 +29,7 @@ FACTORS: dict[str, pl.DataType] = {
     "price_factor": pl.Float64(),  # the product of the two
     "volume_factor": pl.Float64(),  # volumes times this: new shares for an old one
     "close_before": pl.Float64(),  # of the dividend on the ex-date itself: the close it was measured by
-    "close_from": pl.String(),  # `session`, `source`, `earlier`, `missing`; null: no dividend on that date
+    "close_from": pl.String(),  # `session`, `source`, `earlier`; `missing`, `too_low`; null: no dividend on that date
 }
 """One row per symbol and ex-date; each holds for all sessions from the ex-date before it up to its own."""
 
@@ -77,7 +77,8 @@ def adjustment_factors(
     1. the last regular bar of the session just before the ex-date (`session`); if that is not held,
     2. the close that the source states (`source`); if it states none,
     3. the last regular bar of the up to four sessions before that (`earlier`);
-    4. else the factor is null from there back (`missing`), and adjusting with it is refused.
+    4. else the factor is null from there back (`missing`), and adjusting with it is refused; likewise when
+       the cash is not below the close (`too_low`).
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ def adjustment_factors(
     Raises
     ------
     InvalidInputError
-        If a ratio is not above 0, or a dividend is not below the close before it.
+        If a ratio is not above 0.
     """
     known = actions.join(last_sessions, on="symbol").filter(pl.col("ex_date") <= pl.col("last"))
     ratio_kinds = [kind.value for kind in RATIO_KINDS]
@@ -151,15 +152,14 @@ def _with_dividend_factor(per_date: pl.DataFrame, closes: pl.DataFrame, sessions
         .then("stated")
     )
     measured = found.with_columns(place.alias("close_from")).with_columns(close.alias("close_before"))
-    eaten = measured.filter(pays & (pl.col("cash_usd") >= pl.col("close_before")))
-    if not eaten.is_empty():
-        row = eaten.row(0, named=True)
-        raise InvalidInputError(
-            f"the dividend of {row['symbol']} on {row['ex_date']} is {row['cash_usd']} a share, and the close before "
-            f"it {row['close_before']}: a dividend must be below the close. Import it again with the right amount."
-        )
-    factor = pl.when(~pays).then(1.0).otherwise(1.0 - pl.col("cash_usd") / pl.col("close_before"))
-    return measured.with_columns(factor.alias("dividend_factor"))
+    too_low = pl.col("cash_usd") >= pl.col("close_before")
+    factor = (
+        pl.when(~pays).then(1.0).when(too_low).then(None).otherwise(1.0 - pl.col("cash_usd") / pl.col("close_before"))
+    )
+    return measured.with_columns(
+        pl.when(pays & too_low).then(pl.lit("too_low")).otherwise("close_from").alias("close_from"),
+        factor.alias("dividend_factor"),
+    )
 
 
 def _accumulated(per_date: pl.DataFrame) -> pl.DataFrame:
@@ -202,7 +202,7 @@ def adjust(bars: pl.DataFrame, factors: pl.DataFrame, adjustment: Adjustment) ->
     ------
     NotFoundError
         If a dividend after one of the bars has no close to be measured by; the message says which session
-        to ingest.
+        to ingest. Also if its cash is not below that close.
     """
     if adjustment is Adjustment.RAW:
         return bars
@@ -237,8 +237,14 @@ def _refuse_missing(joined: pl.DataFrame, factors: pl.DataFrame) -> None:
     if unmeasured.is_empty():
         return
     symbol, ex_date = unmeasured.sort("ex_date").select("symbol", "ex_date").row(-1)
-    culprit = factors.filter(pl.col("symbol") == symbol, pl.col("end") >= ex_date, pl.col("close_from") == "missing")
-    date = culprit.sort("end")["end"][-1]
+    unusable = pl.col("close_from").is_in(["missing", "too_low"])
+    culprits = factors.filter(pl.col("symbol") == symbol, pl.col("end") >= ex_date, unusable).sort("end")
+    date, close, why = culprits.select("end", "close_before", "close_from").row(-1)
+    if why == "too_low":
+        raise NotFoundError(
+            f"the dividend of {symbol} with ex-date {date} cannot be applied: it is not below the close before it, "
+            f"{close}. Import it again with the right amount, or ask for adjustment='split' or 'raw'."
+        )
     raise NotFoundError(
         f"the dividend of {symbol} with ex-date {date} cannot be applied: no close of the {EARLIER_SESSIONS} sessions "
         f"before it is held, and its source states none. Ingest the session before {date}, import the dividend with "

@@ -196,9 +196,12 @@ def test_a_close_of_another_symbol_measures_nothing() -> None:
     assert (row["close_from"], row["dividend_factor"]) == ("missing", None)
 
 
-def test_a_dividend_as_large_as_the_close_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="must be below the close"):
-        factors_for(bars_of(DAYS[:2], [10.0, 10.0]), [dividend(DAYS[1], 10.0)])
+def test_a_dividend_as_large_as_the_close_has_no_factor_and_adjusting_is_refused() -> None:
+    bars = bars_of(DAYS[:3], [10.0, 10.0, 9.0])
+    factors = factors_for(bars, [dividend(DAYS[1], 10.0), dividend(DAYS[2], 1.0)])
+    assert factors.select("dividend_factor", "close_from").rows() == [(None, "too_low"), (0.9, "session")]
+    with pytest.raises(NotFoundError, match=f"ex-date {DAYS[1]} cannot be applied: it is not below the close"):
+        adjust(bars, factors, Adjustment.DIVIDEND)
 
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0])
