@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Annotated
 
@@ -138,13 +139,16 @@ def _write_table(frame: pl.DataFrame, path: Path) -> None:
         raise InvalidInputError(f"--to {path} is not a .csv or .parquet file: name one.")
     if not path.parent.is_dir():
         raise InvalidInputError(f"--to {path} lies in a folder that does not exist: make {path.parent} first.")
+    # Made in memory first: polars tells of a full disk in an error of its own, Python in an OSError.
+    content = io.BytesIO()
+    if path.suffix == ".parquet":
+        frame.write_parquet(content)
+    else:
+        frame.write_csv(content, datetime_format="%Y-%m-%dT%H:%M:%S%:z")
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with storage_errors(path):
-            if path.suffix == ".parquet":
-                frame.write_parquet(unfinished)
-            else:
-                frame.write_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%S%:z")
+            unfinished.write_bytes(content.getbuffer())
             unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
