@@ -20,7 +20,7 @@ from barlake.errors import FormatError, StorageError
 
 __all__ = ["SCHEMA_VERSION", "make_engine", "reading", "upgrade", "writing"]
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The newest revision in `migrations/versions`; a test compares the two."""
 
 BUSY_TIMEOUT_S = 60

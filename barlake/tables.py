@@ -26,6 +26,7 @@ from sqlalchemy.types import TypeDecorator
 __all__ = [
     "answers",
     "artifacts",
+    "checked_sessions",
     "commits",
     "corporate_actions",
     "cursors",
@@ -33,6 +34,7 @@ __all__ = [
     "held_sessions",
     "metadata",
     "provisional_rows",
+    "quality_findings",
     "quarantine",
     "receipts",
     "reference_closes",
@@ -221,4 +223,33 @@ reference_closes = Table(
     Column("session", Date, primary_key=True),
     Column("close", Float, nullable=False),  # of the last regular bar, raw
     Column("content_hash", String(64), nullable=False),  # of the session it was read from: another hash, another close
+)
+
+checked_sessions = Table(
+    "checked_sessions",
+    metadata,
+    Column("feed", String(32), primary_key=True),
+    Column("symbol", String(32), primary_key=True),
+    Column("session", Date, primary_key=True),
+    Column("input_hash", String(64), nullable=False),  # of the checks and all bars they looked at
+    Column("content_hash", String(64), nullable=False),  # of the session's own bars
+    Column("regular_bars", Integer, nullable=False),
+    Column("regular_volume", BigInteger, nullable=False),  # shares
+    Column("checked_at", UtcDateTime, nullable=False),
+)
+
+quality_findings = Table(
+    "quality_findings",
+    metadata,
+    Column("finding_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("feed", String(32), nullable=False),
+    Column("symbol", String(32), nullable=False),
+    Column("session", Date, nullable=False),
+    Column("timestamp", UtcDateTime),  # null: the whole session is meant
+    Column("check_name", String(32), nullable=False),  # values of `CheckName`
+    Column("severity", String(16), nullable=False),  # values of `Severity`
+    Column("value", Float),
+    Column("expected", Float),
+    Column("detail", Text, nullable=False),
+    Index("quality_findings_by_session", "feed", "symbol", "session"),
 )

@@ -1,0 +1,81 @@
+"""What the checks found is kept by session and replaced whole."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from barlake import tables
+from barlake.checks import FINDINGS
+from barlake.database import make_engine, upgrade
+from barlake.quality_records import QualityRecords
+
+NOW = dt.datetime(2024, 3, 15, 12, tzinfo=dt.UTC)
+MONDAY, TUESDAY = dt.date(2024, 3, 11), dt.date(2024, 3, 12)
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[QualityRecords]:
+    engine = make_engine(tmp_path / "manifest.sqlite")
+    upgrade(engine)
+    yield QualityRecords(engine)
+    engine.dispose()
+
+
+def checked(*sessions: dt.date, digest: str = "a") -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "session": list(sessions),
+            "input_hash": [digest] * len(sessions),
+            "content_hash": [digest] * len(sessions),
+            "regular_bars": [390] * len(sessions),
+            "regular_volume": [10**12] * len(sessions),
+        }
+    )
+
+
+def found(session: dt.date, check_name: str = "spike", symbol: str = "SPY") -> pl.DataFrame:
+    stamp = dt.datetime.combine(session, dt.time(15), tzinfo=dt.UTC)
+    row = ("sip", symbol, session, stamp, check_name, "warning", 1.5, None, "a detail")
+    return pl.DataFrame([row], schema=FINDINGS, orient="row")
+
+
+def of(frame: pl.DataFrame) -> list[tuple[dt.date, str]]:
+    return frame.select("session", "check_name").rows()
+
+
+def test_what_was_kept_comes_back(records: QualityRecords) -> None:
+    records.replace("sip", "SPY", checked(MONDAY), found(MONDAY), now=NOW)
+    assert records.findings().equals(found(MONDAY))
+    assert records.checked().row(0) == ("sip", "SPY", MONDAY, "a", "a", 390, 10**12)
+
+
+def test_a_session_checked_again_keeps_only_what_was_found_last(records: QualityRecords) -> None:
+    both = pl.concat([found(MONDAY), found(TUESDAY)])
+    records.replace("sip", "SPY", checked(MONDAY, TUESDAY), both, now=NOW)
+    records.replace("sip", "SPY", checked(MONDAY, digest="b"), found(MONDAY, "stale_run"), now=NOW)
+    assert of(records.findings()) == [(MONDAY, "stale_run"), (TUESDAY, "spike")]
+    assert records.checked()["input_hash"].to_list() == ["b", "a"]
+
+
+def test_what_was_found_among_all_sessions_is_replaced_together(records: QualityRecords) -> None:
+    records.replace("sip", "SPY", checked(MONDAY), found(MONDAY, "volume_scale"), now=NOW)
+    records.replace("sip", "SPY", checked(TUESDAY), found(TUESDAY, "volume_scale"), now=NOW)
+    assert of(records.findings()) == [(TUESDAY, "volume_scale")]
+
+
+def test_other_symbols_and_feeds_keep_theirs(records: QualityRecords) -> None:
+    records.replace("sip", "QQQ", checked(MONDAY), found(MONDAY, symbol="QQQ"), now=NOW)
+    records.replace("sip", "SPY", checked(MONDAY), found(MONDAY).clear(), now=NOW)
+    records.replace("iex", "QQQ", checked(MONDAY), found(MONDAY).clear(), now=NOW)
+    assert records.findings()["symbol"].to_list() == ["QQQ"]
+    assert records.findings(feed="iex").is_empty()
+    assert records.checked(symbol="QQQ")["feed"].to_list() == ["iex", "sip"]
+
+
+def test_the_tables_name_what_a_finding_is() -> None:
+    assert set(FINDINGS) <= set(tables.quality_findings.columns.keys())
