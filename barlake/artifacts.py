@@ -223,6 +223,8 @@ def _finish(temporary: Path, folder: Path, manifest_text: str) -> None:
         if path.is_file():
             with path.open("rb") as stream:
                 os.fsync(stream.fileno())
+        else:
+            fsync_folder(path)
     fsync_folder(temporary)
     # A folder of that name that was never registered is what a crash left behind.
     shutil.rmtree(folder, ignore_errors=True)
