@@ -16,7 +16,7 @@ from barlake.halts import halted_minutes
 from barlake.records import AnswerStatus
 from barlake.sessions import session_of
 
-__all__ = ["SOURCE_DELAY", "GapClass", "coverage", "finished_sessions", "gaps", "session_classes"]
+__all__ = ["SOURCE_DELAY", "GapClass", "coverage", "finished_sessions", "gaps", "gaps_of_lives", "session_classes"]
 
 SOURCE_DELAY = dt.timedelta(minutes=16)
 """A source's free plan withholds the newest 15 minutes; one more for its clock."""
@@ -55,7 +55,7 @@ def coverage(held: pl.DataFrame, answers: pl.DataFrame, sessions: pl.DataFrame) 
     feed, symbol, session, bars, regular_bars, expected_bars (regular minutes of the session; null on a
     date that is none), first, last, status (a source's last answer, or null), content_hash.
     """
-    expected = sessions.select("session", _expected().alias("expected_bars"))
+    expected = sessions.select("session", _regular_minutes().alias("expected_bars"))
     said = answers.select("feed", "symbol", "session", "status")
     joined = held.join(expected, on="session", how="left", maintain_order="left")
     joined = joined.join(said, on=["feed", "symbol", "session"], how="left", maintain_order="left")
@@ -95,20 +95,26 @@ def gaps(
     feed, symbol, session, class, expected_bars, held_bars, missing_bars (regular minutes), evidence. The
     class is `halt` where no more minutes are missing than a market-wide halt covers.
     """
-    grid = session_classes(pairs, held, answers, sessions, now=now).filter(pl.col("missing_bars") > 0)
-    by_session = halted_minutes().group_by(session_of(pl.col("timestamp")).alias("session"))
-    halted = by_session.agg(pl.len().alias("halted"), pl.col("evidence").first().alias("halt"))
-    grid = grid.join(halted, on="session", how="left", maintain_order="left")
-    is_halt = (pl.col("held_bars") > 0) & (pl.col("missing_bars") <= pl.col("halted"))
-    is_halt = (is_halt & (pl.col("class") != GapClass.NOT_YET.value)).fill_null(value=False)
-    return (
-        grid.with_columns(
-            pl.when(is_halt).then(pl.lit(GapClass.HALT.value)).otherwise("class").alias("class"),
-            pl.when(is_halt).then("halt").otherwise("evidence").alias("evidence"),
-        )
-        .drop("halted", "halt", "status")
-        .sort(_KEYS)
-    )
+    return _gaps_of(pairs.join(_expected(sessions), how="cross"), held, answers, now)
+
+
+def gaps_of_lives(
+    held: pl.DataFrame, answers: pl.DataFrame, sessions: pl.DataFrame, *, now: dt.datetime
+) -> pl.DataFrame:
+    """Gaps of every symbol held, each from its own first session to the last session its feed holds.
+
+    Parameters
+    ----------
+    held, answers
+        As `Manifest.held` and `Manifest.answers` give them, of the whole lake.
+    sessions
+        `Calendar.frame`.
+    """
+    lives = held.group_by("feed", "symbol").agg(pl.col("session").min().alias("first"))
+    lives = lives.join(held.group_by("feed").agg(pl.col("session").max().alias("last")), on="feed")
+    expected = _expected(sessions)
+    grid = lives.join_where(expected, pl.col("session") >= pl.col("first"), pl.col("session") <= pl.col("last"))
+    return _gaps_of(grid, held, answers, now)
 
 
 def session_classes(
@@ -125,12 +131,17 @@ def session_classes(
     -------
     The columns of `gaps`, and status (a source's last answer, or null). Halts are not looked at.
     """
-    expected = sessions.select("session", "post_close", _expected().alias("expected_bars"))
-    grid = pairs.join(expected, how="cross")
+    return _classified(_counted(pairs.join(_expected(sessions), how="cross"), held), answers, now)
+
+
+def _counted(grid: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     grid = grid.join(held.select(*_KEYS, "regular_rows"), on=_KEYS, how="left")
-    grid = grid.join(answers.select(*_KEYS, "status", "attempts", "answered_at"), on=_KEYS, how="left")
     grid = grid.with_columns(pl.col("regular_rows").fill_null(0).alias("held_bars"))
-    grid = grid.with_columns((pl.col("expected_bars") - pl.col("held_bars")).alias("missing_bars"))
+    return grid.with_columns((pl.col("expected_bars") - pl.col("held_bars")).alias("missing_bars"))
+
+
+def _classified(grid: pl.DataFrame, answers: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
+    grid = grid.join(answers.select(*_KEYS, "status", "attempts", "answered_at"), on=_KEYS, how="left")
     confirmed = pl.col("status").is_in([AnswerStatus.EMPTY.value, AnswerStatus.SPARSE.value])
     answered = pl.format(
         "answered {} time(s), last at {}", "attempts", pl.col("answered_at").dt.strftime("%Y-%m-%dT%H:%MZ")
@@ -156,5 +167,25 @@ def session_classes(
     )
 
 
-def _expected() -> pl.Expr:
+def _gaps_of(grid: pl.DataFrame, held: pl.DataFrame, answers: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
+    """Gaps among expected sessions, those that a market-wide halt explains told apart."""
+    found = _classified(_counted(grid, held).filter(pl.col("missing_bars") > 0), answers, now)
+    by_session = halted_minutes().group_by(session_of(pl.col("timestamp")).alias("session"))
+    halted = by_session.agg(pl.len().alias("halted"), pl.col("evidence").first().alias("halt"))
+    found = found.join(halted, on="session", how="left", maintain_order="left")
+    is_halt = (pl.col("held_bars") > 0) & (pl.col("missing_bars") <= pl.col("halted"))
+    is_halt = (is_halt & (pl.col("class") != GapClass.NOT_YET.value)).fill_null(value=False)
+    found = found.with_columns(
+        pl.when(is_halt).then(pl.lit(GapClass.HALT.value)).otherwise("class").alias("class"),
+        pl.when(is_halt).then("halt").otherwise("evidence").alias("evidence"),
+    )
+    return found.drop("halted", "halt", "status").sort(_KEYS)
+
+
+def _expected(sessions: pl.DataFrame) -> pl.DataFrame:
+    """session, post_close, expected_bars (regular minutes)."""
+    return sessions.select("session", "post_close", _regular_minutes().alias("expected_bars"))
+
+
+def _regular_minutes() -> pl.Expr:
     return (pl.col("close") - pl.col("open")).dt.total_minutes()
