@@ -1,11 +1,11 @@
-"""Alpaca's minute bars over HTTP: its client library, paced, timed out, retried, with a receipt per request.
+"""Alpaca's data API over HTTP: its client library, paced, timed out, retried, with a receipt per request.
 
 The only module that calls Alpaca or imports its client library. alpaca-py is used through its public `get`,
 one page at a time, because `get_stock_bars` buffers all pages, loses them when one fails and has no timeout
 (https://github.com/alpacahq/alpaca-py).
 
-What a page's body says is left to `pages.py`, what a refusal means to `refusals.py`, when a request may leave
-to `throttle.py`, what a row's values are to `normalize.py`.
+What a page's body says is left to `pages.py` and `alpaca_actions.py`, what a refusal means to `refusals.py`,
+when a request may leave to `throttle.py`, what a row's values are to `normalize.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -34,7 +34,7 @@ from requests.adapters import HTTPAdapter
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.receipts import Receipt
 from barlake.settings import ALPACA_DATA_URL, Settings
-from ingest_service.pages import BarsPage, PageRequest, Stray, page_request, read_page
+from ingest_service.pages import BarsPage, Page, Request, Stray, page_request
 from ingest_service.refusals import WHERE_KEYS_GO, TransientError, refusal
 from ingest_service.throttle import Throttle
 
@@ -42,7 +42,8 @@ __all__ = ["AlpacaSource", "BarsPage", "Stray", "resolve_feed"]
 
 logger = logging.getLogger(__name__)
 
-ENDPOINT = "/v2/stocks/bars"
+PageT = TypeVar("PageT", bound=Page)
+
 EMBARGO = dt.timedelta(minutes=16)
 """Distance kept from the present for SIP bars: the free plan withholds the newest 15 minutes."""
 
@@ -100,7 +101,7 @@ class PacedAdapter(HTTPAdapter):
 
 
 class AlpacaSource:
-    """Raw minute bars from Alpaca, one page per call.
+    """Raw minute bars and corporate actions from Alpaca, one page per call.
 
     For one thread: requests' sessions are not documented as thread-safe. Several sources with the same key
     share one `Throttle`.
@@ -209,6 +210,14 @@ class AlpacaSource:
         """
         request = page_request(symbol, start, end, feed, page_token)
         self._remember(page_token, (symbol, start, end, feed))
+        return self._fetch(request, on_receipt)
+
+    def fetch(self, request: Request[PageT], *, on_receipt: Callable[[Receipt], None]) -> PageT:
+        """The page of any endpoint that a request describes, with the pacing, retries and errors of `fetch_page`."""
+        self._remember(request.page_token, (request.endpoint, request.symbol, request.start, request.end))
+        return self._fetch(request, on_receipt)
+
+    def _fetch(self, request: Request[PageT], on_receipt: Callable[[Receipt], None]) -> PageT:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
             wait=tenacity.wait_exception(self._wait_after),
@@ -242,7 +251,7 @@ class AlpacaSource:
         exponential = self._backoff_seconds * 2.0 ** (error.attempt - 1)
         return min(exponential, _LONGEST_BACKOFF_SECONDS) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
-    def _attempt(self, request: PageRequest, attempt: int, on_receipt: Callable[[Receipt], None]) -> BarsPage:
+    def _attempt(self, request: Request[PageT], attempt: int, on_receipt: Callable[[Receipt], None]) -> PageT:
         _raise_if_set(self._stop)
         self._adapter.last = None
         outcome = self._outcome(request)
@@ -254,14 +263,15 @@ class AlpacaSource:
             raise outcome
         return outcome
 
-    def _outcome(self, request: PageRequest) -> BarsPage | Exception:
+    def _outcome(self, request: Request[PageT]) -> PageT | Exception:
         """Page, or the error to raise.
 
         Returned and not raised: the library's exceptions carry the request with its secret headers, and an
         error raised while one is handled keeps it as its context.
         """
+        _, version, path = request.endpoint.split("/", maxsplit=2)
         try:
-            body = self._client.get(ENDPOINT.removeprefix("/v2"), request.params())
+            body = self._client.get(f"/{path}", request.params(), api_version=version)
         except APIError as error:
             return refusal(error.status_code, self._redacted(str(error)), request=str(request), base_url=self.base_url)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -269,7 +279,7 @@ class AlpacaSource:
         if redirection := self._redirection():
             return redirection
         try:
-            page = read_page(body, request)
+            page = request.read(body)
         except TransientError as error:
             return error
         if page.next_page_token in self._tokens_seen:
@@ -381,26 +391,26 @@ def _raise_if_set(stop: threading.Event) -> None:
         raise SourceError("stopped before the page was fetched: run the same command again to go on.")
 
 
-def _receipt(request: PageRequest, attempt: int, exchange: _Exchange, outcome: BarsPage | Exception) -> Receipt:
-    page = outcome if isinstance(outcome, BarsPage) else None
+def _receipt(request: Request[Page], attempt: int, exchange: _Exchange, outcome: Page | Exception) -> Receipt:
+    page = None if isinstance(outcome, Exception) else outcome
     return Receipt(
         requested_at=exchange.requested_at,
         source=AlpacaSource.source,
-        endpoint=ENDPOINT,
+        endpoint=request.endpoint,
         feed=request.feed,
         symbol=request.symbol,
         start=request.start,
         end=request.end,
         page_token=request.page_token,
-        next_page_token=page.next_page_token if page else None,
-        rows=len(page.rows) if page else 0,
+        next_page_token=page.next_page_token if page is not None else None,
+        rows=len(page.rows) if page is not None else 0,
         status=exchange.status,
         complete=page is not None and page.next_page_token is None,
         attempt=attempt,
         duration_ms=(time.monotonic() - exchange.started) * 1000.0,
         request_id=exchange.request_id,
         rate_limit_remaining=exchange.rate_limit_remaining,
-        error=None if page else str(outcome),
+        error=None if page is not None else str(outcome),
     )
 
 

@@ -7,17 +7,68 @@ apart. Facts about the endpoint: https://docs.alpaca.markets/reference/stockbars
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from barlake.errors import InvalidInputError
 from ingest_service.refusals import TransientError
 
-__all__ = ["BarsPage", "PageRequest", "Stray", "page_request", "read_page"]
+__all__ = ["BarsPage", "Page", "PageRequest", "Request", "Stray", "page_request", "read_page"]
 
+ENDPOINT = "/v2/stocks/bars"
 PAGE_LIMIT = 10_000
 MINUTE = dt.timedelta(minutes=1)
 _RESUME = "resume-at:"
+
+
+class Page(Protocol):
+    """What an answer of any endpoint comes down to: rows, and the token of what follows."""
+
+    @property
+    def rows(self) -> Sequence[Any]:
+        """Rows that could be read."""
+
+    @property
+    def next_page_token(self) -> str | None:
+        """Token of the next page; None after the last one."""
+
+
+PageT_co = TypeVar("PageT_co", bound=Page, covariant=True)
+
+
+class Request(Protocol[PageT_co]):
+    """A page to be asked for: how, about what, and what to make of the body."""
+
+    @property
+    def endpoint(self) -> str:
+        """Path on the data API, with its version."""
+
+    @property
+    def symbol(self) -> str:
+        """What is asked about."""
+
+    @property
+    def start(self) -> dt.datetime:
+        """First instant of the window."""
+
+    @property
+    def end(self) -> dt.datetime:
+        """First instant that is left out."""
+
+    @property
+    def feed(self) -> str:
+        """Feed of the rows; `-` where feeds make no difference."""
+
+    @property
+    def page_token(self) -> str | None:
+        """Where to continue; None is the first page."""
+
+    def params(self) -> dict[str, str | int]:
+        """Query of the request, in Alpaca's words."""
+
+    def read(self, body: Any) -> PageT_co:
+        """Page of an answer's body. Raises `TransientError` if the body is not one of this endpoint."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +108,7 @@ class PageRequest:
     end: dt.datetime
     feed: str
     page_token: str | None
+    endpoint = ENDPOINT
 
     def params(self) -> dict[str, str | int]:
         """Query of the request, in Alpaca's words."""
@@ -73,6 +125,10 @@ class PageRequest:
             "sort": "asc",
         }
         return params if self.page_token is None else params | {"page_token": self.page_token}
+
+    def read(self, body: Any) -> BarsPage:
+        """See `read_page`."""
+        return read_page(body, self)
 
     def __str__(self) -> str:
         return f"{self.symbol} [{_wire(self.start)}, {_wire(self.end)}) of feed {self.feed!r}"

@@ -98,6 +98,9 @@ def emulate(
         typer.Option("--symbol", help="A made-up symbol; may be given several times.", show_default=False),
     ] = None,
     requests_per_minute: Annotated[int, typer.Option("--requests-per-minute", help="Budget of each key.")] = 200,
+    actions: Annotated[
+        Path | None, typer.Option("--actions", help="CSV file of corporate actions to serve.", show_default=False)
+    ] = None,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,7 +111,7 @@ def emulate(
     chosen: dict[str, Any] = {"symbols": tuple(symbol)} if symbol else {}
     config = EmulatorConfig(
         bars=bars, feed=feed, seed=seed, faults=tuple(Fault.parse(name) for name in fault or []),
-        requests_per_window=requests_per_minute, **chosen,
+        requests_per_window=requests_per_minute, actions=actions, **chosen,
     )  # fmt: skip
     with barlake.open(root) as lake:
         calendar = lake.calendar

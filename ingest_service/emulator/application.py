@@ -1,4 +1,4 @@
-"""The routes: Alpaca's paths under `/v2`, control of the emulator under `/_emu`.
+"""The routes: Alpaca's paths under `/v1` and `/v2`, control of the emulator under `/_emu`.
 
 Requests are answered one at a time on the event loop (a page of 10,000 bars takes about 20 ms), so the
 order of faults and budgets is the order of the requests. The control paths ask for no key: serve the
@@ -72,6 +72,10 @@ def _add_data_routes(app: FastAPI, desk: Desk) -> None:
     @app.get("/v2/stocks/{symbol}/bars")
     async def bars_of_one(request: Request, symbol: str) -> Response:
         return await desk.answer(request, "data", lambda call: desk.bars(call, symbol))
+
+    @app.get("/v1/corporate-actions")
+    async def corporate_actions(request: Request) -> Response:
+        return await desk.answer(request, "data", desk.actions)
 
     @app.get("/v2/calendar")
     async def calendar(request: Request) -> Response:

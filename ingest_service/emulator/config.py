@@ -48,6 +48,8 @@ class EmulatorConfig:
         Instant at which the emulator's clock starts, aware; it runs on from there. None: real time.
     gzip_level
         Compression of answers for clients that accept it, 1 to 9; 0 sends them plain.
+    actions
+        CSV file of corporate actions to serve, as `barlake actions import` reads it; None serves none.
     cached_rows
         Bars of a folder kept in memory, about 72 bytes each; the least recently used symbol leaves first.
 
@@ -72,6 +74,7 @@ class EmulatorConfig:
     secret_key: str = PLACEHOLDER_SECRET_KEY
     now: dt.datetime | None = None
     gzip_level: int = 1
+    actions: Path | None = None
     cached_rows: int = 2_000_000
 
     def __post_init__(self) -> None:

@@ -94,6 +94,12 @@ class Desk:
         """Now, and whether the exchange is open."""
         return json_response(200, clock_answer(self._state.calendar(), self._state.clock.now()), call.headers)
 
+    async def actions(self, call: Call) -> Response:
+        """A page of corporate actions; no fault strikes here."""
+        answer = self._state.actions.answer(call.parameters, now=self._state.clock.now())
+        call.entry["rows"] = sum(len(records) for records in answer["corporate_actions"].values())
+        return json_response(200, answer, call.headers)
+
     async def bars(self, call: Call, single: str | None = None) -> Response:
         """A page of bars of many symbols, or of a single one; faults strike here."""
         config = self._state.config

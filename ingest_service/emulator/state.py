@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from barlake.sessions import Calendar
 from ingest_service.emulator.clock import VirtualClock
 from ingest_service.emulator.config import EmulatorConfig
+from ingest_service.emulator.corporate_actions import ActionBook
 from ingest_service.emulator.faults import Fault, FaultInjector
 from ingest_service.emulator.folder import FolderBars
 from ingest_service.emulator.limiter import Budget, FixedWindowLimiter
@@ -42,6 +43,7 @@ class EmulatorState:
             if config.bars is None
             else FolderBars(config.bars, cached_rows=config.cached_rows)
         )
+        self.actions = ActionBook(config.actions)
         self.clock = VirtualClock(config.now)
         self.log: deque[dict[str, object]] = deque(maxlen=_LOGGED_REQUESTS)
         self._limiter = FixedWindowLimiter(config.requests_per_window, config.window_seconds)
