@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Engine, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, Engine, Select, Table, and_, bindparam, delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from barlake import tables
@@ -34,8 +34,8 @@ class QualityRecords:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def checked(self, *, feed: str | None = None, symbol: str | None = None) -> pl.DataFrame:
-        """One row per session that was checked.
+    def checked(self, *, feed: str, symbol: str) -> pl.DataFrame:
+        """One row per session of one symbol that was checked.
 
         Returns
         -------
@@ -43,14 +43,27 @@ class QualityRecords:
         own bars), regular_bars, regular_volume.
         """
         table = tables.checked_sessions
-        query = select(*(table.c[name] for name in _CHECKED))
-        return self._frame(query, table, feed, symbol, _CHECKED)
+        query = select(*(table.c[name] for name in _CHECKED)).where(table.c.feed == feed, table.c.symbol == symbol)
+        return self._frame(query.order_by(table.c.session), _CHECKED)
 
-    def findings(self, *, feed: str | None = None, symbol: str | None = None) -> pl.DataFrame:
-        """What was found, as `barlake.checks.FINDINGS`; by feed, symbol, session and timestamp."""
-        table = tables.quality_findings
-        query = select(*(table.c[name] for name in FINDINGS))
-        return self._frame(query, table, feed, symbol, FINDINGS).sort("feed", "symbol", "session", "timestamp")
+    def findings(self, *, start: dt.date | None = None, end: dt.date | None = None) -> pl.DataFrame:
+        """What was found in sessions of [start, end) whose bars are still those that were checked.
+
+        Returns
+        -------
+        Columns of `barlake.checks.FINDINGS`, in no order.
+        """
+        table, checked, held = tables.quality_findings, tables.checked_sessions, tables.held_sessions
+        query = (
+            select(*(table.c[name] for name in FINDINGS))
+            .join(checked, _same_session(table, checked))
+            .join(held, _same_session(table, held) & (held.c.content_hash == checked.c.content_hash))
+        )
+        if start is not None:
+            query = query.where(table.c.session >= start)
+        if end is not None:
+            query = query.where(table.c.session < end)
+        return self._frame(query, FINDINGS)
 
     def replace(
         self, feed: str, symbol: str, checked: pl.DataFrame, findings: pl.DataFrame, *, now: dt.datetime
@@ -77,16 +90,14 @@ class QualityRecords:
             if not findings.is_empty():
                 connection.execute(insert(table), findings.to_dicts())
 
-    def _frame(
-        self, query: Any, table: Any, feed: str | None, symbol: str | None, schema: dict[str, pl.DataType]
-    ) -> pl.DataFrame:
-        for name, wanted in (("feed", feed), ("symbol", symbol)):
-            if wanted is not None:
-                query = query.where(table.c[name] == wanted)
-        query = query.order_by(table.c.feed, table.c.symbol, table.c.session)
+    def _frame(self, query: Select[Any], schema: dict[str, pl.DataType]) -> pl.DataFrame:
         with reading(self._engine) as connection:
             rows = [tuple(row) for row in connection.execute(query)]
         return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _same_session(left: Table, right: Table) -> ColumnElement[bool]:
+    return and_(*(left.c[name] == right.c[name] for name in ("feed", "symbol", "session")))
 
 
 def _upsert_checked() -> Any:

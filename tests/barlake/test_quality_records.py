@@ -8,10 +8,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from sqlalchemy import Engine, insert
 
 from barlake import tables
 from barlake.checks import FINDINGS
-from barlake.database import make_engine, upgrade
+from barlake.database import make_engine, upgrade, writing
 from barlake.quality_records import QualityRecords
 
 NOW = dt.datetime(2024, 3, 15, 12, tzinfo=dt.UTC)
@@ -19,19 +20,34 @@ MONDAY, TUESDAY = dt.date(2024, 3, 11), dt.date(2024, 3, 12)
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> Iterator[QualityRecords]:
+def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = make_engine(tmp_path / "manifest.sqlite")
     upgrade(engine)
-    yield QualityRecords(engine)
+    yield engine
     engine.dispose()
 
 
-def checked(*sessions: dt.date, digest: str = "a") -> pl.DataFrame:
+@pytest.fixture
+def records(engine: Engine) -> QualityRecords:
+    """Records beside a manifest that holds two sessions of two symbols of two feeds, with content hash `a`."""
+    rows = [
+        {
+            "feed": feed, "symbol": symbol, "session": session, "rows": 390, "regular_rows": 390,
+            "first_timestamp": NOW, "last_timestamp": NOW, "content_hash": "a", "commit_id": "c",
+        }
+        for feed in ("iex", "sip") for symbol in ("QQQ", "SPY") for session in (MONDAY, TUESDAY)
+    ]  # fmt: skip
+    with writing(engine) as connection:
+        connection.execute(insert(tables.held_sessions), rows)
+    return QualityRecords(engine)
+
+
+def checked(*sessions: dt.date, input_hash: str = "a", content_hash: str = "a") -> pl.DataFrame:
     return pl.DataFrame(
         {
             "session": list(sessions),
-            "input_hash": [digest] * len(sessions),
-            "content_hash": [digest] * len(sessions),
+            "input_hash": [input_hash] * len(sessions),
+            "content_hash": [content_hash] * len(sessions),
             "regular_bars": [390] * len(sessions),
             "regular_volume": [10**12] * len(sessions),
         }
@@ -45,21 +61,33 @@ def found(session: dt.date, check_name: str = "spike", symbol: str = "SPY") -> p
 
 
 def of(frame: pl.DataFrame) -> list[tuple[dt.date, str]]:
-    return frame.select("session", "check_name").rows()
+    return sorted(frame.select("session", "check_name").rows())
 
 
 def test_what_was_kept_comes_back(records: QualityRecords) -> None:
     records.replace("sip", "SPY", checked(MONDAY), found(MONDAY), now=NOW)
     assert records.findings().equals(found(MONDAY))
-    assert records.checked().row(0) == ("sip", "SPY", MONDAY, "a", "a", 390, 10**12)
+    assert records.checked(feed="sip", symbol="SPY").row(0) == ("sip", "SPY", MONDAY, "a", "a", 390, 10**12)
 
 
 def test_a_session_checked_again_keeps_only_what_was_found_last(records: QualityRecords) -> None:
     both = pl.concat([found(MONDAY), found(TUESDAY)])
     records.replace("sip", "SPY", checked(MONDAY, TUESDAY), both, now=NOW)
-    records.replace("sip", "SPY", checked(MONDAY, digest="b"), found(MONDAY, "stale_run"), now=NOW)
+    records.replace("sip", "SPY", checked(MONDAY, input_hash="b"), found(MONDAY, "stale_run"), now=NOW)
     assert of(records.findings()) == [(MONDAY, "stale_run"), (TUESDAY, "spike")]
-    assert records.checked()["input_hash"].to_list() == ["b", "a"]
+    assert records.checked(feed="sip", symbol="SPY")["input_hash"].to_list() == ["b", "a"]
+
+
+def test_what_was_found_in_other_contents_than_those_held_is_left_out(records: QualityRecords) -> None:
+    records.replace("sip", "SPY", checked(MONDAY, content_hash="old"), found(MONDAY), now=NOW)
+    assert records.findings().is_empty()
+
+
+def test_findings_are_of_sessions_from_start_up_to_end(records: QualityRecords) -> None:
+    both = pl.concat([found(MONDAY), found(TUESDAY)])
+    records.replace("sip", "SPY", checked(MONDAY, TUESDAY), both, now=NOW)
+    assert of(records.findings(start=TUESDAY)) == [(TUESDAY, "spike")]
+    assert of(records.findings(end=TUESDAY)) == [(MONDAY, "spike")]
 
 
 def test_what_was_found_among_all_sessions_is_replaced_together(records: QualityRecords) -> None:
@@ -73,8 +101,7 @@ def test_other_symbols_and_feeds_keep_theirs(records: QualityRecords) -> None:
     records.replace("sip", "SPY", checked(MONDAY), found(MONDAY).clear(), now=NOW)
     records.replace("iex", "QQQ", checked(MONDAY), found(MONDAY).clear(), now=NOW)
     assert records.findings()["symbol"].to_list() == ["QQQ"]
-    assert records.findings(feed="iex").is_empty()
-    assert records.checked(symbol="QQQ")["feed"].to_list() == ["iex", "sip"]
+    assert records.checked(feed="iex", symbol="QQQ").height == 1
 
 
 def test_the_tables_name_what_a_finding_is() -> None:
