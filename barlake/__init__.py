@@ -16,9 +16,10 @@ from barlake.errors import (
     SourceError,
     StorageError,
 )
-from barlake.lake import Lake, Snapshot
+from barlake.lake import Lake
 from barlake.lake import open_lake as open  # noqa: A004 - reads `barlake.open(path)`
 from barlake.settings import Settings
+from barlake.snapshots import Snapshot
 
 __all__ = [
     "BarlakeError",

@@ -262,8 +262,8 @@ def _timestamp(frame: pl.DataFrame, path: Path, timezone: str | None) -> pl.Expr
         raise InvalidInputError(f"{path}: some timestamps carry a zone and some do not: write them all one way.")
     if not naive:
         # A date alone is no instant: its midnight would be a guess.
-        text = pl.when(column.str.contains(_ZONED)).then(column.str.replace(" ", "T"))
-        return text.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+        instants = pl.when(column.str.contains(_ZONED)).then(column.str.replace(" ", "T"))
+        return instants.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
     text = column.str.replace("T", " ")
     with_seconds = pl.when(text.str.len_chars() == len("2024-01-02 14:30")).then(text + ":00").otherwise(text)
     return _localize(with_seconds.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False), path, timezone)

@@ -4,76 +4,48 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, overload
+from typing import Literal, Self, overload
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 
 from barlake import layout, publish
+from barlake.action_files import BadRow, read_actions
+from barlake.action_records import ActionReport
+from barlake.adjust import adjust, parse_adjustment
 from barlake.artifacts import ArtifactStore
-from barlake.catalogue import gather
+from barlake.catalogue import action_table, gather
 from barlake.coverage import coverage, gaps
 from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
+from barlake.factors import factors_of
 from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
-from barlake.keys import SessionFilter, Timeframe, parse_feed, parse_symbol
+from barlake.keys import Adjustment, SessionFilter, Timeframe, parse_feed, parse_symbol
 from barlake.manifest import Manifest
 from barlake.partition_write import WriteReport
-from barlake.partitions import as_arrow, collect, read_files, storage_errors
-from barlake.ranges import Boundary, TimeRange, time_range
+from barlake.partitions import as_arrow, collect, storage_errors
+from barlake.ranges import Boundary, TimeRange, parse_instant, time_range
+from barlake.reader import read_bars, read_revisions
 from barlake.records import utc_now
 from barlake.resample import filter_session, resample
-from barlake.sessions import Calendar, session_of
+from barlake.rollup import RollupReport, RollupStep, rollup
+from barlake.sessions import NEW_YORK, Calendar, session_of
 from barlake.settings import Settings, load_settings
+from barlake.snapshots import Snapshot, lake_root, take_snapshot
 from barlake.vacuum import VacuumReport, vacuum
 from barlake.writer import BarWriter
 
-__all__ = ["Lake", "Snapshot", "SymbolSnapshot", "open_lake"]
+__all__ = ["Lake", "open_lake"]
 
 FEED_ORDER = ("sip", "iex")
 """Which feed is meant when none is named and several hold a symbol."""
 
 MISREAD_ROOT = re.compile(r"\?|(^|/)(feed|symbol|dt)=")
 """Paths that would put foreign values into the catalogue's rows, or keep it from being opened."""
-
-
-@dataclass(frozen=True)
-class SymbolSnapshot:
-    """What a snapshot covers of one symbol; the hash is over values, never over file bytes."""
-
-    symbol: str
-    rows: int
-    first: dt.datetime | None
-    last: dt.datetime | None
-    content_hash: str
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A moment, and one hash over all sessions it covers."""
-
-    moment: dt.datetime
-    feed: str
-    root_hash: str
-    symbols: tuple[SymbolSnapshot, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The snapshot as JSON can hold it, without the moment: equal contents give equal dicts."""
-        symbols = [
-            asdict(symbol)
-            | {
-                side: None if (value := getattr(symbol, side)) is None else value.isoformat()
-                for side in ("first", "last")
-            }
-            for symbol in self.symbols
-        ]
-        return {"feed": self.feed, "root_hash": self.root_hash, "symbols": symbols}
 
 
 def open_lake(path: Path | str | None = None, *, settings: Settings | None = None) -> Lake:
@@ -118,7 +90,7 @@ class Lake:
         self.now = now
         try:
             root.mkdir(parents=True, exist_ok=True)
-            self.manifest = Manifest(root / layout.MANIFEST_FILE)
+            self.manifest = Manifest(root / layout.MANIFEST_FILE, now=now)
         except OSError as error:
             raise StorageError(
                 f"the lake's folder {root} cannot be used: {error.strerror or error}. Name another with --root "
@@ -162,6 +134,8 @@ class Lake:
         timeframe: str = ...,
         session: str = ...,
         feed: str | None = ...,
+        as_of: dt.datetime | str | None = ...,
+        adjustment: str = ...,
         output: Literal["polars"] = ...,
     ) -> pl.DataFrame: ...
     @overload
@@ -174,6 +148,8 @@ class Lake:
         timeframe: str = ...,
         session: str = ...,
         feed: str | None = ...,
+        as_of: dt.datetime | str | None = ...,
+        adjustment: str = ...,
         output: Literal["arrow"],
     ) -> pa.Table: ...
     @overload
@@ -186,6 +162,8 @@ class Lake:
         timeframe: str = ...,
         session: str = ...,
         feed: str | None = ...,
+        as_of: dt.datetime | str | None = ...,
+        adjustment: str = ...,
         output: Literal["duckdb"],
     ) -> duckdb.DuckDBPyRelation: ...
     def bars(
@@ -197,6 +175,8 @@ class Lake:
         timeframe: str = Timeframe.MINUTE,
         session: str = SessionFilter.ALL,
         feed: str | None = None,
+        as_of: dt.datetime | str | None = None,
+        adjustment: str = Adjustment.RAW,
         output: Literal["polars", "arrow", "duckdb"] = "polars",
     ) -> pl.DataFrame | pa.Table | duckdb.DuckDBPyRelation:
         """Bars with start <= timestamp < end, by symbol in the order given, then by timestamp.
@@ -211,17 +191,21 @@ class Lake:
             `regular`, `pre`, `post` or `all`.
         feed
             None takes `sip` before `iex` before the only other feed that holds every symbol.
+        as_of
+            An instant with its zone: exactly the bars the lake held then. None means now.
+        adjustment
+            `raw`, or `split`, `dividend`, `all`: in the terms of the last session held; volume is then a float.
 
         Returns
         -------
         feed, symbol, session (New York date), timestamp (opening instant, UTC), open, high, low, close
-        (dollars, raw), volume (shares), trade_count, vwap, and ingested_at; in place of the last, longer
-        timeframes have minutes (how many minute bars) and derived (true).
+        (dollars, raw unless adjusted), volume (shares), trade_count, vwap, and ingested_at; in place of the
+        last, longer timeframes have minutes (how many minute bars) and derived (true).
 
         Raises
         ------
         NotFoundError
-            If a symbol is not held; the message offers names that are.
+            If a symbol is not held, or a dividend to adjust by has no close to be measured by.
         InvalidInputError
             If the range is reversed or lacks its zone, or an option is not known.
 
@@ -234,8 +218,9 @@ class Lake:
             raise InvalidInputError(f"output {output!r} is not known: use 'polars', 'arrow' or 'duckdb'.")
         span = time_range(start, end)
         names = _symbol_list(symbols)
-        feed = self.feed_of(names, feed)
-        frame = pl.concat([self._bars_of(feed, name, span, kind, part) for name in names])
+        feed, moment = self.feed_of(names, feed), parse_instant(as_of, "as_of")
+        terms = parse_adjustment(adjustment)
+        frame = pl.concat([self._bars_of(feed, name, span, kind, part, moment, terms) for name in names])
         if output == "polars":
             return frame
         table = as_arrow(frame)
@@ -244,20 +229,20 @@ class Lake:
         return publish.relation(table)
 
     def _bars_of(
-        self, feed: str, symbol: str, span: TimeRange, timeframe: Timeframe, part: SessionFilter
+        self,
+        feed: str,
+        symbol: str,
+        span: TimeRange,
+        timeframe: Timeframe,
+        part: SessionFilter,
+        as_of: dt.datetime | None,
+        adjustment: Adjustment,
     ) -> pl.DataFrame:
-        counting = self.manifest.files(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session)
-        rows = read_files([self.root / file.path for file in counting])
-        if span.start is not None:
-            rows = rows.filter(pl.col("timestamp") >= span.start)
-        if span.end is not None:
-            rows = rows.filter(pl.col("timestamp") < span.end)
-        frame = collect(rows).select(
-            pl.lit(feed).alias("feed"),
-            pl.lit(symbol).alias("symbol"),
-            session_of(pl.col("timestamp")).alias("session"),
-            pl.all(),
-        )
+        rows = read_bars(self.root, self.manifest, feed=feed, symbol=symbol, span=span, as_of=as_of)
+        frame = _labelled(collect(rows), feed, symbol)
+        if adjustment is not Adjustment.RAW:
+            factors = factors_of(self.root, self.manifest, self.calendar.frame, feed=feed, symbol=symbol, as_of=as_of)
+            frame = adjust(frame, factors, adjustment)
         if part is not SessionFilter.ALL:
             frame = filter_session(frame, self.calendar.frame, part)
         return frame if timeframe is Timeframe.MINUTE else resample(frame, timeframe, self.calendar.frame)
@@ -369,28 +354,64 @@ class Lake:
 
     def snapshot(
         self,
-        symbols: str | Iterable[str],
+        symbols: str | Iterable[str] | None = None,
         start: Boundary = None,
         end: Boundary = None,
         *,
         feed: str | None = None,
     ) -> Snapshot:
-        """The moment and the hash of all sessions held of these symbols in a range of session dates.
+        """The moment and the root hash of all sessions held, of these symbols in a range of session dates.
 
-        The root hash covers feed, symbols in their order, sessions and the hash of each session's
-        values: equal for lakes that hold the same bars, however they are laid out in files.
+        Equal roots mean equal bars, however they are laid out in files. Without symbols the root covers
+        the whole lake, every feed of it.
+
+        Raises
+        ------
+        NotFoundError
+            If a symbol is not held.
         """
+        span = time_range(start, end)
+        if symbols is None:
+            held, moment = self.manifest.held_now(start=span.first_session, end=span.end_session)
+            return Snapshot(moment or self.now(), "*", lake_root(held), ())
+        names = _symbol_list(symbols)
+        feed = self.feed_of(names, feed)
+        held, moment = self.manifest.held_now(feed=feed, start=span.first_session, end=span.end_session)
+        return take_snapshot(held, feed=feed, symbols=names, moment=moment or self.now())
+
+    def revisions(
+        self,
+        symbols: str | Iterable[str],
+        start: Boundary = None,
+        end: Boundary = None,
+        *,
+        feed: str | None = None,
+    ) -> pl.DataFrame:
+        """One row per value that a bar once had: feed, symbol, session, then as `barlake.reader.read_revisions`."""
         span, names = time_range(start, end), _symbol_list(symbols)
         feed = self.feed_of(names, feed)
         found = []
         for name in names:
-            held = self.manifest.held(feed=feed, symbol=name, start=span.first_session, end=span.end_session)
-            lines = [f"{row['session']} {row['content_hash']}" for row in held.iter_rows(named=True)]
-            digest = hashlib.sha256("\n".join([f"{feed} {name}", *lines]).encode()).hexdigest()
-            rows = int(held["rows"].sum())
-            found.append(SymbolSnapshot(name, rows, _edge(held["first"].min()), _edge(held["last"].max()), digest))
-        root = hashlib.sha256("\n".join(one.content_hash for one in found).encode()).hexdigest()
-        return Snapshot(self.now(), feed, root, tuple(found))
+            rows = read_revisions(self.root, self.manifest, feed=feed, symbol=name, span=span)
+            found.append(_labelled(rows, feed, name))
+        return pl.concat(found)
+
+    # --- corporate actions ---------------------------------------------------------------------
+
+    def corporate_actions(
+        self, symbols: str | Iterable[str] | None = None, *, as_of: dt.datetime | str | None = None
+    ) -> pl.DataFrame:
+        """One row per statement of a source: `barlake.actions.ACTIONS`, and `counts` where it is the one believed."""
+        names = None if symbols is None else _symbol_list(symbols)
+        return action_table(self.manifest.actions.statements(names, as_of=parse_instant(as_of, "as_of")))
+
+    def import_actions(self, path: Path | str, *, source: str | None = None) -> tuple[ActionReport, list[BadRow]]:
+        """Keep the corporate actions of a CSV file, but for rows that state none; see `action_files.read_actions`."""
+        parsed = read_actions(Path(path), source=source)
+        report = self.manifest.actions.put(parsed.statements, now=self.now())
+        if report.changed:
+            self.publish()
+        return report, parsed.bad
 
     # --- bars in -------------------------------------------------------------------------------
 
@@ -416,6 +437,21 @@ class Lake:
             self.publish()
             self.vacuum()
 
+    def rollup(
+        self,
+        symbols: Iterable[str] | None = None,
+        *,
+        feed: str | None = None,
+        on_step: Callable[[RollupStep, int, int], None] = lambda _step, _done, _total: None,
+    ) -> RollupReport:
+        """Make one file of each closed month and year, and publish the catalogue; see `barlake.rollup`."""
+        names = None if symbols is None else _symbol_list(symbols)
+        today = self.now().astimezone(NEW_YORK).date()
+        report = rollup(self.root, self.manifest, today=today, feed=feed, symbols=names, on_step=on_step)
+        if report.files_after:
+            self.publish()
+        return report
+
     def vacuum(self) -> VacuumReport:
         """Delete bar files that were replaced, or left behind by a crash, more than an hour ago."""
         return vacuum(self.root, self.manifest)
@@ -433,5 +469,10 @@ def _symbol_list(symbols: str | Iterable[str]) -> list[str]:
     return names
 
 
-def _edge(value: Any) -> dt.datetime | None:
-    return value if isinstance(value, dt.datetime) else None
+def _labelled(rows: pl.DataFrame, feed: str, symbol: str) -> pl.DataFrame:
+    return rows.select(
+        pl.lit(feed).alias("feed"),
+        pl.lit(symbol).alias("symbol"),
+        session_of(pl.col("timestamp")).alias("session"),
+        pl.all(),
+    )

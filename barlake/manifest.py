@@ -8,36 +8,35 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Select, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from barlake import tables
+from barlake.action_records import ActionRecords
+from barlake.commits import TICK, apply_commit
 from barlake.database import make_engine, reading, upgrade, writing
-from barlake.errors import ConflictError
 from barlake.keys import PartitionKey, Period
 from barlake.layout import BARS, REVISIONS
 from barlake.receipts import Receipt
-from barlake.records import AnswerStatus, Commit, Cursor, FileRecord, FileView, RowRank, utc_now
-from barlake.sessions import NEW_YORK
+from barlake.records import Commit, Cursor, FileRecord, FileView, utc_now
 
 __all__ = ["Manifest"]
-
-_TICK = dt.timedelta(microseconds=1)
 
 
 class Manifest:
     """The manifest of one lake, in a SQLite file that is made when missing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], dt.datetime] = utc_now) -> None:
         self.path = path
+        self._now = now
         self._engine = make_engine(path)
         upgrade(self._engine)
+        self.actions = ActionRecords(self._engine)
 
     def close(self) -> None:
         """Let go of the database file."""
@@ -132,6 +131,16 @@ class Manifest:
         }  # fmt: skip
         return self._frame(query, schema)
 
+    def held_now(
+        self, *, feed: str | None = None, start: dt.date | None = None, end: dt.date | None = None
+    ) -> tuple[pl.DataFrame, dt.datetime | None]:
+        """What `held` gives, and the last commit that it reflects; None when there was none yet."""
+        while True:
+            before = self.last_commit_at()
+            held = self.held(feed=feed, start=start, end=end)
+            if self.last_commit_at() == before:
+                return held, before
+
     def answers(
         self,
         *,
@@ -165,7 +174,7 @@ class Manifest:
         query = select(func.max(table.c.moment)).where(table.c.feed == feed, table.c.symbol == symbol)
         with reading(self._engine) as connection:
             last = connection.execute(query).scalar()
-        return now if last is None else max(now, last + _TICK)
+        return now if last is None else max(now, last + TICK)
 
     def last_commit_at(self) -> dt.datetime | None:
         """When the newest commit happened; None when there is none. `as_of` this instant is what is held now."""
@@ -183,24 +192,17 @@ class Manifest:
             An earlier instant; None asks for the present, which needs no old values.
         """
         datasets = [BARS] if as_of is None else [BARS, REVISIONS]
-        commits = tables.commits
-        late = select(commits.c.moment).where(
-            commits.c.feed == feed,
-            commits.c.symbol == symbol,
-            commits.c.moment <= as_of,
-            commits.c.committed_at > as_of,
-        )
         with reading(self._engine) as connection:
             found = [
                 _file_record(row)
                 for dataset in datasets
                 for row in connection.execute(_counting(dataset, feed, symbol, start, end)).mappings()
             ]
-            moments = [] if as_of is None else list(connection.execute(late).scalars())
+            late = [] if as_of is None else list(connection.execute(_late(feed, symbol, as_of)).scalars())
         return FileView(
             bars=tuple(file.path for file in found if file.dataset == BARS),
             revisions=tuple(file.path for file in found if file.dataset == REVISIONS),
-            late=tuple(moment for moment in moments if moment is not None),
+            late=tuple(late),
         )
 
     def cursor(self, key: str) -> Cursor | None:
@@ -244,33 +246,7 @@ class Manifest:
             If the database refused.
         """
         with writing(self._engine) as connection:
-            _refuse_if_overtaken(connection, commit)
-            now = _after_the_last(connection)
-            connection.execute(
-                insert(tables.commits),
-                {
-                    "commit_id": commit.commit_id,
-                    "committed_at": now,
-                    "source": commit.source,
-                    "feed": commit.feed,
-                    "symbol": commit.symbol,
-                    "moment": commit.moment,
-                },
-            )
-            if commit.removed:
-                connection.execute(
-                    update(tables.files)
-                    .where(tables.files.c.path.in_(commit.removed))
-                    .values(removed_at=now, removed_by=commit.commit_id)
-                )
-            if commit.added:
-                rows = [_file_row(file, commit.commit_id) for file in commit.added]
-                connection.execute(insert(tables.files), rows)
-            self._put_held(connection, commit)
-            self._put_ranks(connection, commit)
-            self._put_answers(connection, commit, now)
-            self._put_cursor(connection, commit, now)
-            self._put_quarantine(connection, commit, now)
+            apply_commit(connection, commit, self._now())
 
     def add_receipts(self, receipts: Iterable[Receipt]) -> None:
         """Keep what became of requests; they are facts of the past and stand alone."""
@@ -308,117 +284,6 @@ class Manifest:
                 for row in connection.execute(query.order_by(table.c.created_at, table.c.artifact_id))
             ]
 
-    @staticmethod
-    def _put_held(connection: Connection, commit: Commit) -> None:
-        table = tables.held_sessions
-        mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
-        if commit.emptied:
-            connection.execute(delete(table).where(mine & table.c.session.in_(commit.emptied)))
-        if not commit.held:
-            return
-        statement = upsert(tables.held_sessions)
-        columns = ("rows", "regular_rows", "first_timestamp", "last_timestamp", "content_hash", "commit_id")
-        statement = statement.on_conflict_do_update(
-            index_elements=["feed", "symbol", "session"],
-            set_={name: statement.excluded[name] for name in columns},
-        )
-        own = {"feed": commit.feed, "symbol": commit.symbol, "commit_id": commit.commit_id}
-        connection.execute(statement, [dataclasses.asdict(session) | own for session in commit.held])
-
-    @staticmethod
-    def _put_ranks(connection: Connection, commit: Commit) -> None:
-        table = tables.provisional_rows
-        own = {"feed": commit.feed, "symbol": commit.symbol}
-        settled = [
-            own | {"timestamp": stamp, "session": stamp.astimezone(NEW_YORK).date(), "rank": int(rank)}
-            for stamp, rank in commit.ranks.items()
-        ]
-        provisional = [row for row in settled if row["rank"] != RowRank.FINAL]
-        final = [{"gone": row["timestamp"]} for row in settled if row["rank"] == RowRank.FINAL]
-        if provisional:
-            statement = upsert(table)
-            statement = statement.on_conflict_do_update(
-                index_elements=["feed", "symbol", "timestamp"], set_={"rank": statement.excluded.rank}
-            )
-            connection.execute(statement, provisional)
-        if final:
-            mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
-            connection.execute(delete(table).where(mine & (table.c.timestamp == bindparam("gone"))), final)
-
-    @staticmethod
-    def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> None:
-        if not commit.answers:
-            return
-        statement = upsert(tables.answers)
-        statement = statement.on_conflict_do_update(
-            index_elements=["feed", "symbol", "session"],
-            set_={name: statement.excluded[name] for name in ("status", "attempts", "answered_at")},
-            # What a source answered says more than that a file was imported.
-            where=statement.excluded.status != AnswerStatus.IMPORTED,
-        )
-        own = {"feed": commit.feed, "symbol": commit.symbol, "answered_at": now}
-        connection.execute(statement, [dataclasses.asdict(answer) | own for answer in commit.answers])
-
-    @staticmethod
-    def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> None:
-        if commit.cursor is not None:
-            statement = upsert(tables.cursors)
-            statement = statement.on_conflict_do_update(
-                index_elements=["key"],
-                set_={name: statement.excluded[name] for name in ("page_token", "pages", "rows", "updated_at")},
-            )
-            connection.execute(statement, dataclasses.asdict(commit.cursor) | {"updated_at": now})
-        if commit.cursor_done is not None:
-            connection.execute(delete(tables.cursors).where(tables.cursors.c.key == commit.cursor_done))
-
-    @staticmethod
-    def _put_quarantine(connection: Connection, commit: Commit, now: dt.datetime) -> None:
-        if commit.quarantined is None or commit.quarantined.is_empty():
-            return
-        rows = [
-            {
-                "quarantine_id": _quarantine_id(commit, row),
-                "feed": commit.feed,
-                "symbol": commit.symbol,
-                "origin": commit.origin,
-                "seen_at": now,
-                **row,
-            }
-            for row in commit.quarantined.iter_rows(named=True)
-        ]
-        connection.execute(upsert(tables.quarantine).on_conflict_do_nothing(), rows)
-
-
-def _after_the_last(connection: Connection) -> dt.datetime:
-    """The present instant, moved behind the last commit's: commits have an order, clocks may not."""
-    last = connection.execute(select(func.max(tables.commits.c.committed_at))).scalar()
-    now = utc_now()
-    return now if last is None else max(now, last + _TICK)
-
-
-def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
-    """A write was merged from the files that counted when it was planned: they must still be all there are."""
-    table = tables.files
-    for period in commit.periods:
-        query = select(table.c.path).where(
-            table.c.dataset == BARS,
-            table.c.feed == commit.feed,
-            table.c.symbol == commit.symbol,
-            table.c.removed_at.is_(None),
-            table.c.period_start < period.end,
-            table.c.period_end > period.start,
-        )
-        now_counting = set(connection.execute(query).scalars())
-        if not now_counting <= set(commit.removed):
-            raise ConflictError(
-                f"{commit.feed}/{commit.symbol} {period.label} was changed by another writer meanwhile: merge again."
-            )
-    still = select(func.count()).where(table.c.path.in_(commit.removed), table.c.removed_at.is_(None))
-    if commit.removed and connection.execute(still).scalar_one() != len(commit.removed):
-        raise ConflictError(
-            f"a file of {commit.feed}/{commit.symbol} was replaced by another writer meanwhile: merge again."
-        )
-
 
 def _counting(
     dataset: str, feed: str | None, symbol: str | None, start: dt.date | None, end: dt.date | None
@@ -435,6 +300,14 @@ def _counting(
     if end is not None:
         query = query.where(table.c.period_start < end)
     return query.order_by(table.c.feed, table.c.symbol, table.c.period_start, table.c.path)
+
+
+def _late(feed: str, symbol: str, as_of: dt.datetime) -> Select[Any]:
+    """Moments before an instant whose commits came after it."""
+    table = tables.commits
+    return select(table.c.moment).where(
+        table.c.feed == feed, table.c.symbol == symbol, table.c.moment <= as_of, table.c.committed_at > as_of
+    )
 
 
 def _restrict(
@@ -467,30 +340,6 @@ def _file_record(row: Any) -> FileRecord:
         row["first_timestamp"],
         row["last_timestamp"],
     )
-
-
-def _file_row(file: FileRecord, commit_id: str) -> dict[str, Any]:
-    return {
-        "path": file.path,
-        "dataset": file.dataset,
-        "feed": file.key.feed,
-        "symbol": file.key.symbol,
-        "period": file.key.period.label,
-        "period_start": file.key.period.start,
-        "period_end": file.key.period.end,
-        "rows": file.rows,
-        "bytes": file.bytes,
-        "first_timestamp": file.first_timestamp,
-        "last_timestamp": file.last_timestamp,
-        "commit_id": commit_id,
-        "removed_at": None,
-        "removed_by": None,
-    }
-
-
-def _quarantine_id(commit: Commit, row: dict[str, Any]) -> str:
-    text = "\x1f".join([commit.feed, commit.symbol, commit.origin, str(row["row_number"]), row["reason"], row["raw"]])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _schema_of(table: Any) -> dict[str, pl.DataType]:

@@ -76,13 +76,14 @@ def choose_periods(
 
 @dataclass(frozen=True)
 class _Written:
-    """One target period after its merge, with its new files (none when nothing changed)."""
+    """One target period after its merge, with its new files; `rewrites` says whether its bars changed."""
 
     period: Period
     merge: Merge
     removed: pl.DataFrame
     replaced: list[str]
     added: list[FileRecord]
+    rewrites: bool
 
 
 class PartitionWrite:
@@ -132,9 +133,7 @@ class PartitionWrite:
                 self._write_partition(period, incoming, gone, counting)
                 for period, counting in self._targets(touched.to_list(), longest)
             ]
-            self._manifest.commit(
-                self._as_commit([one for one in written if one.added or one.removed.height], written, touched)
-            )
+            self._manifest.commit(self._as_commit(written, touched))
         except BaseException:
             self._discard()
             raise
@@ -184,13 +183,13 @@ class PartitionWrite:
         removed = merged.rows.filter(pl.col("timestamp").is_in(gone.implode()))
         kept = merged.rows.join(removed, on="timestamp", how="anti", maintain_order="left")
         merged = replace(merged, rows=kept)
-        replaced = [file.path for file in counting]
+        rewrites = not (merged.is_noop and removed.is_empty())
+        replaced = [file.path for file in counting] if rewrites else []
         added = []
-        if not (merged.is_noop and removed.is_empty()) and not kept.is_empty():
+        if rewrites and not kept.is_empty():
             added.append(self._write_file(layout.BARS, key, kept, replaces=replaced))
         added.extend(self._write_revisions(key, merged, removed))
-        changed = not (merged.is_noop and removed.is_empty())
-        return _Written(period, merged, removed, replaced if changed else [], added)
+        return _Written(period, merged, removed, replaced, added, rewrites)
 
     def _protected(self, held: pl.DataFrame) -> pl.Series | None:
         """Held bars that these rows may not replace: those of a higher rank."""
@@ -228,20 +227,23 @@ class PartitionWrite:
         self._fresh.append(str(layout.partition_path(dataset, key) / f"{self._base.commit_id}.parquet"))
         return write_bar_file(self._root, dataset, key, rows, commit_id=self._base.commit_id, replaces=replaces)
 
-    def _as_commit(self, changed: list[_Written], written: list[_Written], touched: pl.Series) -> Commit:
+    def _as_commit(self, written: list[_Written], touched: pl.Series) -> Commit:
+        rewritten = [one for one in written if one.rewrites]
         held: list[HeldSession] = []
-        for one in changed:
-            rows = one.merge.rows.filter(session_of(pl.col("timestamp")).is_in(touched.implode()))
-            held.extend(held_sessions(rows, self._calendar()))
-        holding = {session.session for session in held}
-        covered = [day for day in touched.to_list() if any(one.period.start <= day < one.period.end for one in changed)]
+        emptied: list[dt.date] = []
+        for one in rewritten:
+            days = touched.filter(touched.is_between(one.period.start, one.period.end, closed="left"))
+            rows = one.merge.rows.filter(session_of(pl.col("timestamp")).is_in(days.implode()))
+            holding = held_sessions(rows, self._calendar())
+            held.extend(holding)
+            emptied.extend(set(days.to_list()) - {session.session for session in holding})
         return replace(
             self._base,
-            added=[file for one in changed for file in one.added],
-            removed=[path for one in changed for path in one.replaced],
-            periods=[one.period for one in changed if one.replaced or one.added],
+            added=[file for one in written for file in one.added],
+            removed=[path for one in rewritten for path in one.replaced],
+            periods=[one.period for one in rewritten],
             held=held,
-            emptied=[day for day in covered if day not in holding],
+            emptied=emptied,
             ranks=self._settled_ranks(written),
         )
 

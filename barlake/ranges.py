@@ -13,7 +13,7 @@ from typing import TypeVar
 from barlake.errors import InvalidInputError
 from barlake.sessions import NEW_YORK, session_bounds
 
-__all__ = ["Boundary", "TimeRange", "parse_boundary", "parse_session_range", "time_range"]
+__all__ = ["Boundary", "TimeRange", "parse_boundary", "parse_instant", "parse_session_range", "time_range"]
 
 Boundary = dt.date | dt.datetime | str | None
 
@@ -89,6 +89,22 @@ def _in_reach(value: _Day, name: str) -> _Day:
             "leave that side open."
         )
     return value
+
+
+def parse_instant(value: dt.datetime | str | None, name: str) -> dt.datetime | None:
+    """An aware instant in UTC, or None where none was given; a date is none.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is a date, cannot be read, or has no time zone.
+    """
+    parsed = parse_boundary(value, name)
+    if parsed is None or isinstance(parsed, dt.datetime):
+        return parsed
+    raise InvalidInputError(
+        f"{name} {str(value)!r} is a date: give an instant with its zone, such as {parsed}T21:00:00Z."
+    )
 
 
 def _instant(value: Boundary, name: str) -> dt.datetime | None:

@@ -202,13 +202,19 @@ def test_equal_bars_have_equal_snapshots_in_any_lake(lake: Lake, tmp_path: Path)
     assert one.symbols[0].content_hash != one.symbols[1].content_hash
 
 
-def test_a_snapshot_changes_with_any_value_in_its_range_and_no_other(spy: Lake, clock: Any) -> None:
+def test_a_snapshot_changes_with_any_value_in_its_range_and_no_other(spy: Lake) -> None:
     whole, monday = spy.snapshot("SPY"), spy.snapshot("SPY", end=TUESDAY)
     bars = make_bars([TUESDAY], minutes=1, seed=9)
     spy.writer.write(bars, feed="sip", symbol="SPY", source="test")
-    clock.moment += dt.timedelta(hours=1)
     assert spy.snapshot("SPY").root_hash != whole.root_hash
     assert spy.snapshot("SPY", end=TUESDAY).as_dict() == monday.as_dict()
+
+
+def test_the_moment_of_a_snapshot_is_the_last_commit_whatever_the_clock_says(spy: Lake, clock: Any) -> None:
+    before = spy.snapshot("SPY").moment
+    clock.moment += dt.timedelta(hours=1)
+    assert spy.snapshot("SPY").moment == before
+    spy.writer.write(make_bars([TUESDAY], minutes=1, seed=9), feed="sip", symbol="SPY", source="test")
     assert spy.snapshot("SPY").moment == clock.moment
 
 

@@ -1,0 +1,192 @@
+"""A commit as SQL: everything one write changes, inside the one transaction that makes it count."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from barlake import tables
+from barlake.errors import ConflictError
+from barlake.layout import BARS
+from barlake.records import AnswerStatus, Commit, FileRecord, RowRank
+from barlake.sessions import NEW_YORK
+
+__all__ = ["TICK", "apply_commit"]
+
+TICK = dt.timedelta(microseconds=1)
+
+
+def apply_commit(connection: Connection, commit: Commit, now: dt.datetime) -> None:
+    """Make one write count, within a transaction that writes.
+
+    Raises
+    ------
+    ConflictError
+        If a file the write was merged from was replaced meanwhile, or a file appeared in a period it covers.
+    """
+    _refuse_if_overtaken(connection, commit)
+    now = _after_the_last(connection, now)
+    connection.execute(
+        insert(tables.commits),
+        {
+            "commit_id": commit.commit_id,
+            "committed_at": now,
+            "source": commit.source,
+            "feed": commit.feed,
+            "symbol": commit.symbol,
+            "moment": commit.moment,
+        },
+    )
+    if commit.removed:
+        connection.execute(
+            update(tables.files)
+            .where(tables.files.c.path.in_(commit.removed))
+            .values(removed_at=now, removed_by=commit.commit_id)
+        )
+    if commit.added:
+        rows = [_file_row(file, commit.commit_id) for file in commit.added]
+        connection.execute(insert(tables.files), rows)
+    _put_held(connection, commit)
+    _put_ranks(connection, commit)
+    _put_answers(connection, commit, now)
+    _put_cursor(connection, commit, now)
+    _put_quarantine(connection, commit, now)
+
+
+def _after_the_last(connection: Connection, now: dt.datetime) -> dt.datetime:
+    """The present instant, moved behind the last commit's: commits have an order, clocks may not."""
+    last = connection.execute(select(func.max(tables.commits.c.committed_at))).scalar()
+    return now if last is None else max(now, last + TICK)
+
+
+def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
+    """A write was merged from the files that counted when it was planned: they must still be all there are."""
+    table = tables.files
+    for period in commit.periods:
+        query = select(table.c.path).where(
+            table.c.dataset == BARS,
+            table.c.feed == commit.feed,
+            table.c.symbol == commit.symbol,
+            table.c.removed_at.is_(None),
+            table.c.period_start < period.end,
+            table.c.period_end > period.start,
+        )
+        now_counting = set(connection.execute(query).scalars())
+        if not now_counting <= set(commit.removed):
+            raise ConflictError(
+                f"{commit.feed}/{commit.symbol} {period.label} was changed by another writer meanwhile: merge again."
+            )
+    still = select(func.count()).where(table.c.path.in_(commit.removed), table.c.removed_at.is_(None))
+    if commit.removed and connection.execute(still).scalar_one() != len(commit.removed):
+        raise ConflictError(
+            f"a file of {commit.feed}/{commit.symbol} was replaced by another writer meanwhile: merge again."
+        )
+
+
+def _put_held(connection: Connection, commit: Commit) -> None:
+    table = tables.held_sessions
+    mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
+    if commit.emptied:
+        connection.execute(delete(table).where(mine & table.c.session.in_(commit.emptied)))
+    if not commit.held:
+        return
+    statement = upsert(tables.held_sessions)
+    columns = ("rows", "regular_rows", "first_timestamp", "last_timestamp", "content_hash", "commit_id")
+    statement = statement.on_conflict_do_update(
+        index_elements=["feed", "symbol", "session"],
+        set_={name: statement.excluded[name] for name in columns},
+    )
+    own = {"feed": commit.feed, "symbol": commit.symbol, "commit_id": commit.commit_id}
+    connection.execute(statement, [dataclasses.asdict(session) | own for session in commit.held])
+
+
+def _put_ranks(connection: Connection, commit: Commit) -> None:
+    table = tables.provisional_rows
+    own = {"feed": commit.feed, "symbol": commit.symbol}
+    settled = [
+        own | {"timestamp": stamp, "session": stamp.astimezone(NEW_YORK).date(), "rank": int(rank)}
+        for stamp, rank in commit.ranks.items()
+    ]
+    provisional = [row for row in settled if row["rank"] != RowRank.FINAL]
+    final = [{"gone": row["timestamp"]} for row in settled if row["rank"] == RowRank.FINAL]
+    if provisional:
+        statement = upsert(table)
+        statement = statement.on_conflict_do_update(
+            index_elements=["feed", "symbol", "timestamp"], set_={"rank": statement.excluded.rank}
+        )
+        connection.execute(statement, provisional)
+    if final:
+        mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
+        connection.execute(delete(table).where(mine & (table.c.timestamp == bindparam("gone"))), final)
+
+
+def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> None:
+    if not commit.answers:
+        return
+    statement = upsert(tables.answers)
+    statement = statement.on_conflict_do_update(
+        index_elements=["feed", "symbol", "session"],
+        set_={name: statement.excluded[name] for name in ("status", "attempts", "answered_at")},
+        # What a source answered says more than that a file was imported.
+        where=statement.excluded.status != AnswerStatus.IMPORTED,
+    )
+    own = {"feed": commit.feed, "symbol": commit.symbol, "answered_at": now}
+    connection.execute(statement, [dataclasses.asdict(answer) | own for answer in commit.answers])
+
+
+def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> None:
+    if commit.cursor is not None:
+        statement = upsert(tables.cursors)
+        statement = statement.on_conflict_do_update(
+            index_elements=["key"],
+            set_={name: statement.excluded[name] for name in ("page_token", "pages", "rows", "updated_at")},
+        )
+        connection.execute(statement, dataclasses.asdict(commit.cursor) | {"updated_at": now})
+    if commit.cursor_done is not None:
+        connection.execute(delete(tables.cursors).where(tables.cursors.c.key == commit.cursor_done))
+
+
+def _put_quarantine(connection: Connection, commit: Commit, now: dt.datetime) -> None:
+    if commit.quarantined is None or commit.quarantined.is_empty():
+        return
+    rows = [
+        {
+            "quarantine_id": _quarantine_id(commit, row),
+            "feed": commit.feed,
+            "symbol": commit.symbol,
+            "origin": commit.origin,
+            "seen_at": now,
+            **row,
+        }
+        for row in commit.quarantined.iter_rows(named=True)
+    ]
+    connection.execute(upsert(tables.quarantine).on_conflict_do_nothing(), rows)
+
+
+def _file_row(file: FileRecord, commit_id: str) -> dict[str, Any]:
+    return {
+        "path": file.path,
+        "dataset": file.dataset,
+        "feed": file.key.feed,
+        "symbol": file.key.symbol,
+        "period": file.key.period.label,
+        "period_start": file.key.period.start,
+        "period_end": file.key.period.end,
+        "rows": file.rows,
+        "bytes": file.bytes,
+        "first_timestamp": file.first_timestamp,
+        "last_timestamp": file.last_timestamp,
+        "commit_id": commit_id,
+        "removed_at": None,
+        "removed_by": None,
+    }
+
+
+def _quarantine_id(commit: Commit, row: dict[str, Any]) -> str:
+    text = "\x1f".join([commit.feed, commit.symbol, commit.origin, str(row["row_number"]), row["reason"], row["raw"]])
+    return hashlib.sha256(text.encode()).hexdigest()
