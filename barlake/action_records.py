@@ -33,6 +33,11 @@ class ActionReport:
     unchanged: int = 0
     replaced: int = 0
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything is known now that was not known before."""
+        return bool(self.inserted or self.replaced)
+
     def __add__(self, other: ActionReport) -> ActionReport:
         sums = {
             field.name: getattr(self, field.name) + getattr(other, field.name) for field in dataclasses.fields(self)

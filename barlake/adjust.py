@@ -8,14 +8,25 @@ factors are these in `docs/decisions/`.
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 from barlake.actions import RATIO_KINDS, ActionKind
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.keys import Adjustment, SessionFilter
 from barlake.resample import filter_session
+from barlake.sessions import FIRST_SESSION_YEAR, NEW_YORK
 
-__all__ = ["FACTORS", "adjust", "adjustment_factors", "parse_adjustment", "regular_closes"]
+__all__ = [
+    "BUCKET_US",
+    "FACTORS",
+    "adjust",
+    "adjustment_factors",
+    "factor_buckets",
+    "parse_adjustment",
+    "regular_closes",
+]
 
 EARLIER_SESSIONS = 5
 """How many sessions before an ex-date are searched for a close."""
@@ -32,6 +43,9 @@ FACTORS: dict[str, pl.DataType] = {
     "close_from": pl.String(),  # `session`, `source`, `earlier`; `missing`, `too_low`; null: no dividend on that date
 }
 """One row per symbol and ex-date; each holds for all sessions from the ex-date before it up to its own."""
+
+BUCKET_US = 91 * 86_400 * 1_000_000
+"""Width of a bucket of time: a quarter, about as far apart as dividends are."""
 
 _PRICES = ("open", "high", "low", "close", "vwap")
 
@@ -250,3 +264,35 @@ def _refuse_missing(joined: pl.DataFrame, factors: pl.DataFrame) -> None:
         f"before it is held, and its source states none. Ingest the session before {date}, import the dividend with "
         "close_before, or ask for adjustment='split' or 'raw'."
     )
+
+
+def factor_buckets(factors: pl.DataFrame) -> pl.DataFrame:
+    """Factors for a join on equal keys: one row per feed, symbol, range and bucket of time that it touches.
+
+    A join on ranges alone compares each bar with every action of its symbol; a bucket holds one or two.
+
+    Returns
+    -------
+    feed, symbol, bucket (`epoch_us // BUCKET_US`), since and until (instants, half-open: New York midnight of
+    the range's sessions), price_factor, volume_factor.
+    """
+    beginning = pl.lit(dt.date(FIRST_SESSION_YEAR, 1, 1))
+    ranges = factors.select(
+        "feed",
+        "symbol",
+        _midnight(pl.coalesce("start", beginning)).alias("since"),
+        _midnight(pl.col("end")).alias("until"),
+        "price_factor",
+        "volume_factor",
+    )
+    first = pl.col("since").dt.epoch("us") // BUCKET_US
+    beyond = (pl.col("until").dt.epoch("us") - 1) // BUCKET_US + 1
+    return (
+        ranges.with_columns(pl.int_ranges(first, beyond).alias("bucket"))
+        .explode("bucket", empty_as_null=False)
+        .select("feed", "symbol", "bucket", "since", "until", "price_factor", "volume_factor")
+    )
+
+
+def _midnight(day: pl.Expr) -> pl.Expr:
+    return day.cast(pl.Datetime("us")).dt.replace_time_zone(NEW_YORK.key).dt.convert_time_zone("UTC")

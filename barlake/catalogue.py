@@ -6,25 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from barlake.actions import counting
+from barlake.adjust import factor_buckets
 from barlake.artifacts import Artifact, canonical_json
 from barlake.coverage import coverage
+from barlake.factors import current_factors
 from barlake.keys import ArtifactKind
 from barlake.publish import Catalogue
 
 if TYPE_CHECKING:
     from barlake.lake import Lake
 
-__all__ = ["gather"]
+__all__ = ["action_table", "gather"]
 
 
 def gather(lake: Lake) -> Catalogue:
     """Everything to publish, read from the manifest now."""
     manifest = lake.manifest
     held = manifest.held()
+    factors = current_factors(lake.root, manifest, lake.calendar.frame, keep=True)
     tables = {
         "sessions": lake.calendar.frame,
         "symbols": manifest.symbols(),
         "coverage": coverage(held, manifest.answers(), lake.calendar.frame),
+        "corporate_actions": action_table(manifest.actions.statements()),
+        "adjustment_factors": factors,
+        "adjustment_buckets": factor_buckets(factors),
         "receipts": manifest.receipts(),
         "quarantine": manifest.quarantine(),
         "feature_versions": lake.feature_tables.versions(),
@@ -37,6 +44,14 @@ def gather(lake: Lake) -> Catalogue:
         tables=tables,
         views=lake.feature_tables.views(),
     )
+
+
+def action_table(statements: pl.DataFrame) -> pl.DataFrame:
+    """The same statements with `counts`: whether the statement is the one that is believed."""
+    believed = counting(statements).select("source", "action_id", "known_at", pl.lit(value=True).alias("counts"))
+    marked = statements.join(believed, on=["source", "action_id", "known_at"], how="left", maintain_order="left")
+    counts = pl.col("counts").fill_null(value=False) & pl.col("superseded_at").is_null()
+    return marked.with_columns(counts)
 
 
 def _artifact_table(artifacts: list[Artifact]) -> pl.DataFrame:

@@ -21,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 from filelock import FileLock
 
+from barlake.adjust import BUCKET_US
 from barlake.errors import FormatError, InvalidInputError, StorageError
 from barlake.layout import TEMPORARY_PREFIX
 from barlake.partitions import as_arrow, fsync_folder, storage_errors
@@ -60,6 +61,20 @@ _BARS = """
            open, high, low, close, volume, trade_count, vwap, ingested_at
     FROM {source}
 """
+
+_BARS_ADJUSTED = f"""
+    SELECT feed, symbol, session, "timestamp", open * price_by AS open, high * price_by AS high, low * price_by AS low,
+           close * price_by AS close, volume * volume_by AS volume, trade_count, vwap * price_by AS vwap, ingested_at
+    FROM (
+        SELECT b.*, CASE WHEN k.bucket IS NULL THEN 1.0::DOUBLE ELSE k.price_factor END AS price_by,
+               CASE WHEN k.bucket IS NULL THEN 1.0::DOUBLE ELSE k.volume_factor END AS volume_by
+        FROM bars AS b
+        LEFT JOIN adjustment_buckets AS k
+          ON b.feed = k.feed AND b.symbol = k.symbol AND epoch_us(b."timestamp") // {BUCKET_US} = k.bucket
+         AND b."timestamp" >= k.since AND b."timestamp" < k.until
+    )
+"""
+"""Prices by splits and dividends; null where a dividend after the bar could not be measured."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +153,8 @@ def _build(path: Path, catalogue: Catalogue) -> None:
             connection.register("incoming", as_arrow(frame))
             connection.execute(f"CREATE TABLE {_name(name)} AS SELECT * FROM incoming")
             connection.unregister("incoming")
+        if catalogue.with_bars:
+            connection.execute(f"CREATE VIEW bars_adjusted AS {_BARS_ADJUSTED}")
         connection.execute("USE memory")
         connection.execute("DETACH market")
 

@@ -1,0 +1,126 @@
+"""Adjustment factors of what the lake holds: actions and closes from the manifest, absent closes from the files.
+
+The arithmetic is in `adjust.py`. A close that was read from a file is kept in the manifest with the content
+hash of its session, so publishing reads each file once and a corrected session is read again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+
+from barlake.actions import ActionKind, counting
+from barlake.adjust import FACTORS, adjustment_factors, regular_closes
+from barlake.manifest import Manifest
+from barlake.partitions import collect
+from barlake.ranges import TimeRange, time_range
+from barlake.reader import read_bars
+from barlake.sessions import session_of
+
+__all__ = ["current_factors", "factors_of"]
+
+_KEYS = ["feed", "symbol", "session"]
+_CLOSES = {"feed": pl.String(), "symbol": pl.String(), "session": pl.Date(), "close": pl.Float64()}
+_SCHEMA = {"feed": pl.String(), **FACTORS}
+_EVERYTHING = TimeRange(None, None)
+
+
+def current_factors(
+    root: Path,
+    manifest: Manifest,
+    sessions: pl.DataFrame,
+    *,
+    feed: str | None = None,
+    symbol: str | None = None,
+    keep: bool = False,
+) -> pl.DataFrame:
+    """Factors of the bars held now: feed, then the columns of `adjust.FACTORS`; sorted by feed, symbol and end.
+
+    Parameters
+    ----------
+    sessions
+        `Calendar.frame`.
+    feed, symbol
+        None takes all that have actions.
+    keep
+        Write closes that had to be read from files into the manifest.
+    """
+    actions = counting(manifest.actions.statements(None if symbol is None else [symbol]))
+    if actions.is_empty():
+        return pl.DataFrame(schema=_SCHEMA)
+    held = manifest.held(feed=feed, symbol=symbol).join(actions, on="symbol", how="semi", maintain_order="left")
+    last = held.group_by("feed", "symbol").agg(pl.col("session").max().alias("last"))
+    needed = _sessions_before_dividends(actions, held, last)
+    known = manifest.actions.closes(feed, symbol).join(needed, on=_KEYS, how="semi")
+    absent = needed.join(known, on=_KEYS, how="anti")
+    read = _read_closes(root, manifest, absent, sessions)
+    if keep:
+        hashes = held.select(*_KEYS, "content_hash")
+        manifest.actions.put_closes(read.join(hashes, on=_KEYS).to_dicts())
+    return _by_feed(actions, pl.concat([known, read]), last, sessions)
+
+
+def factors_of(
+    root: Path,
+    manifest: Manifest,
+    sessions: pl.DataFrame,
+    *,
+    feed: str,
+    symbol: str,
+    as_of: dt.datetime | None = None,
+) -> pl.DataFrame:
+    """Factors of one symbol's bars; `as_of` an instant: of those held then, by the actions known then."""
+    if as_of is None:
+        return current_factors(root, manifest, sessions, feed=feed, symbol=symbol)
+    actions = counting(manifest.actions.statements([symbol], as_of=as_of))
+    if actions.is_empty():
+        return pl.DataFrame(schema=_SCHEMA)
+    rows = read_bars(root, manifest, feed=feed, symbol=symbol, span=_EVERYTHING, as_of=as_of)
+    bars = _labelled(collect(rows.select("timestamp", "close")), feed, symbol)
+    last = bars.group_by("feed", "symbol").agg(pl.col("session").max().alias("last"))
+    return _by_feed(actions, regular_closes(bars, sessions).with_columns(pl.lit(feed).alias("feed")), last, sessions)
+
+
+def _sessions_before_dividends(actions: pl.DataFrame, held: pl.DataFrame, last: pl.DataFrame) -> pl.DataFrame:
+    """The newest session with regular bars before each dividend: feed, symbol, session."""
+    dividends = (
+        actions.filter(pl.col("kind") == ActionKind.DIVIDEND.value)
+        .join(last, on="symbol")
+        .filter(pl.col("ex_date") <= pl.col("last"))
+        .select("feed", "symbol", (pl.col("ex_date") - pl.duration(days=1)).alias("until"))
+        .unique()
+        .sort("until")
+    )
+    regular = held.filter(pl.col("regular_rows") > 0).select(_KEYS).sort("session")
+    found = dividends.join_asof(
+        regular, left_on="until", right_on="session", by=["feed", "symbol"], coalesce=False, check_sortedness=False
+    )
+    return found.select(_KEYS).drop_nulls().unique()
+
+
+def _read_closes(root: Path, manifest: Manifest, absent: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    found = [pl.DataFrame(schema=_CLOSES)]
+    for (feed, symbol), part in absent.sort("session").group_by("feed", "symbol", maintain_order=True):
+        days = part["session"]
+        end = days[-1] + dt.timedelta(days=1)
+        rows = read_bars(root, manifest, feed=str(feed), symbol=str(symbol), span=time_range(days[0], end))
+        bars = _labelled(collect(rows.select("timestamp", "close")), str(feed), str(symbol))
+        closes = regular_closes(bars.filter(pl.col("session").is_in(days.implode())), sessions)
+        found.append(closes.select(pl.lit(str(feed)).alias("feed"), "symbol", "session", "close"))
+    return pl.concat(found)
+
+
+def _labelled(rows: pl.DataFrame, feed: str, symbol: str) -> pl.DataFrame:
+    labels = (pl.lit(feed).alias("feed"), pl.lit(symbol).alias("symbol"))
+    return rows.with_columns(*labels, session_of(pl.col("timestamp")).alias("session"))
+
+
+def _by_feed(actions: pl.DataFrame, closes: pl.DataFrame, last: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Factors of each feed by its own closes and its own last session."""
+    found = [pl.DataFrame(schema=_SCHEMA)]
+    for feed in last["feed"].unique().sort():
+        mine = adjustment_factors(actions, closes.filter(feed=feed), last.filter(feed=feed), sessions)
+        found.append(mine.select(pl.lit(feed).alias("feed"), *FACTORS))
+    return pl.concat(found)
