@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import lake, research, sources
+from app.commands import lake, quality, research, sources
 from app.console import notice
 from barlake.errors import BarlakeError
 
@@ -37,6 +37,7 @@ application.command("gaps")(lake.gaps)
 application.command("bars")(lake.bars)
 application.command("symbols")(lake.symbols)
 application.command("coverage")(lake.coverage)
+application.command("quality")(quality.quality)
 application.command("sql")(lake.sql)
 application.command("features")(research.features)
 application.command("train")(research.train)

@@ -9,8 +9,9 @@ import polars as pl
 from barlake.actions import counting
 from barlake.adjust import factor_buckets
 from barlake.artifacts import Artifact, canonical_json
-from barlake.coverage import coverage
+from barlake.coverage import coverage, gaps_of_lives
 from barlake.factors import current_factors
+from barlake.inspection import current_findings
 from barlake.keys import ArtifactKind
 from barlake.publish import Catalogue
 
@@ -23,12 +24,14 @@ __all__ = ["action_table", "gather"]
 def gather(lake: Lake) -> Catalogue:
     """Everything to publish, read from the manifest now."""
     manifest = lake.manifest
-    held = manifest.held()
+    held, answers = manifest.held(), manifest.answers()
     factors = current_factors(lake.root, manifest, lake.calendar.frame, keep=True)
     tables = {
         "sessions": lake.calendar.frame,
         "symbols": manifest.symbols(),
-        "coverage": coverage(held, manifest.answers(), lake.calendar.frame),
+        "coverage": coverage(held, answers, lake.calendar.frame),
+        "gaps": gaps_of_lives(held, answers, lake.calendar.frame, now=lake.now()),
+        "quality": current_findings(manifest),
         "corporate_actions": action_table(manifest.actions.statements()),
         "adjustment_factors": factors,
         "adjustment_buckets": factor_buckets(factors),

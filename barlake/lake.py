@@ -24,6 +24,7 @@ from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_y
 from barlake.factors import factors_of
 from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
+from barlake.inspection import Symbols, absent_minutes, inspect
 from barlake.keys import Adjustment, SessionFilter, Timeframe, parse_feed, parse_symbol
 from barlake.manifest import Manifest
 from barlake.partition_write import WriteReport
@@ -339,6 +340,18 @@ class Lake:
         first = span.first_session or days[0]
         end_session = span.end_session or days[-1] + dt.timedelta(days=1)
         return gaps(pairs, held, answers, self.calendar.in_range(first, end_session), now=self.now())
+
+    def missing_minutes(
+        self, symbol: str, start: Boundary = None, end: Boundary = None, *, feed: str | None = None
+    ) -> pl.DataFrame:
+        """Runs of absent minutes, each with its class and evidence; see `barlake.inspection.absent_minutes`."""
+        return absent_minutes(self, symbol, time_range(start, end), feed=feed)
+
+    def quality(
+        self, symbols: Symbols = None, start: Boundary = None, end: Boundary = None, *, feed: str | None = None
+    ) -> pl.DataFrame:
+        """What the checks find in regular bars, checked now where they changed; see `barlake.inspection.inspect`."""
+        return inspect(self, self._pairs(symbols, feed), time_range(start, end))
 
     def _records(self, start: dt.date | None, end: dt.date | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         return self.manifest.held(start=start, end=end), self.manifest.answers(start=start, end=end)

@@ -22,6 +22,7 @@ from barlake.commits import TICK, apply_commit
 from barlake.database import make_engine, reading, upgrade, writing
 from barlake.keys import PartitionKey, Period
 from barlake.layout import BARS, REVISIONS
+from barlake.quality_records import QualityRecords
 from barlake.receipts import Receipt
 from barlake.records import Commit, Cursor, FileRecord, FileView, utc_now
 
@@ -36,6 +37,7 @@ class Manifest:
         self._now = now
         self._engine = make_engine(path)
         upgrade(self._engine)
+        self.quality = QualityRecords(self._engine)
         self.actions = ActionRecords(self._engine)
 
     def close(self) -> None:

@@ -7,7 +7,9 @@ import datetime as dt
 import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import jinja2
 import polars as pl
@@ -16,9 +18,23 @@ from barlake.checks import CheckName, Severity
 from barlake.coverage import GapClass
 from barlake.halts import halted_minutes
 from barlake.keys import SYNTHETIC_FEED
+from barlake.partitions import storage_errors
+from barlake.ranges import Boundary, time_range
 from barlake.sessions import session_of
 
-__all__ = ["MOST_ROWS", "calendar_days", "render"]
+if TYPE_CHECKING:
+    from barlake.lake import Lake
+
+__all__ = [
+    "CHECK_MEANINGS",
+    "CLASS_MEANINGS",
+    "MOST_ROWS",
+    "QualityReport",
+    "calendar_days",
+    "make_report",
+    "render",
+    "report_path",
+]
 
 MOST_ROWS = 200
 """Longer lists are cut on the page, and the cut is said."""
@@ -71,6 +87,78 @@ class _Year:
     year: int
     share: float | None
     months: list[_Month]
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """What a page shows of one symbol of one feed, and the page itself.
+
+    Parameters
+    ----------
+    missing, findings
+        As `Lake.missing_minutes` and `Lake.quality` give them.
+    days
+        As `calendar_days` gives them.
+    html
+        Text of the page.
+    """
+
+    feed: str
+    symbol: str
+    days: pl.DataFrame
+    missing: pl.DataFrame
+    findings: pl.DataFrame
+    html: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The figures at the top of the page: sessions, minutes, what is unexplained, findings."""
+        return _facts(self.days, self.missing, self.findings)
+
+    @property
+    def absent(self) -> pl.DataFrame:
+        """One row per class of absent minutes: class, sessions, minutes."""
+        return _by_class(self.missing)
+
+    @property
+    def checks(self) -> pl.DataFrame:
+        """One row per check and severity: check_name, severity, findings, sessions."""
+        return _by_check(self.findings)
+
+    def write(self, path: Path) -> None:
+        """Put the page in its place, whole, over an earlier one."""
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        try:
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                unfinished.write_text(self.html, encoding="utf-8")
+                unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def make_report(lake: Lake, symbol: str, start: Boundary = None, end: Boundary = None, *, feed: str) -> QualityReport:
+    """The quality of one symbol of one feed from `start`, or its first session, up to `end`, or its last."""
+    findings = lake.quality(symbol, start, end, feed=feed)
+    missing = lake.missing_minutes(symbol, start, end, feed=feed)
+    coverage, gaps = (ask(symbol, start, end, feed=feed) for ask in (lake.coverage, lake.gaps))
+    span, [held] = time_range(start, end), lake.symbols(feed).filter(pl.col("symbol") == symbol).to_dicts()
+    first = span.first_session or held["first"]
+    end_session = span.end_session or held["last"] + dt.timedelta(days=1)
+    days = calendar_days(coverage, gaps, findings, lake.calendar.frame, first, end_session)
+    html = render(days, missing, findings, feed=feed, symbol=symbol, made_at=lake.now())
+    return QualityReport(feed, symbol, days, missing, findings, html)
+
+
+def report_path(root: Path, feed: str, symbol: str) -> Path:
+    """Where a lake keeps the page of one symbol of one feed.
+
+    Examples
+    --------
+    >>> report_path(Path("data"), "sip", "BTC/USD").as_posix()
+    'data/reports/quality-sip-BTC%2FUSD.html'
+    """
+    return root / "reports" / f"quality-{feed}-{quote(symbol, safe='')}.html"
 
 
 def calendar_days(
@@ -168,8 +256,10 @@ def render(
         made_at=made_at,
         facts=_facts(days, missing, findings),
         years=_years(days),
-        classes=_class_rows(missing),
-        checks=_check_rows(findings),
+        classes=[{**row, "meaning": CLASS_MEANINGS[GapClass(row["class"])]} for row in _by_class(missing).to_dicts()],
+        checks=[
+            {**row, "meaning": CHECK_MEANINGS[CheckName(row["check_name"])]} for row in _by_check(findings).to_dicts()
+        ],
         absent=_rows(
             missing.filter(pl.col("class") != GapClass.CLOSED.value).sort("minutes", "first", descending=[True, False])
         ),
@@ -193,29 +283,22 @@ def _facts(days: pl.DataFrame, missing: pl.DataFrame, findings: pl.DataFrame) ->
         "held": int(due.select(pl.min_horizontal("held", "expected").sum()).item()),
         "unexplained": int(open_questions["minutes"].sum()),
         "unexplained_sessions": open_questions["session"].n_unique(),
-        "findings": findings.height,
-        "serious": findings.filter(pl.col("severity") != Severity.INFO.value).height,
+        "findings_total": findings.height,
+        "findings_serious": findings.filter(pl.col("severity") != Severity.INFO.value).height,
     }
 
 
-def _class_rows(missing: pl.DataFrame) -> list[dict[str, Any]]:
-    counted = missing.group_by("class").agg(
-        pl.col("session").n_unique().alias("sessions"), pl.len().alias("runs"), pl.col("minutes").sum()
-    )
-    found = {row["class"]: row for row in counted.iter_rows(named=True)}
-    return [
-        {"name": kind.value, "meaning": CLASS_MEANINGS[kind], **found[kind.value]} for kind in GapClass if kind in found
-    ]
+def _by_class(missing: pl.DataFrame) -> pl.DataFrame:
+    order = {kind.value: place for place, kind in enumerate(GapClass)}
+    counted = missing.group_by("class").agg(pl.col("session").n_unique().alias("sessions"), pl.col("minutes").sum())
+    return counted.sort(pl.col("class").replace_strict(order, return_dtype=pl.Int64))
 
 
-def _check_rows(findings: pl.DataFrame) -> list[dict[str, Any]]:
+def _by_check(findings: pl.DataFrame) -> pl.DataFrame:
     counted = findings.group_by("check_name", "severity").agg(
         pl.len().alias("findings"), pl.col("session").n_unique().alias("sessions")
     )
-    return [
-        {**row, "meaning": CHECK_MEANINGS[CheckName(row["check_name"])]}
-        for row in counted.sort("findings", "check_name", descending=[True, False]).iter_rows(named=True)
-    ]
+    return counted.sort("findings", "check_name", "severity", descending=[True, False, False])
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -26,8 +26,8 @@ from barlake.testing import make_bars
 SYMBOLS = ["SPY", "BRK.B", "BTC/USD", "^GSPC", "ES=F", "BF-B"]
 SESSIONS = [dt.date(2024, 1, 2), dt.date(2024, 2, 1)]
 TABLES = {
-    "bars", "catalogue_info", "coverage", "feature_versions", "models", "quarantine", "receipts", "runs", "sessions",
-    "symbols",
+    "bars", "catalogue_info", "coverage", "feature_versions", "gaps", "models", "quality", "quarantine", "receipts", "runs",
+    "sessions", "symbols",
 }  # fmt: skip
 COMMAND = Path(sys.executable).with_name("duckdb")
 
