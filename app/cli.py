@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import lake, quality, research, sources
+from app.commands import actions, history, lake, quality, research, sources
 from app.console import notice
 from barlake.errors import BarlakeError
 
-__all__ = ["application", "main", "run"]
+__all__ = ["application", "run"]
 
 _FAILED, _INTERRUPTED = 1, 130
 
@@ -39,16 +39,15 @@ application.command("symbols")(lake.symbols)
 application.command("coverage")(lake.coverage)
 application.command("quality")(quality.quality)
 application.command("sql")(lake.sql)
+application.command("revisions")(history.revisions)
+application.command("rollup")(history.rollup)
+application.command("diff")(history.diff)
+application.add_typer(actions.application, name="actions")
 application.command("features")(research.features)
 application.command("train")(research.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)
 application.command("emulate")(sources.emulate)
-
-
-def main() -> None:
-    """Run the command line of this process."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -71,4 +70,4 @@ def run(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(sys.argv[1:]))

@@ -89,13 +89,17 @@ class SymbolReport:
 
 @dataclass
 class BackfillReport:
-    """What a run did; `not_yet` are sessions of the range that have not ended."""
+    """What a run did; `not_yet` are sessions of the range that have not ended.
+
+    `failures` are symbols the source calls invalid, with what it said; the others were fetched.
+    """
 
     feed: str
     start: dt.date
     end: dt.date
     not_yet: int
     symbols: list[SymbolReport] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
 
 
 def backfill(
@@ -118,7 +122,7 @@ def backfill(
     Raises
     ------
     InvalidInputError
-        If the range is reversed, or the source calls a symbol invalid.
+        If the range is reversed, or the source calls every symbol invalid.
     SourceError
         If the source gives no usable page after all retries; what came before is stored.
     StorageError
@@ -135,8 +139,15 @@ def backfill(
     try:
         for name in names:
             run = _SymbolRun(lake, source, report.feed, name, expected, on_step, publisher)
-            report.symbols.append(run.report)
-            run.fill()
+            try:
+                run.fill()
+            except InvalidInputError as error:
+                report.failures.append((name, str(error)))
+            else:
+                report.symbols.append(run.report)
+        if not report.symbols:
+            raise InvalidInputError(report.failures[0][1])
+        lake.rollup(names, feed=report.feed)
     finally:
         lake.publish()
         lake.vacuum()

@@ -13,7 +13,7 @@ import barlake
 from app.commands.options import AsJson, End, Feed, Root, SomeSymbols, Start, Symbols
 from app.console import notice, print_frame, print_json, progress, say
 from barlake.errors import InvalidInputError
-from barlake.keys import SessionFilter, Timeframe
+from barlake.keys import Adjustment, SessionFilter, Timeframe
 from barlake.partitions import storage_errors
 
 __all__ = ["bars", "coverage", "gaps", "import_", "sql", "symbols"]
@@ -64,6 +64,12 @@ def bars(
         str, typer.Option("--session", help=f"Hours: {', '.join(SessionFilter)}.")
     ] = SessionFilter.ALL.value,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest so many of each symbol.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="As the lake was at an instant, such as 2024-01-02T21:00:00Z.")
+    ] = None,
+    adjustment: Annotated[
+        str, typer.Option("--adjustment", help=f"Terms of prices: {', '.join(Adjustment)}.")
+    ] = Adjustment.RAW.value,
     to: Annotated[Path | None, typer.Option("--to", help="Write to a new .csv or .parquet file instead.")] = None,
     feed: Feed = None,
     root: Root = None,
@@ -71,7 +77,9 @@ def bars(
 ) -> None:
     """Show bars, or write them to a file."""
     with barlake.open(root) as lake:
-        frame = lake.bars(symbols, start, end, timeframe=timeframe, session=session, feed=feed)
+        frame = lake.bars(
+            symbols, start, end, timeframe=timeframe, session=session, feed=feed, as_of=as_of, adjustment=adjustment
+        )
     if limit is not None:
         frame = frame.filter(pl.int_range(pl.len(), 0, -1).over("symbol") <= limit)
     if to is not None:

@@ -32,7 +32,7 @@ def quality(
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check bars, say what is absent and why, and write a page with a calendar of every session."""
+    """Check bars, say what is absent and why, write a page for each symbol."""
     from barlake.quality_report import make_report, report_path
 
     if html is not None and html.suffix != ".html":

@@ -65,17 +65,22 @@ def ingest(
     ]  # fmt: skip
     if as_json:
         facts = {"feed": report.feed, "start": report.start, "end": report.end, "sessions_not_yet": report.not_yet}
-        print_json({**facts, "symbols": rows})
+        failures = [{"symbol": name, "error": error} for name, error in report.failures]
+        print_json({**facts, "symbols": rows, "failures": failures})
     else:
         print_frame(pl.DataFrame(rows), title=f"feed {report.feed}, sessions from {report.start} up to {report.end}")
         if report.not_yet:
             say(f"{report.not_yet} session(s) of the range have not ended, or not long enough ago: not asked for")
+    for name, error in report.failures:
+        notice(f"error: {name} was not fetched: {error}")
     unknown = [one.symbol for one in report.symbols if one.expected and not one.bars_held]
     if unknown:
         raise InvalidInputError(
             f"Alpaca has no bars of {', '.join(unknown)} for feed {report.feed!r} in [{report.start}, {report.end}): "
             "check the spelling; indices such as VIX or SPX are not stocks there (VIXY and SPY are)."
         )
+    if report.failures:
+        raise typer.Exit(1)
 
 
 def emulate(

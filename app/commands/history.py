@@ -1,0 +1,67 @@
+"""What bars once were, whether two lakes hold the same, and how their files are laid out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import barlake
+from app.commands.options import AsJson, End, Feed, Root, SomeSymbols, Start, Symbols
+from app.console import figures, frame_rows, print_frame, print_json, progress, say
+from barlake.errors import NotFoundError
+from barlake.layout import MANIFEST_FILE
+from barlake.snapshots import session_differences
+
+__all__ = ["diff", "revisions", "rollup"]
+
+
+def revisions(
+    symbols: SomeSymbols,
+    start: Start = None,
+    end: End = None,
+    feed: Feed = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """List every value that a bar once had or was refused, beside the one that counts."""
+    with barlake.open(root) as lake:
+        print_frame(lake.revisions(symbols, start, end, feed=feed), as_json=as_json, newest=True)
+
+
+def rollup(symbols: Symbols = None, feed: Feed = None, root: Root = None, as_json: AsJson = False) -> None:
+    """Make one file of each closed month and year. Bars, hashes and open readers are not touched."""
+    with barlake.open(root) as lake, progress(shown=not as_json) as start:
+        advance = start("rollup")
+        report = lake.rollup(
+            symbols or None,
+            feed=feed,
+            on_step=lambda step, done, total: advance(f"{step.key.symbol} {step.key.period.label}", done, total),
+        )
+    if as_json:
+        print_json(vars(report))
+    else:
+        figures({name.replace("_", " "): value for name, value in vars(report).items()}, title="rollup")
+
+
+def diff(
+    lake_a: Annotated[Path, typer.Argument(help="Folder of a lake.", show_default=False)],
+    lake_b: Annotated[Path, typer.Argument(help="Folder of another.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """List the sessions that two lakes do not hold alike, from hashes alone. Exit code 1 if there are any."""
+    for folder in (lake_a, lake_b):
+        if not (folder / MANIFEST_FILE).is_file():
+            raise NotFoundError(f"{folder} is no lake: it has no {MANIFEST_FILE}. Name the folder given to --root.")
+    with barlake.open(lake_a) as one, barlake.open(lake_b) as other:
+        roots = (one.snapshot().root_hash, other.snapshot().root_hash)
+        found = session_differences(one.manifest.held(), other.manifest.held())
+    if as_json:
+        print_json({"root_a": roots[0], "root_b": roots[1], "equal": found.is_empty(), "sessions": frame_rows(found)})
+    elif found.is_empty():
+        say(f"equal: root {roots[0]}")
+    else:
+        print_frame(found, title=f"{found.height:,} sessions differ")
+    if not found.is_empty():
+        raise typer.Exit(1)

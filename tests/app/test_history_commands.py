@@ -1,0 +1,79 @@
+import datetime as dt
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import barlake
+from app.cli import run
+from barlake.testing import make_bars
+
+MONDAY, TUESDAY = dt.date(2024, 3, 11), dt.date(2024, 3, 12)
+
+
+def fill(root: Path, *, corrected: bool = False) -> None:
+    bars = make_bars([MONDAY, TUESDAY], minutes=3)
+    with barlake.open(root) as lake:
+        lake.write_bars(bars, feed="synthetic", symbol="SPY")
+        if corrected:
+            lake.write_bars(bars.with_columns(pl.col("volume") + 1), feed="synthetic", symbol="SPY")
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, object]:
+    code = run([*arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_revisions_lists_old_values_beside_new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(tmp_path / "lake", corrected=True)
+    code, rows = answer(capsys, "revisions", "SPY", "--root", str(tmp_path / "lake"))
+    assert isinstance(rows, list)
+    assert (code, len(rows)) == (0, 6)
+    assert {row["volume_new"] - row["volume_old"] for row in rows} == {1}
+
+
+def test_bars_as_of_an_earlier_instant_are_those_held_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(tmp_path / "lake")
+    with barlake.open(tmp_path / "lake") as lake:
+        then, before = lake.snapshot().moment, lake.bars("SPY")["volume"].to_list()
+    fill(tmp_path / "lake", corrected=True)
+    code, rows = answer(capsys, "bars", "SPY", "--as-of", then.isoformat(), "--root", str(tmp_path / "lake"))
+    assert isinstance(rows, list)
+    assert (code, [row["volume"] for row in rows]) == (0, before)
+
+
+def test_rollup_says_how_many_files_became_how_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(tmp_path / "lake")
+    code, report = answer(capsys, "rollup", "--root", str(tmp_path / "lake"))
+    assert (code, report) == (0, {"files_before": 1, "files_after": 1, "rows": 6, "skipped": 0})
+
+
+def test_diff_of_equal_lakes_is_empty_and_of_others_names_the_sessions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(tmp_path / "a")
+    fill(tmp_path / "b")
+    code, found = answer(capsys, "diff", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert isinstance(found, dict)
+    assert (code, found["equal"], found["sessions"]) == (0, True, [])
+    with barlake.open(tmp_path / "b") as lake:
+        lake.write_bars(make_bars([TUESDAY], minutes=3, seed=4), feed="synthetic", symbol="SPY")
+    code, found = answer(capsys, "diff", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert isinstance(found, dict)
+    assert (code, [row["session"] for row in found["sessions"]]) == (1, ["2024-03-12"])
+
+
+def test_diff_makes_no_lake_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(tmp_path / "a")
+    assert run(["diff", str(tmp_path / "a"), str(tmp_path / "nowhere")]) == 1
+    assert "nowhere is no lake" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_door_runs_the_command_line() -> None:
+    done = subprocess.run([sys.executable, "-m", "app.entry", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "simulate" in done.stdout
