@@ -33,8 +33,8 @@ EARLIER_SESSIONS = 5
 
 FACTORS: dict[str, pl.DataType] = {
     "symbol": pl.String(),
-    "start": pl.Date(),  # first session it is for; null: from the beginning
-    "end": pl.Date(),  # the ex-date: first session it is not for
+    "first_session": pl.Date(),  # first date it is for: the ex-date before; null: from the beginning
+    "ex_date": pl.Date(),  # first date it is not for
     "split_factor": pl.Float64(),  # prices times this: old shares for a new one
     "dividend_factor": pl.Float64(),  # prices times this; null: a close is missing, see `close_from`
     "price_factor": pl.Float64(),  # the product of the two
@@ -107,7 +107,7 @@ def adjustment_factors(
 
     Returns
     -------
-    Columns of `FACTORS`, sorted by symbol and end. A symbol without actions has no row.
+    Columns of `FACTORS`, sorted by symbol and ex_date. A symbol without actions has no row.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def _accumulated(per_date: pl.DataFrame) -> pl.DataFrame:
     # NaN carries a missing factor through the product, which skips nulls.
     missing_as_nan = pl.col("dividend_factor").fill_null(float("nan"))
     ordered = per_date.sort("symbol", "ex_date").with_columns(
-        pl.col("ex_date").shift(1).over("symbol").alias("start"),
+        pl.col("ex_date").shift(1).over("symbol").alias("first_session"),
         (1.0 / pl.col("ratio")).cum_prod(reverse=True).over("symbol").alias("split_factor"),
         missing_as_nan.cum_prod(reverse=True).over("symbol").alias("dividend_factor"),
         pl.col("ratio").cum_prod(reverse=True).over("symbol").alias("volume_factor"),
@@ -189,7 +189,6 @@ def _accumulated(per_date: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(
         pl.col("dividend_factor").fill_nan(None),
         (pl.col("split_factor") * pl.col("dividend_factor")).fill_nan(None).alias("price_factor"),
-        pl.col("ex_date").alias("end"),
     ).select(pl.col(name).cast(kind) for name, kind in FACTORS.items())
 
 
@@ -222,8 +221,8 @@ def adjust(bars: pl.DataFrame, factors: pl.DataFrame, adjustment: Adjustment) ->
         return bars
     price, volume = _COLUMNS[adjustment]
     # Backwards from the ex-date: a session belongs to the first ex-date after it.
-    steps = factors.with_columns((pl.col("end") - pl.duration(days=1)).alias("through")).sort("through")
-    columns = {price: "price_by", "volume_factor": "volume_by", "end": "ex_date"}
+    steps = factors.with_columns((pl.col("ex_date") - pl.duration(days=1)).alias("through")).sort("through")
+    columns = {price: "price_by", "volume_factor": "volume_by", "ex_date": "ex_date"}
     steps = steps.select("symbol", "through", *(pl.col(name).alias(to) for name, to in columns.items()))
     placed = bars.with_row_index("place").sort("session", maintain_order=True)
     joined = placed.join_asof(
@@ -252,8 +251,8 @@ def _refuse_missing(joined: pl.DataFrame, factors: pl.DataFrame) -> None:
         return
     symbol, ex_date = unmeasured.sort("ex_date").select("symbol", "ex_date").row(-1)
     unusable = pl.col("close_from").is_in(["missing", "too_low"])
-    culprits = factors.filter(pl.col("symbol") == symbol, pl.col("end") >= ex_date, unusable).sort("end")
-    date, close, why = culprits.select("end", "close_before", "close_from").row(-1)
+    culprits = factors.filter(pl.col("symbol") == symbol, pl.col("ex_date") >= ex_date, unusable).sort("ex_date")
+    date, close, why = culprits.select("ex_date", "close_before", "close_from").row(-1)
     if why == "too_low":
         raise NotFoundError(
             f"the dividend of {symbol} with ex-date {date} cannot be applied: it is not below the close before it, "
@@ -280,8 +279,8 @@ def factor_buckets(factors: pl.DataFrame) -> pl.DataFrame:
     ranges = factors.select(
         "feed",
         "symbol",
-        _midnight(pl.coalesce("start", beginning)).alias("since"),
-        _midnight(pl.col("end")).alias("until"),
+        _midnight(pl.coalesce("first_session", beginning)).alias("since"),
+        _midnight(pl.col("ex_date")).alias("until"),
         "price_factor",
         "volume_factor",
     )

@@ -36,7 +36,7 @@ def current_factors(
     symbol: str | None = None,
     keep: bool = False,
 ) -> pl.DataFrame:
-    """Factors of the bars held now: feed, then the columns of `adjust.FACTORS`; sorted by feed, symbol and end.
+    """Factors of the bars held now: feed, then the columns of `adjust.FACTORS`; sorted by feed, symbol and ex_date.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ def test_the_catalogue_shows_what_counts_and_how_it_was_measured(lake: Lake, clo
     tell(lake, f"SPY,{DIVIDEND},dividend,,1.02,,another")
     shown = lake.sql("select source, cash_usd, counts from corporate_actions where kind = 'dividend' order by source")
     assert shown.rows() == [("another", 1.02, True), ("issuer", 1.0, False)]
-    factors = lake.sql('select "end", close_from, close_before from adjustment_factors order by "end"')
+    factors = lake.sql("select ex_date, close_from, close_before from adjustment_factors order by ex_date")
     assert factors.rows() == [(SPLIT, None, None), (DIVIDEND, "session", close_of(lake, DAYS[3]))]
 
 
