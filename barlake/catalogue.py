@@ -13,6 +13,7 @@ from barlake.coverage import coverage, gaps_of_lives
 from barlake.factors import current_factors
 from barlake.inspection import current_findings
 from barlake.keys import ArtifactKind
+from barlake.layout import REVISIONS
 from barlake.publish import Catalogue
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def gather(lake: Lake) -> Catalogue:
     return Catalogue(
         root=lake.root,
         bars=[lake.root / file.path for file in manifest.files()],
+        revisions=[lake.root / file.path for file in manifest.files(dataset=REVISIONS)],
         tables=tables,
         views=lake.feature_tables.views(),
     )

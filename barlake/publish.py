@@ -44,6 +44,8 @@ __all__ = [
 STORAGE_VERSION = "v1.0.0"
 """A file in DuckDB 2.0's own format cannot be opened by the 1.5 command line; this one opens in both."""
 
+_BAR_KEYS = ("feed", "symbol", "dt")
+
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -77,6 +79,52 @@ _BARS_ADJUSTED = f"""
 """Prices by splits and dividends; null where a dividend after the bar could not be measured."""
 
 
+_AGGREGATES = """
+           arg_min(open, "timestamp") AS open, max(high) AS high, min(low) AS low,
+           arg_max(close, "timestamp") AS close, sum(volume)::BIGINT AS volume,
+           CASE WHEN count(trade_count) = count(*) THEN sum(trade_count)::BIGINT END AS trade_count,
+           sum(vwap * volume) / nullif(sum(volume) FILTER (vwap IS NOT NULL), 0) AS vwap,
+           count(*)::BIGINT AS minutes, true AS derived
+"""
+_BARS_LONGER = """
+    SELECT feed, symbol, session, part, make_timestamptz(bucket) AS "timestamp", {aggregates}
+    FROM (
+        SELECT p.*, greatest(epoch_us("timestamp") // {width} * {width}, epoch_us(part_start)) AS bucket
+        FROM bars_in_parts AS p
+    )
+    GROUP BY feed, symbol, session, part, bucket
+"""
+"""Integer division of the epoch is clock-aligned, and several times faster than `time_bucket` on TIMESTAMPTZ."""
+
+_BARS_IN_PARTS = """
+    SELECT b.*,
+           CASE WHEN b."timestamp" < s.open THEN 'pre' WHEN b."timestamp" < s.close THEN 'regular'
+                WHEN s.close IS NOT NULL THEN 'post' END AS part,
+           CASE WHEN b."timestamp" < s.pre_open THEN NULL WHEN b."timestamp" < s.open THEN s.pre_open
+                WHEN b."timestamp" < s.close THEN s.open ELSE s.close END AS part_start
+    FROM bars AS b LEFT JOIN sessions AS s ON b.session = s.session
+"""
+_BARS_DAILY = f"""
+    SELECT feed, symbol, session, min(part_start) AS "timestamp", {_AGGREGATES}
+    FROM bars_in_parts WHERE part = 'regular' GROUP BY feed, symbol, session
+"""
+_LONGER_VIEWS = {"bars_5m": 300_000_000, "bars_15m": 900_000_000, "bars_1h": 3_600_000_000}
+
+_NO_REVISIONS = _NO_BARS.replace("AS ingested_at", "AS ingested_at, NULL::TIMESTAMPTZ AS superseded_at")
+_REVISIONS = _BARS.replace("ingested_at", "ingested_at, superseded_at")
+
+_EDGE = """
+    CASE WHEN length({side}::VARCHAR) = 10 THEN {side}::VARCHAR::TIMESTAMP AT TIME ZONE 'America/New_York'
+         ELSE {side}::VARCHAR::TIMESTAMPTZ END
+"""
+_MACROS = (
+    "CREATE MACRO bars_of(wanted) AS TABLE SELECT * FROM bars WHERE symbol = upper(wanted)",
+    f"""CREATE MACRO bars_between(wanted, since, until) AS TABLE SELECT * FROM bars WHERE symbol = upper(wanted)
+        AND "timestamp" >= {_EDGE.format(side="since")} AND "timestamp" < {_EDGE.format(side="until")}""",
+)
+"""A date means a session: its New York midnight. Anything longer is an instant."""
+
+
 @dataclass(frozen=True)
 class ParquetView:
     """A view over Parquet files of Hive-named folders; all path keys are read as text."""
@@ -88,10 +136,11 @@ class ParquetView:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Everything a catalogue shows: the files of bars, tables by name, and further views."""
+    """Everything a catalogue shows: the files of bars and of their old values, tables, and further views."""
 
     root: Path
     bars: Sequence[Path] = ()
+    revisions: Sequence[Path] = ()
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     views: Sequence[ParquetView] = ()
     with_bars: bool = True
@@ -143,7 +192,7 @@ def _build(path: Path, catalogue: Catalogue) -> None:
         connection.execute(f"ATTACH {_text(str(path))} AS market (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE market")
         if catalogue.with_bars:
-            connection.execute(f"CREATE VIEW bars AS {_bars_query(catalogue.bars)}")
+            connection.execute(f"CREATE VIEW bars AS {_over(catalogue.bars, _BARS, empty=_NO_BARS)}")
         for view in catalogue.views:
             if view.paths:
                 files = _read_parquet(view.paths, view.keys)
@@ -154,13 +203,26 @@ def _build(path: Path, catalogue: Catalogue) -> None:
             connection.execute(f"CREATE TABLE {_name(name)} AS SELECT * FROM incoming")
             connection.unregister("incoming")
         if catalogue.with_bars:
-            connection.execute(f"CREATE VIEW bars_adjusted AS {_BARS_ADJUSTED}")
+            _add_faces_of_bars(connection, catalogue)
         connection.execute("USE memory")
         connection.execute("DETACH market")
 
 
-def _bars_query(paths: Sequence[Path]) -> str:
-    return _BARS.format(source=_read_parquet(paths, ("feed", "symbol", "dt"))) if paths else _NO_BARS
+def _add_faces_of_bars(connection: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
+    """Views and macros that stand on `bars` and the small tables."""
+    connection.execute(f"CREATE VIEW bars_adjusted AS {_BARS_ADJUSTED}")
+    connection.execute(f"CREATE VIEW bars_in_parts AS {_BARS_IN_PARTS}")
+    for name, width in _LONGER_VIEWS.items():
+        connection.execute(f"CREATE VIEW {name} AS {_BARS_LONGER.format(width=width, aggregates=_AGGREGATES)}")
+    connection.execute(f"CREATE VIEW bars_1d AS {_BARS_DAILY}")
+    connection.execute(f"CREATE VIEW revisions AS {_over(catalogue.revisions, _REVISIONS, empty=_NO_REVISIONS)}")
+    for macro in _MACROS:
+        connection.execute(macro)
+
+
+def _over(paths: Sequence[Path], select: str, *, empty: str) -> str:
+    """A select over bar files, or the one without rows where there are no files."""
+    return select.format(source=_read_parquet(paths, _BAR_KEYS)) if paths else empty
 
 
 def _read_parquet(paths: Sequence[Path], keys: Sequence[str]) -> str:
