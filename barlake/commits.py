@@ -51,6 +51,7 @@ def apply_commit(connection: Connection, commit: Commit, now: dt.datetime) -> No
     if commit.added:
         rows = [_file_row(file, commit.commit_id) for file in commit.added]
         connection.execute(insert(tables.files), rows)
+    _forget(connection, commit)
     _put_held(connection, commit)
     _put_ranks(connection, commit)
     _put_answers(connection, commit, now)
@@ -86,6 +87,22 @@ def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
         raise ConflictError(
             f"a file of {commit.feed}/{commit.symbol} was replaced by another writer meanwhile: merge again."
         )
+
+
+def _forget(connection: Connection, commit: Commit) -> None:
+    """Drop sessions with all that was said about them, and half-finished requests that may have stored some."""
+    if not commit.forgotten:
+        return
+    own = {"of_feed": commit.feed, "of_symbol": commit.symbol}
+    for table in (tables.held_sessions, tables.answers, tables.provisional_rows):
+        gone = (
+            table.c.feed == bindparam("of_feed"),
+            table.c.symbol == bindparam("of_symbol"),
+            table.c.session == bindparam("gone"),
+        )
+        connection.execute(delete(table).where(*gone), [own | {"gone": day} for day in commit.forgotten])
+    requests = f"/{commit.feed}/{commit.symbol}/"
+    connection.execute(delete(tables.cursors).where(tables.cursors.c.key.contains(requests, autoescape=True)))
 
 
 def _put_held(connection: Connection, commit: Commit) -> None:

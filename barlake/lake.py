@@ -37,7 +37,8 @@ from barlake.rollup import RollupReport, RollupStep, rollup
 from barlake.sessions import NEW_YORK, Calendar, session_of
 from barlake.settings import Settings, load_settings
 from barlake.snapshots import Snapshot, lake_root, take_snapshot
-from barlake.vacuum import VacuumReport, vacuum
+from barlake.vacuum import GRACE, VacuumReport, vacuum
+from barlake.verify import OnFile, VerifyReport, tell_nobody, verify
 from barlake.writer import BarWriter
 
 __all__ = ["Lake", "open_lake"]
@@ -71,6 +72,8 @@ def open_lake(path: Path | str | None = None, *, settings: Settings | None = Non
             f"the lake's folder {root} has a '?' or a folder named feed=, symbol= or dt= in its path, which DuckDB "
             "reads as more than a name: choose another."
         )
+    if (root / layout.RESTORING_FILE).exists():
+        raise StorageError(f"{root} is being restored, or that was interrupted: run the same `barlake restore` again.")
     return Lake(root, settings)
 
 
@@ -465,9 +468,15 @@ class Lake:
             self.publish()
         return report
 
-    def vacuum(self) -> VacuumReport:
-        """Delete bar files that were replaced, or left behind by a crash, more than an hour ago."""
-        return vacuum(self.root, self.manifest)
+    def vacuum(self, *, grace: dt.timedelta = GRACE) -> VacuumReport:
+        """Delete bar files that were replaced, or left behind by a crash, longer than `grace` ago."""
+        return vacuum(self.root, self.manifest, grace=grace)
+
+    def verify(
+        self, symbols: Iterable[str] | None = None, *, feed: str | None = None, on_file: OnFile = tell_nobody
+    ) -> VerifyReport:
+        """Compare every file that counts with the manifest; see `barlake.verify`."""
+        return verify(self.root, self.manifest, symbols=symbols, feed=feed, on_file=on_file)
 
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""

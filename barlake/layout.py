@@ -16,7 +16,9 @@ __all__ = [
     "BARS",
     "CALENDAR_FILE",
     "CATALOGUE_FILE",
+    "DAMAGED_FOLDER",
     "MANIFEST_FILE",
+    "RESTORING_FILE",
     "REVISIONS",
     "TEMPORARY_PREFIX",
     "parse_partition_path",
@@ -29,6 +31,11 @@ REVISIONS = "revisions"
 CALENDAR_FILE = PurePosixPath("calendar/xnys.parquet")
 CATALOGUE_FILE = PurePosixPath("duckdb/market.duckdb")
 MANIFEST_FILE = PurePosixPath("manifest/manifest.sqlite")
+RESTORING_FILE = PurePosixPath(".restoring")
+"""A folder that holds it is being restored into, and is no lake yet."""
+
+DAMAGED_FOLDER = PurePosixPath("damaged")
+"""Files that no longer count because they are damaged, under their old paths; nothing ever deletes them."""
 
 TEMPORARY_PREFIX = ".tmp-"
 """A file that starts so was never committed; no glob of `*.parquet` under Hive folders should count it."""

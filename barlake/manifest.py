@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Select, bindparam, delete, func, insert, select
+from sqlalchemy import Engine, Select, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from barlake import tables
@@ -40,6 +40,11 @@ class Manifest:
         self.quality = QualityRecords(self._engine)
         self.actions = ActionRecords(self._engine)
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for tables that have a module of their own."""
+        return self._engine
+
     def close(self) -> None:
         """Let go of the database file."""
         self._engine.dispose()
@@ -61,9 +66,9 @@ class Manifest:
             return [_file_record(row) for row in connection.execute(query).mappings()]
 
     def removed_files(self, *, before: dt.datetime) -> list[str]:
-        """Paths that stopped counting before an instant."""
+        """Paths that stopped counting before an instant, those that did so earliest first."""
         table = tables.files
-        query = select(table.c.path).where(table.c.removed_at < before)
+        query = select(table.c.path).where(table.c.removed_at < before).order_by(table.c.removed_at)
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
 
@@ -71,6 +76,13 @@ class Manifest:
         """Every path the manifest has a record of, counting or not."""
         with reading(self._engine) as connection:
             return set(connection.execute(select(tables.files.c.path)).scalars())
+
+    def replaced_by(self, commit_id: str) -> list[FileRecord]:
+        """Files that counted until a commit put others in their place."""
+        table = tables.files
+        query = select(table).where(table.c.removed_by == commit_id).order_by(table.c.path)
+        with reading(self._engine) as connection:
+            return [_file_record(row) for row in connection.execute(query).mappings()]
 
     def feeds(self) -> dict[str, set[str]]:
         """Symbols held, by feed."""

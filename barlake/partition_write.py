@@ -188,7 +188,8 @@ class PartitionWrite:
         added = []
         if rewrites and not kept.is_empty():
             added.append(self._write_file(layout.BARS, key, kept, replaces=replaced))
-        added.extend(self._write_revisions(key, merged, removed))
+        # Where no bar is left, the old values say what they took the place of.
+        added.extend(self._write_revisions(key, merged, removed, replaces=replaced if kept.is_empty() else []))
         return _Written(period, merged, removed, replaced, added, rewrites)
 
     def _protected(self, held: pl.DataFrame) -> pl.Series | None:
@@ -198,14 +199,16 @@ class PartitionWrite:
         open_to_us = self._ranks.filter(pl.col("rank") <= int(self._rank))
         return held.join(open_to_us, on="timestamp", how="anti")["timestamp"]
 
-    def _write_revisions(self, key: PartitionKey, merged: Merge, removed: pl.DataFrame) -> list[FileRecord]:
+    def _write_revisions(
+        self, key: PartitionKey, merged: Merge, removed: pl.DataFrame, *, replaces: list[str]
+    ) -> list[FileRecord]:
         """Keep the values that stopped being valid now, and those that never were."""
         outranked = self._not_yet_kept(key, merged.outranked)
         old = pl.concat([merged.superseded, removed, outranked]).sort("timestamp")
         if old.is_empty():
             return []
         until = pl.lit(self._moment, dtype=pl.Datetime("us", "UTC"))
-        return [self._write_file(layout.REVISIONS, key, old.with_columns(superseded_at=until), replaces=[])]
+        return [self._write_file(layout.REVISIONS, key, old.with_columns(superseded_at=until), replaces=replaces)]
 
     def _not_yet_kept(self, key: PartitionKey, outranked: pl.DataFrame) -> pl.DataFrame:
         """Outranked rows that no revision holds yet: the same refusal is kept once."""

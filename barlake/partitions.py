@@ -210,6 +210,7 @@ def _write_parquet(table: pa.Table, stream: IO[bytes]) -> None:
         row_group_size=ROW_GROUP_ROWS,
         column_encoding=stepped,
         use_dictionary=repeated,
+        write_page_checksum=True,
     )
 
 

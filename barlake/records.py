@@ -121,6 +121,8 @@ class Commit:
         Timestamps whose rank this write settles; `FINAL` takes a row out of the provisional ones.
     cursor_done
         Key of a request that is finished and needs no page token any more.
+    forgotten
+        Sessions the lake no longer holds, and what was said about them, so that they are asked for again.
     """
 
     commit_id: str
@@ -139,6 +141,7 @@ class Commit:
     periods: Sequence[Period] = ()
     moment: dt.datetime | None = None
     ranks: Mapping[dt.datetime, RowRank] = field(default_factory=dict)
+    forgotten: Sequence[dt.date] = ()
 
 
 def new_commit_id(now: dt.datetime) -> str:

@@ -1,0 +1,88 @@
+"""How much the lake holds in how many files, what it costs per bar, and where reading is slowest."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from barlake import layout
+from barlake.manifest import Manifest
+
+__all__ = ["LakeStats", "lake_stats"]
+
+
+@dataclass(frozen=True)
+class LakeStats:
+    """Figures of a lake.
+
+    Parameters
+    ----------
+    bars, revisions
+        Rows.
+    bytes
+        Of the files that count: bars and old values.
+    dead_files, dead_bytes
+        Files that count no more, or never did, and wait for the vacuum.
+    symbols
+        One row per feed and symbol, those with most files first: feed, symbol, sessions, bars, files, bytes,
+        bytes_per_bar, sessions_per_file. Many files for few sessions are what makes reading slow.
+    """
+
+    files: int
+    bytes: int
+    bars: int
+    revisions: int
+    bytes_per_bar: float | None
+    dead_files: int
+    dead_bytes: int
+    symbols: pl.DataFrame
+
+
+def lake_stats(root: Path, manifest: Manifest) -> LakeStats:
+    """Figures from the manifest, and the sizes of files on disk that it does not count."""
+    bars = manifest.files(dataset=layout.BARS)
+    old = manifest.files(dataset=layout.REVISIONS)
+    schema = {"feed": pl.String(), "symbol": pl.String(), "bars": pl.Int64(), "bytes": pl.Int64()}
+    frame = pl.DataFrame(
+        [(file.key.feed, file.key.symbol, file.rows, file.bytes) for file in bars], schema=schema, orient="row"
+    )
+    keys = ["feed", "symbol"]
+    sums = frame.group_by(keys).agg(pl.len().cast(pl.Int64).alias("files"), pl.col("bytes").sum())
+    held = manifest.symbols().select(*keys, "sessions", "bars")
+    symbols = (
+        held.join(sums, on=keys, how="left")
+        .with_columns(
+            (pl.col("bytes") / pl.col("bars")).alias("bytes_per_bar"),
+            (pl.col("sessions") / pl.col("files")).alias("sessions_per_file"),
+        )
+        .select(*keys, "sessions", "bars", "files", "bytes", "bytes_per_bar", "sessions_per_file")
+        .sort("files", *keys, descending=[True, False, False])
+    )
+    dead = _dead(root, manifest)
+    rows = sum(file.rows for file in bars)
+    return LakeStats(
+        files=len(bars) + len(old),
+        bytes=sum(file.bytes for file in (*bars, *old)),
+        bars=rows,
+        revisions=sum(file.rows for file in old),
+        bytes_per_bar=sum(file.bytes for file in bars) / rows if rows else None,
+        dead_files=len(dead),
+        dead_bytes=sum(dead),
+        symbols=symbols,
+    )
+
+
+def _dead(root: Path, manifest: Manifest) -> list[int]:
+    """Sizes of files below `parquet` that do not count."""
+    present = list((root / "parquet").rglob("*.parquet"))
+    # The disk first, the manifest after: what a writer commits in between counts by then.
+    counting = {file.path for data in (layout.BARS, layout.REVISIONS) for file in manifest.files(dataset=data)}
+    sizes = []
+    for path in present:
+        with contextlib.suppress(FileNotFoundError):  # a vacuum took it meanwhile
+            if path.relative_to(root).as_posix() not in counting:
+                sizes.append(path.stat().st_size)
+    return sizes
