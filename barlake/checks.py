@@ -45,6 +45,8 @@ refused row's date could not be read; `value` is what was met and `expected` wha
 _SESSION = ["feed", "symbol", "session"]
 _MINUTE_US = 60_000_000
 _BPS = 10_000
+_NORMAL = 1.4826
+"""Standard deviations of a normal distribution in one median absolute deviation."""
 
 
 class CheckName(StrEnum):
@@ -183,7 +185,7 @@ def spikes(
         before.alias("before"),
         pl.max_horizontal(size.median().over(_SESSION), local).alias("scale"),
     ).with_columns(
-        pl.max_horizontal(pl.col("scale") * (1.4826 * robust_z), pl.lit(least_move_bps / _BPS)).alias("limit")
+        pl.max_horizontal(pl.col("scale") * (_NORMAL * robust_z), pl.lit(least_move_bps / _BPS)).alias("limit")
     )
     found = [_spikes_of_width(marked, width, come_back_share) for width in range(1, longest_bars + 1)]
     return pl.concat(found).sort(*_SESSION, "timestamp")
@@ -201,7 +203,6 @@ def _spikes_of_width(marked: pl.DataFrame, width: int, come_back_share: float) -
         one_side.alias("one_side"),
         (pl.col("before") * (farthest * leaps[0].sign()).exp()).alias("value"),
         (farthest * _BPS).alias("bps"),
-        (farthest / (1.4826 * pl.col("scale"))).alias("z"),
     )
     picked = measured.filter(
         pl.col("one_side"),
