@@ -26,7 +26,7 @@ def gather(lake: Lake) -> Catalogue:
     """Everything to publish, read from the manifest now."""
     manifest = lake.manifest
     held, answers = manifest.held(), manifest.answers()
-    factors = current_factors(lake.root, manifest, lake.calendar.frame, keep=True)
+    factors = current_factors(lake.root, manifest, lake.calendar.frame, held=held, keep=True)
     tables = {
         "sessions": lake.calendar.frame,
         "symbols": manifest.symbols(),

@@ -34,6 +34,7 @@ def current_factors(
     *,
     feed: str | None = None,
     symbol: str | None = None,
+    held: pl.DataFrame | None = None,
     keep: bool = False,
 ) -> pl.DataFrame:
     """Factors of the bars held now: feed, then the columns of `adjust.FACTORS`; sorted by feed, symbol and ex_date.
@@ -44,21 +45,26 @@ def current_factors(
         `Calendar.frame`.
     feed, symbol
         None takes all that have actions.
+    held
+        What `Manifest.held` gives for them, when it is at hand.
     keep
         Write closes that had to be read from files into the manifest.
     """
     actions = counting(manifest.actions.statements(None if symbol is None else [symbol]))
     if actions.is_empty():
         return pl.DataFrame(schema=_SCHEMA)
-    held = manifest.held(feed=feed, symbol=symbol).join(actions, on="symbol", how="semi", maintain_order="left")
+    held = manifest.held(feed=feed, symbol=symbol) if held is None else held
+    held = held.join(actions, on="symbol", how="semi", maintain_order="left")
     last = held.group_by("feed", "symbol").agg(pl.col("session").max().alias("last"))
     needed = _sessions_before_dividends(actions, held, last)
     known = manifest.actions.closes(feed, symbol).join(needed, on=_KEYS, how="semi")
     absent = needed.join(known, on=_KEYS, how="anti")
     read = _read_closes(root, manifest, absent, sessions)
-    if keep:
-        hashes = held.select(*_KEYS, "content_hash")
-        manifest.actions.put_closes(read.join(hashes, on=_KEYS).to_dicts())
+    if keep and not read.is_empty():
+        # A session that was corrected while its file was read may have lent its old hash to its new close.
+        hashed = [*_KEYS, "content_hash"]
+        unchanged = held.join(manifest.held(feed=feed, symbol=symbol), on=hashed, how="semi").select(hashed)
+        manifest.actions.put_closes(read.join(unchanged, on=_KEYS).to_dicts())
     return _by_feed(actions, pl.concat([known, read]), last, sessions)
 
 
