@@ -139,7 +139,7 @@ def campaign(folder: Path, *, kills: int, seed: int) -> None:
 
 
 def test_a_writer_killed_at_a_random_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    campaign(tmp_path, kills=3, seed=1)
+    campaign(tmp_path, kills=2, seed=1)
 
 
 @pytest.mark.slow

@@ -72,6 +72,7 @@ class LakeBesideADict(RuleBasedStateMachine):
 
     @rule(key=KEYS, rows=ROWS, longest=st.sampled_from(list(PeriodLength)))
     def write(self, key: tuple[str, str], rows: Rows, longest: PeriodLength) -> None:
+        self.now += dt.timedelta(seconds=1)  # no two commits have the same moment
         held = self.model.get(key, {})
         new = {stamp for stamp in rows if stamp not in held}
         changed = {stamp for stamp in rows if stamp in held and held[stamp] != rows[stamp]}

@@ -23,7 +23,7 @@ from barlake.publish import query, view_name
 from barlake.settings import Settings
 from barlake.testing import make_bars
 
-SYMBOLS = ["SPY", "BRK.B", "BTC/USD", "^GSPC", "ES=F", "BF-B"]
+SYMBOLS = ["SPY", "BRK.B", "BTC/USD", "^GSPC", "ES=F"]
 SESSIONS = [dt.date(2024, 1, 2), dt.date(2024, 2, 1)]
 TABLES = {
     "adjustment_buckets", "adjustment_factors", "bars", "bars_15m", "bars_1d", "bars_1h", "bars_5m", "bars_adjusted",
@@ -71,10 +71,10 @@ def full(lake: Lake) -> Lake:
     return lake
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS)
-def test_the_view_gives_the_rows_of_the_lake(full: Lake, symbol: str) -> None:
-    found = full.sql(f"SELECT * FROM bars WHERE feed = 'sip' AND symbol = '{symbol}' ORDER BY timestamp")
-    pl.testing.assert_frame_equal(found, full.bars(symbol, feed="sip"))
+def test_the_view_gives_the_rows_of_the_lake(full: Lake) -> None:
+    for symbol in SYMBOLS:
+        found = full.sql(f"SELECT * FROM bars WHERE feed = 'sip' AND symbol = '{symbol}' ORDER BY timestamp")
+        pl.testing.assert_frame_equal(found, full.bars(symbol, feed="sip"))
 
 
 def test_tables_show_what_the_lake_holds(full: Lake) -> None:
@@ -106,20 +106,17 @@ def test_both_duckdbs_read_while_a_writer_publishes(tmp_path: Path) -> None:
         writer = subprocess.Popen([sys.executable, "-c", PUBLISHER, str(root)], stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
-        seen = []
+        seen: list[int] = []
         with duckdb.connect(lake.catalogue_path, read_only=True) as kept:
-            for _ in range(12):
-                with duckdb.connect(lake.catalogue_path, read_only=True) as connection:
-                    connection.sql("SELECT count(*) FROM bars").fetchall()
+            first = kept.sql("SELECT count(*) FROM bars").fetchall()
+            while len(set(seen)) < 4:
+                assert writer.poll() is None, "the writer ended before its catalogues were met"
                 seen.append(int(command_line(lake.catalogue_path, "SELECT count(*) AS n FROM bars")[0]["n"]))
                 seen.append(lake.sql("SELECT count(*) AS n FROM bars").item())
-            first = kept.sql("SELECT count(*) FROM bars").fetchall()
-            assert writer.poll() is None, "the writer ended before the readers did"
+            assert kept.sql("SELECT count(*) FROM bars").fetchall() == first
             writer.kill()
             writer.communicate()
-            assert kept.sql("SELECT count(*) FROM bars").fetchall() == first
         assert seen == sorted(seen)
-        assert seen[-1] > seen[0]
 
 
 def test_a_connection_of_ones_own_hides_no_newer_catalogue(full: Lake) -> None:
