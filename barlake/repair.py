@@ -1,0 +1,203 @@
+"""Mend what `verify` found: keep every row that is proven good, set the damaged file aside, ask again for the rest.
+
+A session is proven good when its rows give the hash on record. They are looked for in the row groups of the
+damaged file that can still be read, then in the file it replaced, as long as the vacuum has not taken it.
+Sessions that neither holds are forgotten, with what a source said about them, so that the next ingest asks
+for them. No file is deleted: damaged ones go to `damaged/` under their old path.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from barlake import layout
+from barlake.bar_files import write_bar_file
+from barlake.errors import ConflictError, FormatError
+from barlake.manifest import Manifest
+from barlake.partitions import content_hashes, fsync_folder, storage_errors
+from barlake.records import Commit, FileRecord, new_commit_id
+from barlake.sessions import session_bounds, session_of
+from barlake.strict_files import difference, metadata_of, open_strictly, readable_rows
+from barlake.verify import Fault, FaultKind, check_file
+
+__all__ = ["Mended", "repair", "set_aside"]
+
+SOURCE = "repair"
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What became of one fault.
+
+    Parameters
+    ----------
+    saved, lost
+        Sessions that are held again, and sessions that are held no more. For a file of old values both are
+        empty, and `rows_lost` says how many of them are gone.
+    aside
+        Where the damaged file lies now, below the lake's root; None when there was none.
+    """
+
+    fault: Fault
+    saved: tuple[dt.date, ...]
+    lost: tuple[dt.date, ...]
+    rows_saved: int
+    rows_lost: int
+    aside: str | None
+
+
+def repair(
+    root: Path,
+    manifest: Manifest,
+    faults: Iterable[Fault],
+    *,
+    now: Callable[[], dt.datetime],
+    on_fault: Callable[[Fault], None] = lambda _fault: None,
+) -> list[Mended]:
+    """Mend each fault in a commit of its own; what another writer replaced meanwhile needs none.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or refuses; what was mended before stays so.
+    """
+    mended = []
+    for fault in faults:
+        on_fault(fault)
+        if fault.kind is FaultKind.UNFILED:
+            mended.append(_forget(manifest, fault, now))
+            continue
+        one = _mend(root, manifest, fault, now)
+        if one is not None:
+            mended.append(one)
+    return mended
+
+
+def _forget(manifest: Manifest, fault: Fault, now: Callable[[], dt.datetime]) -> Mended:
+    commit_id = new_commit_id(manifest.next_moment(fault.feed, fault.symbol, now()))
+    manifest.commit(Commit(commit_id, SOURCE, fault.feed, fault.symbol, forgotten=fault.sessions))
+    return Mended(fault, (), fault.sessions, 0, 0, None)
+
+
+def _mend(root: Path, manifest: Manifest, fault: Fault, now: Callable[[], dt.datetime]) -> Mended | None:
+    """Put what is good in the place of one damaged file; None when it counts no more, or is not damaged."""
+    counting = manifest.files(dataset=fault.dataset, feed=fault.feed, symbol=fault.symbol)
+    file = next((one for one in counting if one.path == fault.path), None)
+    held = manifest.held(feed=fault.feed, symbol=fault.symbol)
+    if file is None or check_file(root / file.path, file, held) is None:
+        return None
+    period = file.key.period
+    held = held.filter(pl.col("session").is_between(period.start, period.end, closed="left"))
+    earlier = [one for one in manifest.replaced_by(PurePosixPath(file.path).stem) if (root / one.path).exists()]
+    earlier = [one for one in earlier if one.dataset == file.dataset and period.covers(one.key.period)]
+    rows = _old_values(root, file, earlier) if file.dataset == layout.REVISIONS else _good(root, file, earlier, held)
+    saved = tuple(rows.select(session_of(pl.col("timestamp")).unique().sort()).to_series())
+    lost = tuple(day for day in held["session"] if day not in set(saved)) if file.dataset == layout.BARS else ()
+    # What stays where it is could be taken for the newest version by whoever rebuilds a lost manifest.
+    doubtful = [] if rows.height else [one.path for one in earlier]
+    aside = set_aside(root, file.path)
+    commit_id = new_commit_id(manifest.next_moment(fault.feed, fault.symbol, now()))
+    added = []
+    if rows.height:
+        added = [write_bar_file(root, file.dataset, file.key, rows, commit_id=commit_id, replaces=[file.path])]
+    commit = Commit(
+        commit_id, SOURCE, fault.feed, fault.symbol, added=added, removed=[file.path], forgotten=lost,
+        periods=[period] if file.dataset == layout.BARS else [],
+    )  # fmt: skip
+    try:
+        manifest.commit(commit)
+    except ConflictError:
+        for one in added:
+            (root / one.path).unlink(missing_ok=True)
+        return None
+    for path in [file.path, *doubtful]:
+        set_aside(root, path)
+        (root / path).unlink(missing_ok=True)
+    return Mended(fault, saved, lost, rows.height, file.rows - rows.height, aside)
+
+
+def _good(root: Path, file: FileRecord, earlier: Sequence[FileRecord], held: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the sessions whose hash is the one on record, from the file or those it replaced."""
+    wanted = dict(held.select("session", "content_hash").iter_rows())
+    found = _matching(_own_rows(root, file), file, wanted)
+    for one in earlier:
+        missing = {day: value for day, value in wanted.items() if day not in _sessions(found)}
+        found = pl.concat([found, _matching(_own_rows(root, one), one, missing)])
+    return found.sort("timestamp")
+
+
+def _old_values(root: Path, file: FileRecord, earlier: Sequence[FileRecord]) -> pl.DataFrame:
+    """Every old value that can still be read: their pages have checksums, and no hash is on record of them."""
+    parts = [_within(_own_rows(root, one), one) for one in (file, *earlier)]
+    return pl.concat(parts).unique().sort("timestamp", "superseded_at")
+
+
+def _own_rows(root: Path, file: FileRecord) -> pl.DataFrame:
+    """Readable rows of a file that is the one on record; another file that took its place has none."""
+    path = root / file.path
+    try:
+        with open_strictly(path) as source:
+            is_other = difference(metadata_of(source), file) is not None
+    except FormatError:
+        is_other = False
+    rows = readable_rows(path, file.dataset)
+    return rows.clear() if is_other else rows
+
+
+def _within(rows: pl.DataFrame, file: FileRecord) -> pl.DataFrame:
+    start, end = session_bounds(file.key.period.start, file.key.period.end)
+    return rows.filter(pl.col("timestamp").is_between(start, end, closed="left"))
+
+
+def _matching(rows: pl.DataFrame, file: FileRecord, wanted: dict[dt.date, str]) -> pl.DataFrame:
+    rows = _within(rows, file)
+    hashes = content_hashes(rows).select("session", "content_hash").iter_rows()
+    good = [day for day, value in hashes if wanted.get(day) == value]
+    return rows.filter(session_of(pl.col("timestamp")).is_in(good))
+
+
+def _sessions(rows: pl.DataFrame) -> set[dt.date]:
+    return set(rows.select(session_of(pl.col("timestamp")).unique()).to_series())
+
+
+def set_aside(root: Path, path: str) -> str | None:
+    """Keep a file under `damaged/` too, where nothing ever deletes it; None when there is no such file.
+
+    It gets a second name and keeps the first: until the commit that puts another in its place, readers
+    still look for it there.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    origin = root / path
+    if not origin.exists():
+        return None
+    target = root / layout.DAMAGED_FOLDER / path
+    with storage_errors(target):
+        number = 1
+        while target.exists() and not _is_same(origin, target):
+            number += 1
+            target = (root / layout.DAMAGED_FOLDER / path).with_suffix(f".{number}.parquet")
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(origin, target)
+            except OSError:  # a file system without hard links
+                temporary = target.with_name(f"{layout.TEMPORARY_PREFIX}{target.name}")
+                shutil.copy2(origin, temporary)
+                temporary.replace(target)
+            fsync_folder(target.parent)
+    return target.relative_to(root).as_posix()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.samefile(other) or one.read_bytes() == other.read_bytes()
