@@ -159,7 +159,8 @@ def conflicts(actions: pl.DataFrame) -> pl.DataFrame:
 
     Returns
     -------
-    symbol, kind, ex_date, source, ratio, cash_usd, counts (whether this statement is believed), reason
+    symbol, kind, ex_date, source, ratio, cash_usd, counts (whether this statement is believed), difference
+    (of the values stated, as a fraction of the largest), reason
     (`value differs`, `date differs`, or `not stated by ...` when another source has actions of that kind
     before and after it, yet not this one); sorted by symbol, kind, ex_date and source.
     """
@@ -168,10 +169,14 @@ def conflicts(actions: pl.DataFrame) -> pl.DataFrame:
     told = standing.group_by(*group, "source", "ex_date").agg(
         pl.col("ratio").product().alias("ratio_product"), pl.col("cash_usd").sum().alias("cash_sum")
     )
-    spread = told.group_by(group).agg(
-        pl.col("source").n_unique().alias("sources"),
-        (pl.col("ex_date").n_unique() > 1).alias("dates_differ"),
-        (_spread("ratio_product") | _spread("cash_sum")).alias("values_differ"),
+    spread = (
+        told.group_by(group)
+        .agg(
+            pl.col("source").n_unique().alias("sources"),
+            (pl.col("ex_date").n_unique() > 1).alias("dates_differ"),
+            pl.max_horizontal(_spread("ratio_product"), _spread("cash_sum")).alias("difference"),
+        )
+        .with_columns((pl.col("difference") > _SAME).alias("values_differ"))
     )
     told_twice = spread.filter(pl.col("sources") > 1, pl.col("dates_differ") | pl.col("values_differ"))
     reason = pl.when("values_differ").then(pl.lit("value differs")).otherwise(pl.lit("date differs"))
@@ -181,7 +186,7 @@ def conflicts(actions: pl.DataFrame) -> pl.DataFrame:
     return (
         found.join(believed, on=["source", "action_id"], how="left")
         .with_columns(pl.col("counts").fill_null(value=False))
-        .select("symbol", "kind", "ex_date", "source", "ratio", "cash_usd", "counts", "reason")
+        .select("symbol", "kind", "ex_date", "source", "ratio", "cash_usd", "counts", "difference", "reason")
         .sort("symbol", "kind", "ex_date", "source")
     )
 
@@ -208,7 +213,7 @@ def _with_action_number(standing: pl.DataFrame) -> pl.DataFrame:
 
 def _spread(column: str) -> pl.Expr:
     low, high = pl.col(column).min(), pl.col(column).max()
-    return (high - low) > _SAME * high
+    return pl.when(high > 0).then((high - low) / high).otherwise(0.0)
 
 
 def _missing_elsewhere(standing: pl.DataFrame, group: list[str]) -> pl.DataFrame:

@@ -80,7 +80,7 @@ def regular_closes(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
 
 
 def adjustment_factors(
-    actions: pl.DataFrame, closes: pl.DataFrame, last_sessions: pl.DataFrame, sessions: pl.DataFrame
+    actions: pl.DataFrame, closes: pl.DataFrame, held: pl.DataFrame, sessions: pl.DataFrame
 ) -> pl.DataFrame:
     """Factors by symbol and range of sessions, in the terms of the last session held.
 
@@ -100,21 +100,23 @@ def adjustment_factors(
         Those that count: symbol, ex_date, kind, ratio, cash_usd, close_before.
     closes
         Raw regular closes held, one feed: symbol, session, close.
-    last_sessions
-        symbol, last: the newest session held.
+    held
+        symbol, first, last: the oldest and the newest session held.
     sessions
         `Calendar.frame`.
 
     Returns
     -------
-    Columns of `FACTORS`, sorted by symbol and ex_date. A symbol without actions has no row.
+    Columns of `FACTORS`, sorted by symbol and ex_date. An action up to the first session held has no row.
 
     Raises
     ------
     InvalidInputError
         If a ratio is not above 0.
     """
-    known = actions.join(last_sessions, on="symbol").filter(pl.col("ex_date") <= pl.col("last"))
+    known = actions.join(held, on="symbol").filter(
+        pl.col("ex_date") > pl.col("first"), pl.col("ex_date") <= pl.col("last")
+    )
     ratio_kinds = [kind.value for kind in RATIO_KINDS]
     known = known.filter(pl.col("kind").is_in([*ratio_kinds, ActionKind.DIVIDEND.value]))
     wrong = known.filter(pl.col("kind").is_in(ratio_kinds) & ~(pl.col("ratio") > 0).fill_null(value=False))

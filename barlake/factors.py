@@ -55,8 +55,8 @@ def current_factors(
         return pl.DataFrame(schema=_SCHEMA)
     held = manifest.held(feed=feed, symbol=symbol) if held is None else held
     held = held.join(actions, on="symbol", how="semi", maintain_order="left")
-    last = held.group_by("feed", "symbol").agg(pl.col("session").max().alias("last"))
-    needed = _sessions_before_dividends(actions, held, last)
+    spans = _spans(held)
+    needed = _sessions_before_dividends(actions, held, spans)
     known = manifest.actions.closes(feed, symbol).join(needed, on=_KEYS, how="semi")
     absent = needed.join(known, on=_KEYS, how="anti")
     read = _read_closes(root, manifest, absent, sessions)
@@ -65,7 +65,7 @@ def current_factors(
         hashed = [*_KEYS, "content_hash"]
         unchanged = held.join(manifest.held(feed=feed, symbol=symbol), on=hashed, how="semi").select(hashed)
         manifest.actions.put_closes(read.join(unchanged, on=_KEYS).to_dicts())
-    return _by_feed(actions, pl.concat([known, read]), last, sessions)
+    return _by_feed(actions, pl.concat([known, read]), spans, sessions)
 
 
 def factors_of(
@@ -85,15 +85,21 @@ def factors_of(
         return pl.DataFrame(schema=_SCHEMA)
     rows = read_bars(root, manifest, feed=feed, symbol=symbol, span=_EVERYTHING, as_of=as_of)
     bars = _labelled(collect(rows.select("timestamp", "close")), feed, symbol)
-    last = bars.group_by("feed", "symbol").agg(pl.col("session").max().alias("last"))
-    return _by_feed(actions, regular_closes(bars, sessions).with_columns(pl.lit(feed).alias("feed")), last, sessions)
+    closes = regular_closes(bars, sessions).with_columns(pl.lit(feed).alias("feed"))
+    return _by_feed(actions, closes, _spans(bars), sessions)
 
 
-def _sessions_before_dividends(actions: pl.DataFrame, held: pl.DataFrame, last: pl.DataFrame) -> pl.DataFrame:
+def _spans(held: pl.DataFrame) -> pl.DataFrame:
+    """Feed, symbol, first and last session held."""
+    session = pl.col("session")
+    return held.group_by("feed", "symbol").agg(session.min().alias("first"), session.max().alias("last"))
+
+
+def _sessions_before_dividends(actions: pl.DataFrame, held: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """The newest session with regular bars before each dividend: feed, symbol, session."""
     dividends = (
         actions.filter(pl.col("kind") == ActionKind.DIVIDEND.value)
-        .join(last, on="symbol")
+        .join(spans, on="symbol")
         .filter(pl.col("ex_date") <= pl.col("last"))
         .select("feed", "symbol", (pl.col("ex_date") - pl.duration(days=1)).alias("until"))
         .unique()
@@ -123,10 +129,10 @@ def _labelled(rows: pl.DataFrame, feed: str, symbol: str) -> pl.DataFrame:
     return rows.with_columns(*labels, session_of(pl.col("timestamp")).alias("session"))
 
 
-def _by_feed(actions: pl.DataFrame, closes: pl.DataFrame, last: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+def _by_feed(actions: pl.DataFrame, closes: pl.DataFrame, spans: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     """Factors of each feed by its own closes and its own last session."""
     found = [pl.DataFrame(schema=_SCHEMA)]
-    for feed in last["feed"].unique().sort():
-        mine = adjustment_factors(actions, closes.filter(feed=feed), last.filter(feed=feed), sessions)
+    for feed in spans["feed"].unique().sort():
+        mine = adjustment_factors(actions, closes.filter(feed=feed), spans.filter(feed=feed), sessions)
         found.append(mine.select(pl.lit(feed).alias("feed"), *FACTORS))
     return pl.concat(found)

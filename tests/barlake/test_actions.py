@@ -105,17 +105,19 @@ def test_values_that_differ_are_a_conflict_that_names_who_is_believed() -> None:
         ("a", 0.84, False, "value differs"),
         ("b", 0.83912, True, "value differs"),
     ]
+    assert found["difference"].to_list() == pytest.approx([0.00088 / 0.84] * 2)
 
 
 def test_dates_that_differ_are_a_conflict() -> None:
     found = conflicts(pl.concat([told("a", cash_usd=1.0), told("b", MARCH + dt.timedelta(days=1), cash_usd=1.0)]))
-    assert found["reason"].to_list() == ["date differs", "date differs"]
+    assert found.select("difference", "reason").rows() == [(0.0, "date differs")] * 2
 
 
 def test_an_action_that_another_source_passes_over_is_a_conflict() -> None:
     around = [told("b", MARCH + dt.timedelta(days=days), cash_usd=1.0) for days in (-90, 90)]
     found = conflicts(pl.concat([told("a", cash_usd=1.0), *around]))
     assert found.select("source", "ex_date", "counts", "reason").rows() == [("a", MARCH, True, "not stated by b")]
+    assert found["difference"].to_list() == [None]
 
 
 def test_an_action_before_or_after_what_another_source_covers_is_none() -> None:

@@ -60,8 +60,9 @@ def bars_of(
 
 
 def factors_for(bars: pl.DataFrame, actions: Sequence[Action]) -> pl.DataFrame:
-    last = bars.group_by("symbol").agg(pl.col("session").max().alias("last"))
-    return adjustment_factors(a_table(actions), regular_closes(bars, SESSIONS), last, SESSIONS)
+    session = pl.col("session")
+    held = bars.group_by("symbol").agg(session.min().alias("first"), session.max().alias("last"))
+    return adjustment_factors(a_table(actions), regular_closes(bars, SESSIONS), held, SESSIONS)
 
 
 def adjusted(bars: pl.DataFrame, actions: Sequence[Action], adjustment: Adjustment = Adjustment.ALL) -> pl.DataFrame:
@@ -160,6 +161,11 @@ def test_an_action_after_the_last_session_held_does_not_count_yet() -> None:
     assert factors_for(bars, [split(DAYS[2], 2.0), dividend(DAYS[3], 1.0)]).is_empty()
 
 
+def test_an_action_up_to_the_first_session_held_has_no_factor() -> None:
+    bars = bars_of(DAYS[1:3], [100.0, 100.0])
+    assert factors_for(bars, [split(DAYS[0], 2.0), dividend(DAYS[1], 1.0)]).is_empty()
+
+
 def test_a_dividend_is_measured_by_the_last_regular_close_and_not_by_a_later_bar() -> None:
     after_hours = bars_of([DAYS[0]], [400.0]).with_columns(pl.col("timestamp") + pl.duration(hours=7))
     bars = pl.concat([bars_of([DAYS[0]], [200.0]), after_hours, bars_of([DAYS[1]], [198.0])])
@@ -191,8 +197,9 @@ def test_else_the_factor_is_missing_from_there_back_and_adjusting_is_refused() -
 
 
 def test_a_close_of_another_symbol_measures_nothing() -> None:
-    bars = pl.concat([bars_of(DAYS[:2], [80.0, 80.0]), bars_of([DAYS[1]], [100.0], symbol="QQQ")])
-    row = factors_for(bars, [dividend(DAYS[1], 1.0, "QQQ")]).row(0, named=True)
+    sparse = bars_of([DAYS[0], DAYS[8]], [100.0, 100.0], symbol="QQQ")
+    bars = pl.concat([bars_of(DAYS[:9], [80.0] * 9), sparse])
+    row = factors_for(bars, [dividend(DAYS[8], 1.0, "QQQ")]).row(0, named=True)
     assert (row["close_from"], row["dividend_factor"]) == ("missing", None)
 
 

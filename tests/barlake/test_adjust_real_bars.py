@@ -54,8 +54,9 @@ def bars_of(symbol: str, folder: str = "bars_1h") -> pl.DataFrame:
 
 def factors_for(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     sessions = Calendar.default().frame
-    last = bars.group_by("symbol").agg(pl.col("session").max().alias("last"))
-    return adjustment_factors(counting(actions), regular_closes(bars, sessions), last, sessions)
+    session = pl.col("session")
+    held = bars.group_by("symbol").agg(session.min().alias("first"), session.max().alias("last"))
+    return adjustment_factors(counting(actions), regular_closes(bars, sessions), held, sessions)
 
 
 def daily(bars: pl.DataFrame) -> pl.DataFrame:
