@@ -1,0 +1,137 @@
+"""A lake brought back from a backup into an empty folder, and read back before it is one.
+
+The manifest gets its place last: until then the folder carries a marker and is no lake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from barlake import layout
+from barlake.artifacts import sha256_of
+from barlake.backup import DATABASE, FILES, OBJECTS, Generation, copy_durably, generations
+from barlake.errors import FormatError, InvalidInputError, NotFoundError
+from barlake.manifest import Manifest
+from barlake.manifest_files import exchange, remove_database
+from barlake.partitions import fsync_folder, storage_errors
+from barlake.records import FileRecord, utc_now
+from barlake.snapshots import lake_root
+from barlake.verify import DATASETS, check_file
+
+__all__ = ["RestoreReport", "restore"]
+
+_OLDER = "name an older one with --generation."
+
+OnFile = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What came back."""
+
+    generation: str
+    root_hash: str
+    files: int
+    bytes: int
+    sessions: int
+
+
+def restore(
+    source: Path,
+    root: Path,
+    *,
+    generation: str | None = None,
+    on_file: OnFile = lambda _path, _done, _total: None,
+) -> RestoreReport:
+    """Bring a backup back into an empty folder; one that was interrupted goes on when it is called again.
+
+    Every file is read back: bars are compared by the hashes of their sessions, all others by their bytes.
+
+    Parameters
+    ----------
+    generation
+        Its name, or the beginning of it; None takes the newest.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such backup.
+    InvalidInputError
+        If something is in the folder already.
+    FormatError
+        If the backup is damaged; the folder is no lake then.
+    StorageError
+        If the disk is full or refuses.
+    """
+    chosen = _chosen(source, generation)
+    marker = root / layout.RESTORING_FILE
+    with storage_errors(root):
+        if root.exists() and not marker.exists() and any(root.iterdir()):
+            raise InvalidInputError(f"{root} is not empty: restore into a folder that is, or that does not exist.")
+        root.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        fsync_folder(root)
+        place = root / layout.MANIFEST_FILE
+        place.parent.mkdir(exist_ok=True)
+        remove_database(place)
+        draft = place.with_name(f"{layout.TEMPORARY_PREFIX}{place.name}")
+        remove_database(draft)
+        copy_durably(chosen.path / DATABASE, draft)
+        report = _bring_back(source, root, chosen, draft, on_file)
+        exchange(draft, place, utc_now())
+        remove_database(draft)
+        marker.unlink()
+        fsync_folder(root)
+    return report
+
+
+def _bring_back(source: Path, root: Path, chosen: Generation, database: Path, on_file: OnFile) -> RestoreReport:
+    with contextlib.closing(Manifest(database)) as manifest:
+        held = manifest.held()
+        if lake_root(held) != chosen.root_hash:
+            raise FormatError(f"the manifest of backup {chosen.name} is not the one that was written: {_OLDER}")
+        counting = [file for dataset in DATASETS for file in manifest.files(dataset=dataset)]
+        total = len(counting) + len(chosen.others)
+        for done, file in enumerate(counting, start=1):
+            _bring_bars(source, root, file, manifest)
+            on_file(file.path, done, total)
+    for done, (name, (sha, _)) in enumerate(chosen.others.items(), start=len(counting) + 1):
+        target = root / name
+        if not target.exists() or sha256_of(target) != sha:
+            _fetch(source / OBJECTS / sha, target)
+            if sha256_of(target) != sha:
+                raise FormatError(f"{name} of backup {chosen.name} is damaged: {_OLDER}")
+        on_file(name, done, total)
+    size = sum(file.bytes for file in counting) + sum(size for _, size in chosen.others.values())
+    return RestoreReport(chosen.name, chosen.root_hash, total, size, held.height)
+
+
+def _bring_bars(source: Path, root: Path, file: FileRecord, manifest: Manifest) -> None:
+    target, period = root / file.path, file.key.period
+    held = manifest.held(feed=file.key.feed, symbol=file.key.symbol, start=period.start, end=period.end)
+    if target.exists() and check_file(target, file, held) is None:
+        return
+    _fetch(source / FILES / file.path, target)
+    fault = check_file(target, file, held)
+    if fault is not None:
+        raise FormatError(f"{file.path} in the backup is damaged ({fault.detail}): {_OLDER}")
+
+
+def _fetch(origin: Path, target: Path) -> None:
+    if not origin.exists():
+        raise FormatError(f"the backup lacks {origin.name}: {_OLDER}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy_durably(origin, target)
+    fsync_folder(target.parent)
+
+
+def _chosen(source: Path, name: str | None) -> Generation:
+    found = generations(source)
+    matches = [one for one in found if name is None or one.name.startswith(name)]
+    if not matches or (name is not None and len(matches) > 1):
+        there = ", ".join(one.name for one in found[-3:]) or "none"
+        raise NotFoundError(f"{source} has no single backup {name or ''}: the newest are {there}.")
+    return matches[-1]
