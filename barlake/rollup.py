@@ -15,7 +15,7 @@ from pathlib import Path
 
 from barlake import layout
 from barlake.bar_files import write_bar_file
-from barlake.errors import ConflictError
+from barlake.errors import BarlakeError, ConflictError
 from barlake.keys import PartitionKey, Period, PeriodLength
 from barlake.manifest import Manifest
 from barlake.partitions import collect, read_files
@@ -137,7 +137,7 @@ def _merge_files(root: Path, manifest: Manifest, step: RollupStep) -> FileRecord
                 periods=[step.key.period] if step.dataset == layout.BARS else [],
             )
         )
-    except ConflictError:
+    except BarlakeError:  # refused, so it did not happen
         (root / new.path).unlink(missing_ok=True)
         raise
     return new
