@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import actions, history, lake, quality, research, sources
+from app.commands import actions, care, history, lake, quality, research, sources
 from app.console import notice
 from barlake.errors import BarlakeError
 
@@ -43,6 +43,14 @@ application.command("revisions")(history.revisions)
 application.command("rollup")(history.rollup)
 application.command("diff")(history.diff)
 application.add_typer(actions.application, name="actions")
+application.command("verify")(care.verify)
+application.command("repair")(care.repair)
+application.command("rebuild")(care.rebuild)
+application.command("backup")(care.backup)
+application.command("restore")(care.restore)
+application.command("vacuum")(care.vacuum)
+application.command("retention")(care.retention)
+application.command("stats")(care.stats)
 application.command("features")(research.features)
 application.command("train")(research.train)
 application.command("simulate")(research.simulate)
