@@ -140,7 +140,10 @@ class _Backup:
     def run(self) -> BackupReport:
         # Nobody else is here: whatever has such a name was left behind by a crash.
         for left in self._to.glob(f"*/{layout.TEMPORARY_PREFIX}*"):
-            shutil.rmtree(left)
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
         draft = self._to / _GENERATIONS / f"{layout.TEMPORARY_PREFIX}{self._name}"
         draft.mkdir()
         for _ in range(_ROUNDS):

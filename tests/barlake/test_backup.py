@@ -143,6 +143,17 @@ def test_a_backup_taken_while_bars_are_written_is_one_moment_of_the_lake(lake: L
         assert report.root_hash == one.root_hash
 
 
+def test_what_a_killed_backup_left_behind_is_swept_by_the_next(full: Lake, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    copy(full, copies)
+    left = [copies / "files" / ".tmp-half.parquet", copies / "objects" / ".tmp-half"]
+    for path in left:
+        path.write_bytes(b"half")
+    (copies / "generations" / ".tmp-20240101").mkdir()
+    copy(full, copies)
+    assert list(copies.rglob(".tmp-*")) == []
+
+
 # Killed ---------------------------------------------------------------------------------------------
 
 PROGRAM = """
