@@ -103,7 +103,7 @@ def _refusals(what: str) -> Iterator[None]:
         if type(error) is not DatabaseError:
             raise
         raise FormatError(
-            f"the manifest database is damaged: {error.orig}. Restore the lake's `manifest` folder from a copy."
+            f"the manifest database is damaged: {error.orig}. `barlake rebuild` makes a new one."
         ) from error
 
 

@@ -254,7 +254,7 @@ def read_files(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -
     if missing:
         raise FormatError(
             f"the manifest counts {missing[0]} but the disk does not have it ({len(missing)} of {len(paths)} "
-            "files are missing): restore the folder from a copy, or ingest those sessions again."
+            "files are missing): `barlake repair` keeps what is left and fetches the rest again."
         )
     if not paths:
         empty = pl.from_arrow(BARS.empty_table())
@@ -277,8 +277,8 @@ def collect(rows: pl.LazyFrame) -> pl.DataFrame:
         return rows.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FormatError(
-            f"a file that the manifest counts cannot be read: {str(error).splitlines()[0]}. Restore the folder "
-            "from a copy, or ingest those sessions again into a new one."
+            f"a file that the manifest counts cannot be read: {str(error).splitlines()[0]}. `barlake verify` names it, "
+            "`barlake repair` keeps what is good of it and fetches the rest again."
         ) from error
 
 

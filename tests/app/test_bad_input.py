@@ -274,7 +274,7 @@ def test_a_damaged_manifest_is_said_to_be_damaged(cli: Any, tmp_path: Path) -> N
     done = cli("symbols", "--root", tmp_path)
     assert done.code == 1
     assert "manifest database" in done.errors
-    assert "Restore" in done.errors
+    assert "`barlake rebuild`" in done.errors
 
 
 def test_a_bar_file_that_is_gone_is_said_with_the_way_out(cli: Any, tmp_path: Path, sessions: list[Any]) -> None:
@@ -285,4 +285,4 @@ def test_a_bar_file_that_is_gone_is_said_with_the_way_out(cli: Any, tmp_path: Pa
     done = cli("bars", "SPY", "--root", tmp_path)
     assert done.code == 1
     assert "the disk does not have it" in done.errors
-    assert "ingest those sessions again" in done.errors
+    assert "`barlake repair`" in done.errors

@@ -273,10 +273,10 @@ def test_a_counting_file_that_is_gone_or_damaged_names_the_next_step(spy: Lake) 
     [first, _] = spy.manifest.files(symbol="SPY")
     path = spy.root / first.path
     path.write_bytes(b"not Parquet")
-    with pytest.raises(FormatError, match=r"cannot be read: .* ingest those sessions again"):
+    with pytest.raises(FormatError, match=r"cannot be read: .* `barlake repair`"):
         spy.bars("SPY")
     path.unlink()
-    with pytest.raises(FormatError, match=r"the disk does not have it .* ingest those sessions again"):
+    with pytest.raises(FormatError, match=r"the disk does not have it .* `barlake repair`"):
         spy.bars("SPY")
     assert spy.bars("SPY", TUESDAY).height == 30
 
