@@ -9,9 +9,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -142,31 +143,32 @@ def content_hashes(rows: pl.DataFrame) -> pl.DataFrame:
     hold the same bars have the same hashes.
     """
     rows = rows.sort("timestamp").with_columns(session_of(pl.col("timestamp")).alias("session"))
+    columns = _hashed_columns(rows)
+    edges = rows.select(
+        pl.col("session"), pl.int_range(pl.len()).alias("start"), pl.col("timestamp").alias("first")
+    ).unique("session", keep="first", maintain_order=True)
+    ends = [*edges["start"].to_list(), rows.height][1:]
     found = []
-    for (session,), part in rows.group_by(["session"], maintain_order=True):
-        stamps = part["timestamp"]
-        found.append((session, part.height, stamps[0], stamps[-1], _value_hash(part)))
+    for (session, start, first), end in zip(edges.iter_rows(), ends, strict=True):
+        digest = hashlib.sha256(_HASH_DOMAIN)
+        for column in columns:
+            digest.update(column[start:end].data)
+        found.append((session, end - start, first, rows["timestamp"][end - 1], digest.hexdigest()))
     stamp = pl.Datetime("us", "UTC")
-    schema = {
-        "session": pl.Date(),
-        "rows": pl.Int64(),
-        "first": stamp,
-        "last": stamp,
-        "content_hash": pl.String(),
-    }
+    schema = {"session": pl.Date(), "rows": pl.Int64(), "first": stamp, "last": stamp, "content_hash": pl.String()}
     return pl.DataFrame(found, schema=schema, orient="row")
 
 
-def _value_hash(part: pl.DataFrame) -> str:
-    digest = hashlib.sha256(_HASH_DOMAIN)
-    digest.update(part["timestamp"].dt.epoch("us").to_numpy().astype("<i8").tobytes())
+def _hashed_columns(rows: pl.DataFrame) -> list[npt.NDArray[Any]]:
+    """What a hash covers, in its order: timestamps, then for each value which are null and the values."""
+    columns: list[npt.NDArray[Any]] = [rows["timestamp"].dt.epoch("us").to_numpy().astype("<i8")]
     for name in BAR_VALUES:
-        column = part[name]
+        column = rows[name]
         kind = "<f8" if column.dtype.is_float() else "<i8"
-        digest.update(column.is_null().to_numpy().astype(np.uint8).tobytes())
+        columns.append(column.is_null().to_numpy().astype(np.uint8))
         # Adding 0 turns a negative zero into zero: equal values have equal bytes.
-        digest.update((column.fill_null(0).to_numpy() + 0).astype(kind).tobytes())
-    return digest.hexdigest()
+        columns.append((column.fill_null(0).to_numpy() + 0).astype(kind))
+    return [np.ascontiguousarray(column) for column in columns]
 
 
 def write_file(folder: Path, name: str, rows: pl.DataFrame, *, metadata: dict[str, str]) -> Path:
