@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -30,6 +31,7 @@ _WRITES = "barlake_writes"
 def make_engine(path: Path) -> Engine:
     """Engine on a SQLite file, whose folder is made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _make_file(path)
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
@@ -39,10 +41,23 @@ def make_engine(path: Path) -> Engine:
     return engine
 
 
+def _make_file(path: Path) -> None:
+    """Make a missing database in WAL mode, which stays with the file.
+
+    Changing the mode needs the file alone and does not wait for others, so those who open a new lake at
+    once take turns.
+    """
+    if path.exists() and path.stat().st_size:
+        return
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if not path.exists() or not path.stat().st_size:
+            with contextlib.closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+
+
 def _prepare_connection(connection: sqlite3.Connection, _record: Any) -> None:
     # The driver must not open transactions by itself: `_begin` says which kind.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
     # FULL: a commit that was reported survives a power cut.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
