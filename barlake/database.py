@@ -51,8 +51,14 @@ def _make_file(path: Path) -> None:
         return
     with FileLock(path.with_name(f".{path.name}.lock")):
         if not path.exists() or not path.stat().st_size:
-            with contextlib.closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
+            try:
+                with contextlib.closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+                    connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.Error as error:
+                raise StorageError(
+                    f"the manifest database {path} cannot be made: {error}. Nothing was changed: free space or mend the "
+                    "permissions, then run the same command again."
+                ) from error
 
 
 def _prepare_connection(connection: sqlite3.Connection, _record: Any) -> None:
