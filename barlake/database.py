@@ -56,8 +56,8 @@ def _make_file(path: Path) -> None:
                     connection.execute("PRAGMA journal_mode=WAL")
             except sqlite3.Error as error:
                 raise StorageError(
-                    f"the manifest database {path} cannot be made: {error}. Nothing was changed: free space or mend the "
-                    "permissions, then run the same command again."
+                    f"the manifest database {path} cannot be made: {error}. Nothing was changed: free space or mend "
+                    "the permissions, then run the same command again."
                 ) from error
 
 
