@@ -13,6 +13,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.servers"]
+
 SETTING_PREFIXES = ("ALPACA_", "APCA_", "BARLAKE_", "IEX_TOKEN", "SOURCE_DUCKDB_PATH", "DEST_")
 
 # The same examples on every run: a failure belongs to the change at hand. `search` looks for new ones.
