@@ -33,7 +33,7 @@ from barlake.feature_files import (
     value_hash,
     write_file,
 )
-from barlake.keys import FeatureSetKey, parse_feed, parse_symbol
+from barlake.keys import FeatureSetKey, parse_feed, parse_symbol, preferred_feed
 from barlake.partitions import storage_errors
 from barlake.publish import ParquetView
 from barlake.ranges import Boundary, time_range
@@ -42,8 +42,6 @@ from barlake.records import utc_now
 __all__ = ["FeatureTables"]
 
 KEY_COLUMNS = ("session", "timestamp")
-FEED_ORDER = ("sip", "iex")
-"""Which feed is meant when none is named and several have features of a symbol."""
 
 _STAMP = pl.Datetime("us", "UTC")
 _SET_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -301,12 +299,12 @@ class FeatureTables:
             where = "" if feed is None else f" from feed {parse_feed(feed)!r}"
             raise _no_features(name, symbol, known["symbol"].to_list(), where=where)
         feeds = sorted(set(held["feed"]))
-        first = [one for one in FEED_ORDER if one in feeds] or feeds
-        if len(feeds) > 1 and first is feeds:
+        first = preferred_feed(feeds)
+        if first is None:
             raise InvalidInputError(
                 f"features of {symbol!r} are held from the feeds {', '.join(feeds)}: name one with feed=."
             )
-        row = held.filter(pl.col("feed") == first[0]).sort("created_at").row(-1, named=True)
+        row = held.filter(pl.col("feed") == first).sort("created_at").row(-1, named=True)
         return FeatureSetKey(row["name"], row["version"])
 
     def last_written(self) -> dt.datetime | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,9 +25,14 @@ __all__ = [
     "Timeframe",
     "parse_feed",
     "parse_symbol",
+    "parse_symbols",
+    "preferred_feed",
 ]
 
 SYNTHETIC_FEED = "synthetic"
+
+_PREFERRED_FEEDS = ("sip", "iex")
+"""All exchanges go before one of them."""
 
 _FEED = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.^/=_-]{0,31}")
@@ -126,6 +132,39 @@ def parse_symbol(value: str) -> str:
             f"symbol {value!r} is not a symbol: use 1 to 32 of A-Z, 0-9 and . ^ / = _ -, such as 'SPY' or 'BRK.B'."
         )
     return symbol
+
+
+def parse_symbols(symbols: str | Iterable[str]) -> list[str]:
+    """One symbol or several, as stored, each once, in the order given.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none.
+
+    Examples
+    --------
+    >>> parse_symbols(["spy", "QQQ", "SPY"])
+    ['SPY', 'QQQ']
+    """
+    given = [symbols] if isinstance(symbols, str) else list(symbols)
+    names = list(dict.fromkeys(parse_symbol(name) for name in given))
+    if not names:
+        raise InvalidInputError("no symbol was given: name at least one, such as 'SPY'.")
+    return names
+
+
+def preferred_feed(feeds: Iterable[str]) -> str | None:
+    """The feed meant when none is named: `sip` before `iex` before the only other; None when several others are left.
+
+    Examples
+    --------
+    >>> preferred_feed({"iex", "mine", "sip"}), preferred_feed({"mine"}), preferred_feed({"mine", "yours"})
+    ('sip', 'mine', None)
+    """
+    found = set(feeds)
+    only = found.pop() if len(found) == 1 else None
+    return next((name for name in _PREFERRED_FEEDS if name in found), only)
 
 
 @dataclass(frozen=True, order=True)

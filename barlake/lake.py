@@ -25,7 +25,7 @@ from barlake.factors import factors_of
 from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
 from barlake.inspection import Symbols, absent_minutes, inspect
-from barlake.keys import Adjustment, SessionFilter, Timeframe, parse_feed, parse_symbol
+from barlake.keys import Adjustment, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
 from barlake.manifest import Manifest
 from barlake.partition_write import WriteReport
 from barlake.partitions import as_arrow, collect, storage_errors
@@ -42,9 +42,6 @@ from barlake.verify import OnFile, VerifyReport, tell_nobody, verify
 from barlake.writer import BarWriter
 
 __all__ = ["Lake", "open_lake"]
-
-FEED_ORDER = ("sip", "iex")
-"""Which feed is meant when none is named and several hold a symbol."""
 
 MISREAD_ROOT = re.compile(r"\?|(^|/)(feed|symbol|dt)=")
 """Paths that would put foreign values into the catalogue's rows, or keep it from being opened."""
@@ -221,7 +218,7 @@ class Lake:
         if output not in {"polars", "arrow", "duckdb"}:
             raise InvalidInputError(f"output {output!r} is not known: use 'polars', 'arrow' or 'duckdb'.")
         span = time_range(start, end)
-        names = _symbol_list(symbols)
+        names = parse_symbols(symbols)
         feed, moment = self.feed_of(names, feed), parse_instant(as_of, "as_of")
         terms = parse_adjustment(adjustment)
         frame = pl.concat([self._bars_of(feed, name, span, kind, part, moment, terms) for name in names])
@@ -261,7 +258,7 @@ class Lake:
         InvalidInputError
             If several feeds do and none of them goes first.
         """
-        names = _symbol_list(symbols)
+        names = parse_symbols(symbols)
         feeds = self.manifest.feeds()
         if feed is not None:
             feed = parse_feed(feed)
@@ -269,10 +266,10 @@ class Lake:
             return feed
         self._require(names, set().union(*feeds.values()), "")
         holding = [name for name in sorted(feeds) if feeds[name].issuperset(names)]
-        first = [name for name in FEED_ORDER if name in holding]
-        if first or len(holding) == 1:
-            return (first or holding)[0]
         if holding:
+            first = preferred_feed(holding)
+            if first is not None:
+                return first
             raise InvalidInputError(
                 f"{', '.join(names)} are held from the feeds {', '.join(holding)}: name one with feed=."
             )
@@ -364,7 +361,7 @@ class Lake:
         known = self.symbols(feed).select("feed", "symbol")
         if symbols is None:
             return known
-        names = _symbol_list(symbols)
+        names = parse_symbols(symbols)
         self._require(names, set(known["symbol"]), "" if feed is None else f" for feed {feed!r}")
         return known.filter(pl.col("symbol").is_in(names))
 
@@ -390,7 +387,7 @@ class Lake:
         if symbols is None:
             held, moment = self.manifest.held_now(start=span.first_session, end=span.end_session)
             return Snapshot(moment or self.now(), "*", lake_root(held), ())
-        names = _symbol_list(symbols)
+        names = parse_symbols(symbols)
         feed = self.feed_of(names, feed)
         held, moment = self.manifest.held_now(feed=feed, start=span.first_session, end=span.end_session)
         return take_snapshot(held, feed=feed, symbols=names, moment=moment or self.now())
@@ -404,7 +401,7 @@ class Lake:
         feed: str | None = None,
     ) -> pl.DataFrame:
         """One row per value that a bar once had: feed, symbol, session, then as `barlake.reader.read_revisions`."""
-        span, names = time_range(start, end), _symbol_list(symbols)
+        span, names = time_range(start, end), parse_symbols(symbols)
         feed = self.feed_of(names, feed)
         found = []
         for name in names:
@@ -418,7 +415,7 @@ class Lake:
         self, symbols: str | Iterable[str] | None = None, *, as_of: dt.datetime | str | None = None
     ) -> pl.DataFrame:
         """One row per statement of a source: `barlake.actions.ACTIONS`, and `counts` where it is the one believed."""
-        names = None if symbols is None else _symbol_list(symbols)
+        names = None if symbols is None else parse_symbols(symbols)
         return action_table(self.manifest.actions.statements(names, as_of=parse_instant(as_of, "as_of")))
 
     def import_actions(self, path: Path | str, *, source: str | None = None) -> tuple[ActionReport, list[BadRow]]:
@@ -461,7 +458,7 @@ class Lake:
         on_step: Callable[[RollupStep, int, int], None] = lambda _step, _done, _total: None,
     ) -> RollupReport:
         """Make one file of each closed month and year, and publish the catalogue; see `barlake.rollup`."""
-        names = None if symbols is None else _symbol_list(symbols)
+        names = None if symbols is None else parse_symbols(symbols)
         today = self.now().astimezone(NEW_YORK).date()
         report = rollup(self.root, self.manifest, today=today, feed=feed, symbols=names, on_step=on_step)
         if report.files_after:
@@ -481,14 +478,6 @@ class Lake:
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""
         publish.publish(self.catalogue_path, lambda: gather(self))
-
-
-def _symbol_list(symbols: str | Iterable[str]) -> list[str]:
-    given = [symbols] if isinstance(symbols, str) else list(symbols)
-    names = list(dict.fromkeys(parse_symbol(name) for name in given))
-    if not names:
-        raise InvalidInputError("no symbol was given: name at least one, such as 'SPY'.")
-    return names
 
 
 def _labelled(rows: pl.DataFrame, feed: str, symbol: str) -> pl.DataFrame:

@@ -14,8 +14,7 @@ from barlake import Lake
 from barlake.artifacts import canonical_json
 from barlake.duckdb_source import read_bars_from_duckdb, symbols_in_duckdb
 from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
-from barlake.feature_tables import FEED_ORDER
-from barlake.keys import parse_feed, parse_symbol
+from barlake.keys import parse_feed, parse_symbol, preferred_feed
 from barlake.partitions import content_hashes
 
 __all__ = ["BarSource", "DuckDBBars", "LakeBars", "Target"]
@@ -105,14 +104,14 @@ class DuckDBBars:
         found = []
         for name in names:
             feeds = held.filter(pl.col("symbol") == name)["feed"].to_list()
-            first = [one for one in FEED_ORDER if one in feeds] or feeds
             if not feeds:
                 raise NotFoundError(f"symbol {name!r} has no bars in {self.path}.{did_you_mean(name, known)}")
-            if first is feeds and len(feeds) > 1:
+            first = preferred_feed(feeds)
+            if first is None:
                 raise InvalidInputError(
                     f"{name} is held from the feeds {', '.join(sorted(feeds))}: name one with --feed."
                 )
-            found.append(Target(first[0], name))
+            found.append(Target(first, name))
         return found
 
     def inputs(self, target: Target) -> dict[str, Any]:
