@@ -27,6 +27,7 @@ from barlake.importing import ImportReport, import_bars
 from barlake.inspection import Symbols, absent_minutes, inspect
 from barlake.keys import Adjustment, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
 from barlake.manifest import Manifest
+from barlake.new_york import new_york_dates
 from barlake.partition_write import WriteReport
 from barlake.partitions import as_arrow, collect, storage_errors
 from barlake.ranges import Boundary, TimeRange, parse_instant, time_range
@@ -34,7 +35,7 @@ from barlake.reader import read_bars, read_revisions
 from barlake.records import utc_now
 from barlake.resample import filter_session, resample
 from barlake.rollup import RollupReport, RollupStep, rollup
-from barlake.sessions import NEW_YORK, Calendar, session_of
+from barlake.sessions import NEW_YORK, Calendar
 from barlake.settings import Settings, load_settings
 from barlake.snapshots import Snapshot, lake_root, take_snapshot
 from barlake.vacuum import GRACE, VacuumReport, vacuum
@@ -484,6 +485,6 @@ def _labelled(rows: pl.DataFrame, feed: str, symbol: str) -> pl.DataFrame:
     return rows.select(
         pl.lit(feed).alias("feed"),
         pl.lit(symbol).alias("symbol"),
-        session_of(pl.col("timestamp")).alias("session"),
+        new_york_dates(rows["timestamp"]).alias("session"),
         pl.all(),
     )

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barlake.errors import InvalidInputError
+from barlake.new_york import new_york_dates
 
 __all__ = ["FIRST_SESSION_YEAR", "NEW_YORK", "Calendar", "session_bounds", "session_of"]
 
@@ -39,7 +40,7 @@ def session_of(timestamp: pl.Expr) -> pl.Expr:
     Extended hours end at 20:00 New York, so no session's bar falls on the next New York date, though in
     winter it falls on the next UTC date.
     """
-    return timestamp.dt.convert_time_zone("America/New_York").dt.date()
+    return timestamp.map_batches(new_york_dates, return_dtype=pl.Date(), is_elementwise=True)
 
 
 def session_bounds(start: dt.date, end: dt.date) -> tuple[dt.datetime, dt.datetime]:
