@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from barlake.errors import FormatError, StorageError
 from barlake.layout import TEMPORARY_PREFIX
+from barlake.new_york import new_york_dates
 from barlake.schemas import BAR_VALUES, BARS, REVISIONS
-from barlake.sessions import session_of
 
 __all__ = ["Merge", "collect", "content_hashes", "fsync_folder", "merge", "read_files", "storage_errors", "write_file"]
 
@@ -142,33 +142,51 @@ def content_hashes(rows: pl.DataFrame) -> pl.DataFrame:
     float bytes with the nulls marked. It does not cover `ingested_at` or the file layout: two lakes that
     hold the same bars have the same hashes.
     """
-    rows = rows.sort("timestamp").with_columns(session_of(pl.col("timestamp")).alias("session"))
+    if not rows["timestamp"].is_sorted():
+        rows = rows.sort("timestamp")
+    stamps = rows["timestamp"]
+    sessions = new_york_dates(stamps)
+    begins = (
+        np.flatnonzero(np.diff(sessions.to_physical().to_numpy(), prepend=-1)) if rows.height else np.array([], int)
+    )
+    ends = np.append(begins[1:], rows.height)[: begins.size]
     columns = _hashed_columns(rows)
-    edges = rows.select(
-        pl.col("session"), pl.int_range(pl.len()).alias("start"), pl.col("timestamp").alias("first")
-    ).unique("session", keep="first", maintain_order=True)
-    ends = [*edges["start"].to_list(), rows.height][1:]
-    found = []
-    for (session, start, first), end in zip(edges.iter_rows(), ends, strict=True):
+    hashes = []
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         digest = hashlib.sha256(_HASH_DOMAIN)
-        for column in columns:
-            digest.update(column[start:end].data)
-        found.append((session, end - start, first, rows["timestamp"][end - 1], digest.hexdigest()))
-    stamp = pl.Datetime("us", "UTC")
-    schema = {"session": pl.Date(), "rows": pl.Int64(), "first": stamp, "last": stamp, "content_hash": pl.String()}
-    return pl.DataFrame(found, schema=schema, orient="row")
+        for width, column in columns:
+            digest.update(column[begin * width : end * width])
+        hashes.append(digest.hexdigest())
+    return pl.DataFrame(
+        {
+            "session": sessions.gather(begins),
+            "rows": pl.Series(ends - begins, dtype=pl.Int64()),
+            "first": stamps.gather(begins),
+            "last": stamps.gather(ends - 1),
+            "content_hash": pl.Series(hashes, dtype=pl.String()),
+        }
+    )
 
 
-def _hashed_columns(rows: pl.DataFrame) -> list[npt.NDArray[Any]]:
-    """What a hash covers, in its order: timestamps, then for each value which are null and the values."""
-    columns: list[npt.NDArray[Any]] = [rows["timestamp"].dt.epoch("us").to_numpy().astype("<i8")]
+def _hashed_columns(rows: pl.DataFrame) -> list[tuple[int, memoryview]]:
+    """What a hash covers, in its order: timestamps, then for each value which are null, and the values.
+
+    Each as the bytes that one row takes, and the bytes of all rows.
+    """
+    columns: list[npt.NDArray[Any]] = [rows["timestamp"].dt.epoch("us").to_numpy().astype("<i8", copy=False)]
     for name in BAR_VALUES:
         column = rows[name]
-        kind = "<f8" if column.dtype.is_float() else "<i8"
-        columns.append(column.is_null().to_numpy().astype(np.uint8))
+        if column.null_count():
+            columns.append(column.is_null().to_numpy().astype(np.uint8))
+            column = column.fill_null(0)
+        else:
+            columns.append(np.zeros(rows.height, dtype=np.uint8))
+        values = column.to_numpy()
         # Adding 0 turns a negative zero into zero: equal values have equal bytes.
-        columns.append((column.fill_null(0).to_numpy() + 0).astype(kind))
-    return [np.ascontiguousarray(column) for column in columns]
+        columns.append(
+            (values + 0.0).astype("<f8", copy=False) if column.dtype.is_float() else values.astype("<i8", copy=False)
+        )
+    return [(column.itemsize, np.ascontiguousarray(column).data.cast("B")) for column in columns]
 
 
 def write_file(folder: Path, name: str, rows: pl.DataFrame, *, metadata: dict[str, str]) -> Path:
