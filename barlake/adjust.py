@@ -15,7 +15,7 @@ import polars as pl
 from barlake.actions import RATIO_KINDS, ActionKind
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.keys import Adjustment, SessionFilter
-from barlake.resample import filter_session
+from barlake.resample import Bars, filter_session
 from barlake.sessions import FIRST_SESSION_YEAR, NEW_YORK
 
 __all__ = [
@@ -194,13 +194,13 @@ def _accumulated(per_date: pl.DataFrame) -> pl.DataFrame:
     ).select(pl.col(name).cast(kind) for name, kind in FACTORS.items())
 
 
-def adjust(bars: pl.DataFrame, factors: pl.DataFrame, adjustment: Adjustment) -> pl.DataFrame:
+def adjust(bars: Bars, factors: pl.DataFrame, adjustment: Adjustment) -> Bars:
     """The same bars in the terms of the last session held.
 
     Parameters
     ----------
     bars
-        Raw, with symbol, session, open, high, low, close, volume and maybe vwap; any order.
+        Raw, with symbol, session, open, high, low, close, volume and maybe vwap; each symbol oldest first.
     factors
         Of `adjustment_factors`.
     adjustment
@@ -222,21 +222,26 @@ def adjust(bars: pl.DataFrame, factors: pl.DataFrame, adjustment: Adjustment) ->
     if adjustment is Adjustment.RAW:
         return bars
     price, volume = _COLUMNS[adjustment]
+    _refuse_missing(bars, factors, price)
     # Backwards from the ex-date: a session belongs to the first ex-date after it.
-    steps = factors.with_columns((pl.col("ex_date") - pl.duration(days=1)).alias("through")).sort("through")
-    columns = {price: "price_by", "volume_factor": "volume_by", "ex_date": "ex_date"}
-    steps = steps.select("symbol", "through", *(pl.col(name).alias(to) for name, to in columns.items()))
-    placed = bars.with_row_index("place").sort("session", maintain_order=True)
-    joined = placed.join_asof(
-        steps, left_on="session", right_on="through", by="symbol", strategy="forward", check_sortedness=False
-    ).sort("place")
-    _refuse_missing(joined, factors)
+    steps = factors.lazy().select(
+        "symbol",
+        (pl.col("ex_date") - pl.duration(days=1)).alias("through"),
+        pl.col(price).alias("price_by"),
+        pl.col("volume_factor").alias("volume_by"),
+    )
+    joined = bars.lazy().join_asof(
+        steps.sort("through"), left_on="session", right_on="through", by="symbol", strategy="forward",
+        check_sortedness=False,
+    )  # fmt: skip
     by = pl.col("price_by").fill_null(1.0)
     sized = pl.col("volume").cast(pl.Float64())
     if volume:
         sized *= pl.col("volume_by").fill_null(1.0)
-    prices = [pl.col(name) * by for name in _PRICES if name in bars.columns]
-    return joined.with_columns(*prices, sized).select(bars.columns)
+    columns = bars.collect_schema().names()
+    prices = [pl.col(name) * by for name in _PRICES if name in columns]
+    adjusted = joined.with_columns(*prices, sized).select(columns)
+    return adjusted.collect() if isinstance(bars, pl.DataFrame) else adjusted
 
 
 _COLUMNS = {
@@ -247,11 +252,17 @@ _COLUMNS = {
 """Which factor goes to prices, and whether volumes are scaled."""
 
 
-def _refuse_missing(joined: pl.DataFrame, factors: pl.DataFrame) -> None:
-    unmeasured = joined.filter(pl.col("price_by").is_null() & pl.col("ex_date").is_not_null())
-    if unmeasured.is_empty():
+def _refuse_missing(bars: pl.DataFrame | pl.LazyFrame, factors: pl.DataFrame, price: str) -> None:
+    """Refuse bars before an ex-date that has no factor; only then are sessions looked at, also of lazy bars."""
+    unmeasured = factors.lazy().filter(pl.col(price).is_null())
+    if factors[price].null_count() == 0:
         return
-    symbol, ex_date = unmeasured.sort("ex_date").select("symbol", "ex_date").row(-1)
+    oldest = bars.lazy().group_by("symbol").agg(pl.col("session").min().alias("oldest"))
+    reached = pl.col("oldest") < pl.col("ex_date")
+    touched = unmeasured.join(oldest, on="symbol").filter(reached).sort("ex_date").collect()
+    if touched.is_empty():
+        return
+    symbol, ex_date = touched.select("symbol", "ex_date").row(-1)
     unusable = pl.col("close_from").is_in(["missing", "too_low"])
     culprits = factors.filter(pl.col("symbol") == symbol, pl.col("ex_date") >= ex_date, unusable).sort("ex_date")
     date, close, why = culprits.select("ex_date", "close_before", "close_from").row(-1)

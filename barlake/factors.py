@@ -17,7 +17,6 @@ from barlake.manifest import Manifest
 from barlake.partitions import collect
 from barlake.ranges import TimeRange, time_range
 from barlake.reader import read_bars
-from barlake.sessions import session_of
 
 __all__ = ["current_factors", "factors_of"]
 
@@ -84,7 +83,7 @@ def factors_of(
     if actions.is_empty():
         return pl.DataFrame(schema=_SCHEMA)
     rows = read_bars(root, manifest, feed=feed, symbol=symbol, span=_EVERYTHING, as_of=as_of)
-    bars = _labelled(collect(rows.select("timestamp", "close")), feed, symbol)
+    bars = collect(rows.select(*_KEYS, "timestamp", "close"))
     closes = regular_closes(bars, sessions).with_columns(pl.lit(feed).alias("feed"))
     return _by_feed(actions, closes, _spans(bars), sessions)
 
@@ -118,15 +117,10 @@ def _read_closes(root: Path, manifest: Manifest, absent: pl.DataFrame, sessions:
         days = part["session"]
         end = days[-1] + dt.timedelta(days=1)
         rows = read_bars(root, manifest, feed=str(feed), symbol=str(symbol), span=time_range(days[0], end))
-        bars = _labelled(collect(rows.select("timestamp", "close")), str(feed), str(symbol))
-        closes = regular_closes(bars.filter(pl.col("session").is_in(days.implode())), sessions)
+        rows = rows.filter(pl.col("session").is_in(days.implode()))
+        closes = regular_closes(collect(rows.select(*_KEYS, "timestamp", "close")), sessions)
         found.append(closes.select(pl.lit(str(feed)).alias("feed"), "symbol", "session", "close"))
     return pl.concat(found)
-
-
-def _labelled(rows: pl.DataFrame, feed: str, symbol: str) -> pl.DataFrame:
-    labels = (pl.lit(feed).alias("feed"), pl.lit(symbol).alias("symbol"))
-    return rows.with_columns(*labels, session_of(pl.col("timestamp")).alias("session"))
 
 
 def _by_feed(actions: pl.DataFrame, closes: pl.DataFrame, spans: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:

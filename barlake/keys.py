@@ -18,6 +18,7 @@ __all__ = [
     "Adjustment",
     "ArtifactKind",
     "FeatureSetKey",
+    "Names",
     "PartitionKey",
     "Period",
     "PeriodLength",
@@ -28,6 +29,9 @@ __all__ = [
     "parse_symbols",
     "preferred_feed",
 ]
+
+Names = str | Iterable[str]
+"""One symbol or several."""
 
 SYNTHETIC_FEED = "synthetic"
 
@@ -134,7 +138,7 @@ def parse_symbol(value: str) -> str:
     return symbol
 
 
-def parse_symbols(symbols: str | Iterable[str]) -> list[str]:
+def parse_symbols(symbols: Names) -> list[str]:
     """One symbol or several, as stored, each once, in the order given.
 
     Raises

@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, Unpack, overload
 
 import duckdb
 import polars as pl
@@ -16,24 +16,21 @@ import pyarrow as pa
 from barlake import layout, publish
 from barlake.action_files import BadRow, read_actions
 from barlake.action_records import ActionReport
-from barlake.adjust import adjust, parse_adjustment
 from barlake.artifacts import ArtifactStore
+from barlake.bars import BarOptions, Output, as_pandas, parse_output, scan_bars
 from barlake.catalogue import action_table, gather
 from barlake.coverage import coverage, gaps
 from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
-from barlake.factors import factors_of
 from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
 from barlake.inspection import Symbols, absent_minutes, inspect
-from barlake.keys import Adjustment, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
+from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
 from barlake.manifest import Manifest
-from barlake.new_york import new_york_dates
 from barlake.partition_write import WriteReport
 from barlake.partitions import as_arrow, collect, storage_errors
-from barlake.ranges import Boundary, TimeRange, parse_instant, time_range
-from barlake.reader import read_bars, read_revisions
+from barlake.ranges import Boundary, parse_instant, time_range
+from barlake.reader import read_revisions
 from barlake.records import utc_now
-from barlake.resample import filter_session, resample
 from barlake.rollup import RollupReport, RollupStep, rollup
 from barlake.sessions import NEW_YORK, Calendar
 from barlake.settings import Settings, load_settings
@@ -42,10 +39,13 @@ from barlake.vacuum import GRACE, VacuumReport, vacuum
 from barlake.verify import OnFile, VerifyReport, tell_nobody, verify
 from barlake.writer import BarWriter
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Lake", "open_lake"]
 
-MISREAD_ROOT = re.compile(r"\?|(^|/)(feed|symbol|dt)=")
-"""Paths that would put foreign values into the catalogue's rows, or keep it from being opened."""
+MISREAD_ROOT = re.compile(r"[?=]")
+"""Paths that would put foreign values into the rows, as `close=1/` does, or keep the catalogue from being opened."""
 
 
 def open_lake(path: Path | str | None = None, *, settings: Settings | None = None) -> Lake:
@@ -67,8 +67,8 @@ def open_lake(path: Path | str | None = None, *, settings: Settings | None = Non
     root = (Path(path) if path is not None else settings.root).absolute()
     if MISREAD_ROOT.search(root.as_posix()):
         raise InvalidInputError(
-            f"the lake's folder {root} has a '?' or a folder named feed=, symbol= or dt= in its path, which DuckDB "
-            "reads as more than a name: choose another."
+            f"the lake's folder {root} has a '?' or a '=' in its path, which DuckDB and polars read as more than a "
+            "name: choose another."
         )
     if (root / layout.RESTORING_FILE).exists():
         raise StorageError(f"{root} is being restored, or that was interrupted: run the same `barlake restore` again.")
@@ -128,49 +128,32 @@ class Lake:
 
     @overload
     def bars(
-        self,
-        symbols: str | Iterable[str],
-        start: Boundary = ...,
-        end: Boundary = ...,
-        *,
-        timeframe: str = ...,
-        session: str = ...,
-        feed: str | None = ...,
-        as_of: dt.datetime | str | None = ...,
-        adjustment: str = ...,
-        output: Literal["polars"] = ...,
-    ) -> pl.DataFrame: ...
+        self, symbols: Names, start: Boundary = ..., end: Boundary = ..., *,
+        output: Literal["polars"] = ..., **options: Unpack[BarOptions],
+    ) -> pl.DataFrame: ...  # fmt: skip
     @overload
     def bars(
-        self,
-        symbols: str | Iterable[str],
-        start: Boundary = ...,
-        end: Boundary = ...,
-        *,
-        timeframe: str = ...,
-        session: str = ...,
-        feed: str | None = ...,
-        as_of: dt.datetime | str | None = ...,
-        adjustment: str = ...,
-        output: Literal["arrow"],
-    ) -> pa.Table: ...
+        self, symbols: Names, start: Boundary = ..., end: Boundary = ..., *,
+        output: Literal["lazy"], **options: Unpack[BarOptions],
+    ) -> pl.LazyFrame: ...  # fmt: skip
     @overload
     def bars(
-        self,
-        symbols: str | Iterable[str],
-        start: Boundary = ...,
-        end: Boundary = ...,
-        *,
-        timeframe: str = ...,
-        session: str = ...,
-        feed: str | None = ...,
-        as_of: dt.datetime | str | None = ...,
-        adjustment: str = ...,
-        output: Literal["duckdb"],
-    ) -> duckdb.DuckDBPyRelation: ...
+        self, symbols: Names, start: Boundary = ..., end: Boundary = ..., *,
+        output: Literal["arrow"], **options: Unpack[BarOptions],
+    ) -> pa.Table: ...  # fmt: skip
+    @overload
+    def bars(
+        self, symbols: Names, start: Boundary = ..., end: Boundary = ..., *,
+        output: Literal["pandas"], **options: Unpack[BarOptions],
+    ) -> pd.DataFrame: ...  # fmt: skip
+    @overload
+    def bars(
+        self, symbols: Names, start: Boundary = ..., end: Boundary = ..., *,
+        output: Literal["duckdb"], **options: Unpack[BarOptions],
+    ) -> duckdb.DuckDBPyRelation: ...  # fmt: skip
     def bars(
         self,
-        symbols: str | Iterable[str],
+        symbols: Names,
         start: Boundary = None,
         end: Boundary = None,
         *,
@@ -179,8 +162,8 @@ class Lake:
         feed: str | None = None,
         as_of: dt.datetime | str | None = None,
         adjustment: str = Adjustment.RAW,
-        output: Literal["polars", "arrow", "duckdb"] = "polars",
-    ) -> pl.DataFrame | pa.Table | duckdb.DuckDBPyRelation:
+        output: Output = "polars",
+    ) -> pl.DataFrame | pl.LazyFrame | pa.Table | pd.DataFrame | duckdb.DuckDBPyRelation:
         """Bars with start <= timestamp < end, by symbol in the order given, then by timestamp.
 
         Parameters
@@ -197,6 +180,9 @@ class Lake:
             An instant with its zone: exactly the bars the lake held then. None means now.
         adjustment
             `raw`, or `split`, `dividend`, `all`: in the terms of the last session held; volume is then a float.
+        output
+            `polars`; `lazy` (a `LazyFrame`: nothing is read until it is collected, and then only the files,
+            rows and columns it needs); `arrow`; `pandas`, numbered from 0; `duckdb` (a relation).
 
         Returns
         -------
@@ -213,43 +199,22 @@ class Lake:
 
         Notes
         -----
-        All rows are in memory at once, about 100 bytes each.
+        All rows are in memory at once, about 100 bytes each, unless the output is `lazy`. A lazy frame shows the
+        lake of the moment it was made, and polars itself speaks when a file is damaged.
         """
-        kind, part = Timeframe.parse(timeframe), SessionFilter.parse(session)
-        if output not in {"polars", "arrow", "duckdb"}:
-            raise InvalidInputError(f"output {output!r} is not known: use 'polars', 'arrow' or 'duckdb'.")
-        span = time_range(start, end)
-        names = parse_symbols(symbols)
-        feed, moment = self.feed_of(names, feed), parse_instant(as_of, "as_of")
-        terms = parse_adjustment(adjustment)
-        frame = pl.concat([self._bars_of(feed, name, span, kind, part, moment, terms) for name in names])
-        if output == "polars":
+        form = parse_output(output)
+        options = BarOptions(timeframe=timeframe, session=session, feed=feed, as_of=as_of, adjustment=adjustment)
+        rows = scan_bars(self, parse_symbols(symbols), time_range(start, end), **options)
+        if form == "lazy":
+            return rows
+        frame = collect(rows)
+        if form == "polars":
             return frame
-        table = as_arrow(frame)
-        if output == "arrow":
-            return table
-        return publish.relation(table)
+        if form == "pandas":
+            return as_pandas(frame)
+        return as_arrow(frame) if form == "arrow" else publish.relation(as_arrow(frame))
 
-    def _bars_of(
-        self,
-        feed: str,
-        symbol: str,
-        span: TimeRange,
-        timeframe: Timeframe,
-        part: SessionFilter,
-        as_of: dt.datetime | None,
-        adjustment: Adjustment,
-    ) -> pl.DataFrame:
-        rows = read_bars(self.root, self.manifest, feed=feed, symbol=symbol, span=span, as_of=as_of)
-        frame = _labelled(collect(rows), feed, symbol)
-        if adjustment is not Adjustment.RAW:
-            factors = factors_of(self.root, self.manifest, self.calendar.frame, feed=feed, symbol=symbol, as_of=as_of)
-            frame = adjust(frame, factors, adjustment)
-        if part is not SessionFilter.ALL:
-            frame = filter_session(frame, self.calendar.frame, part)
-        return frame if timeframe is Timeframe.MINUTE else resample(frame, timeframe, self.calendar.frame)
-
-    def feed_of(self, symbols: str | Iterable[str], feed: str | None = None) -> str:
+    def feed_of(self, symbols: Names, feed: str | None = None) -> str:
         """The feed meant for these symbols: the one named, or `sip` before `iex` before the only other.
 
         Raises
@@ -307,7 +272,7 @@ class Lake:
 
     def coverage(
         self,
-        symbols: str | Iterable[str] | None = None,
+        symbols: Names | None = None,
         start: Boundary = None,
         end: Boundary = None,
         *,
@@ -321,7 +286,7 @@ class Lake:
 
     def gaps(
         self,
-        symbols: str | Iterable[str] | None = None,
+        symbols: Names | None = None,
         start: Boundary = None,
         end: Boundary = None,
         *,
@@ -357,7 +322,7 @@ class Lake:
     def _records(self, start: dt.date | None, end: dt.date | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         return self.manifest.held(start=start, end=end), self.manifest.answers(start=start, end=end)
 
-    def _pairs(self, symbols: str | Iterable[str] | None, feed: str | None) -> pl.DataFrame:
+    def _pairs(self, symbols: Names | None, feed: str | None) -> pl.DataFrame:
         """Feed and symbol of everything asked for; every feed that holds a symbol, when none is named."""
         known = self.symbols(feed).select("feed", "symbol")
         if symbols is None:
@@ -368,7 +333,7 @@ class Lake:
 
     def snapshot(
         self,
-        symbols: str | Iterable[str] | None = None,
+        symbols: Names | None = None,
         start: Boundary = None,
         end: Boundary = None,
         *,
@@ -395,25 +360,21 @@ class Lake:
 
     def revisions(
         self,
-        symbols: str | Iterable[str],
+        symbols: Names,
         start: Boundary = None,
         end: Boundary = None,
         *,
         feed: str | None = None,
     ) -> pl.DataFrame:
-        """One row per value that a bar once had: feed, symbol, session, then as `barlake.reader.read_revisions`."""
+        """One row per value that a bar once had; columns as in `barlake.reader.read_revisions`."""
         span, names = time_range(start, end), parse_symbols(symbols)
         feed = self.feed_of(names, feed)
-        found = []
-        for name in names:
-            rows = read_revisions(self.root, self.manifest, feed=feed, symbol=name, span=span)
-            found.append(_labelled(rows, feed, name))
-        return pl.concat(found)
+        return pl.concat(read_revisions(self.root, self.manifest, feed=feed, symbol=name, span=span) for name in names)
 
     # --- corporate actions ---------------------------------------------------------------------
 
     def corporate_actions(
-        self, symbols: str | Iterable[str] | None = None, *, as_of: dt.datetime | str | None = None
+        self, symbols: Names | None = None, *, as_of: dt.datetime | str | None = None
     ) -> pl.DataFrame:
         """One row per statement of a source: `barlake.actions.ACTIONS`, and `counts` where it is the one believed."""
         names = None if symbols is None else parse_symbols(symbols)
@@ -479,12 +440,3 @@ class Lake:
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""
         publish.publish(self.catalogue_path, lambda: gather(self))
-
-
-def _labelled(rows: pl.DataFrame, feed: str, symbol: str) -> pl.DataFrame:
-    return rows.select(
-        pl.lit(feed).alias("feed"),
-        pl.lit(symbol).alias("symbol"),
-        new_york_dates(rows["timestamp"]).alias("session"),
-        pl.all(),
-    )

@@ -20,9 +20,19 @@ import pyarrow.parquet as pq
 from barlake.errors import FormatError, StorageError
 from barlake.layout import TEMPORARY_PREFIX
 from barlake.new_york import new_york_dates
-from barlake.schemas import BAR_VALUES, BARS, REVISIONS
+from barlake.schemas import BAR_VALUES, BARS, REVISIONS, empty_bars
 
-__all__ = ["Merge", "collect", "content_hashes", "fsync_folder", "merge", "read_files", "storage_errors", "write_file"]
+__all__ = [
+    "Merge",
+    "collect",
+    "content_hashes",
+    "fsync_folder",
+    "merge",
+    "read_files",
+    "reading_errors",
+    "storage_errors",
+    "write_file",
+]
 
 ROW_GROUP_ROWS = 16_384
 """About one month of one symbol: a year file can skip to a few sessions."""
@@ -262,8 +272,13 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def read_files(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+def read_files(paths: Sequence[Path], *, labelled: bool = False) -> pl.LazyFrame:
     """Lazy rows of the named files, in the order of the paths; no files give no rows.
+
+    Parameters
+    ----------
+    labelled
+        With feed and symbol, read from the folders' names, so that a filter on them opens no file in vain.
 
     Raises
     ------
@@ -277,12 +292,11 @@ def read_files(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -
             "files are missing): `barlake repair` keeps what is left and fetches the rest again."
         )
     if not paths:
-        empty = pl.from_arrow(BARS.empty_table())
-        assert isinstance(empty, pl.DataFrame)  # noqa: S101 - narrows polars' union type
-        lazy = empty.lazy()
-    else:
-        lazy = pl.scan_parquet([str(path) for path in paths], hive_partitioning=False, glob=False)
-    return lazy if columns is None else lazy.select(columns)
+        rows = empty_bars().lazy()
+        return rows.with_columns(feed=pl.lit(""), symbol=pl.lit("")) if labelled else rows
+    keys = dict.fromkeys(("feed", "symbol", "dt"), pl.String()) if labelled else None
+    rows = pl.scan_parquet([str(path) for path in paths], hive_partitioning=labelled, hive_schema=keys, glob=False)
+    return rows.drop("dt") if labelled else rows
 
 
 def collect(rows: pl.LazyFrame) -> pl.DataFrame:
@@ -293,8 +307,15 @@ def collect(rows: pl.LazyFrame) -> pl.DataFrame:
     FormatError
         If a file is not the Parquet file that was written.
     """
-    try:
+    with reading_errors():
         return rows.collect()
+
+
+@contextlib.contextmanager
+def reading_errors() -> Iterator[None]:
+    """Turn what polars says about a file it cannot read into a `FormatError` with the next step."""
+    try:
+        yield
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FormatError(
             f"a file that the manifest counts cannot be read: {str(error).splitlines()[0]}. `barlake verify` names it, "

@@ -16,6 +16,7 @@ from barlake.manifest import Manifest
 from barlake.partitions import collect, read_files
 from barlake.ranges import TimeRange
 from barlake.schemas import BAR_VALUES, BARS, REVISIONS
+from barlake.sessions import session_of
 
 __all__ = ["read_bars", "read_revisions"]
 
@@ -23,7 +24,7 @@ __all__ = ["read_bars", "read_revisions"]
 def read_bars(
     root: Path, manifest: Manifest, *, feed: str, symbol: str, span: TimeRange, as_of: dt.datetime | None = None
 ) -> pl.LazyFrame:
-    """Lazy bars of one symbol with start <= timestamp < end, by timestamp; columns of `schemas.BARS`.
+    """Lazy bars of one symbol with start <= timestamp < end, by timestamp: feed, symbol, session, `schemas.BARS`.
 
     Parameters
     ----------
@@ -37,15 +38,23 @@ def read_bars(
         If a file that counts is not on disk.
     """
     view = manifest.view(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=as_of)
-    bars = read_files([root / path for path in view.bars])
+    bars = read_files([root / path for path in view.bars], labelled=True)
     if as_of is None:
-        return _within(bars, span)
+        return _with_session(_within(bars, span))
     # A row may carry a moment before `as_of` and still have been committed after it.
     since, until = pl.col("ingested_at"), pl.col("superseded_at")
     known = (since <= as_of) & ~since.is_in(view.late)
     replaced_later = (until > as_of) | until.is_in(view.late)
-    old = _read_old(root, view.revisions).filter(known & replaced_later).drop("superseded_at")
-    return _within(pl.concat([bars.filter(known), old]), span).sort("timestamp")
+    bars = bars.filter(known)
+    if view.revisions:
+        old = read_files([root / path for path in view.revisions], labelled=True)
+        old = old.filter(known & replaced_later).drop("superseded_at")
+        bars = pl.concat([bars, old]).sort("timestamp")
+    return _with_session(_within(bars, span))
+
+
+def _with_session(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows.select("feed", "symbol", session_of(pl.col("timestamp")).alias("session"), *BARS.names)
 
 
 def _read_old(root: Path, paths: tuple[str, ...]) -> pl.LazyFrame:
@@ -69,10 +78,10 @@ def read_revisions(root: Path, manifest: Manifest, *, feed: str, symbol: str, sp
 
     Returns
     -------
-    timestamp, kind, known_from, known_until, then each value as it was (`close_old`) and as the bar that
-    took its place has it (`close_new`); by timestamp, then known_until. The kind is `replaced`, `removed`
-    (a final answer had no such bar; no new values), or `refused` (a lower rank said otherwise; the old
-    values are what it said, the new ones what was kept, and it was never valid).
+    feed, symbol, session, timestamp, kind, known_from, known_until, then each value as it was (`close_old`)
+    and as the bar that took its place has it (`close_new`); by timestamp, then known_until. The kind is
+    `replaced`, `removed` (a final answer had no such bar; no new values), or `refused` (a lower rank said
+    otherwise; the old values are what it said, the new ones what was kept, and it was never valid).
     """
     view = manifest.view(
         feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=dt.datetime.now(tz=dt.UTC)
@@ -107,5 +116,12 @@ def read_revisions(root: Path, manifest: Manifest, *, feed: str, symbol: str, sp
     )
     values = [column for name in BAR_VALUES for column in (pl.col(name).alias(f"{name}_old"), pl.col(f"{name}_new"))]
     return found.select(
-        "timestamp", kind.alias("kind"), since.alias("known_from"), until.alias("known_until"), *values
+        pl.lit(feed).alias("feed"),
+        pl.lit(symbol).alias("symbol"),
+        session_of(pl.col("timestamp")).alias("session"),
+        "timestamp",
+        kind.alias("kind"),
+        since.alias("known_from"),
+        until.alias("known_until"),
+        *values,
     ).sort("timestamp", "known_until")

@@ -1,4 +1,4 @@
-"""Minute bars to longer bars. Pure: frames in, frames out.
+"""Minute bars to longer bars. Pure: frames in, frames out, lazy ones where they came lazy.
 
 Buckets lie on the clock in New York, as Alpaca's do, and never cross the border of a session nor, below
 `1Day`, the opening or the close: the hour from 09:00 gives a pre-market bar at 09:00 and a regular bar
@@ -7,18 +7,23 @@ at 09:30. Every bar says how many minute bars it was made of.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import polars as pl
 
 from barlake.errors import InvalidInputError
 from barlake.keys import SessionFilter, Timeframe
 
-__all__ = ["filter_session", "resample", "with_session_part"]
+__all__ = ["Bars", "filter_session", "resample", "with_session_part"]
+
+Bars = TypeVar("Bars", pl.DataFrame, pl.LazyFrame)
+"""Bars in memory, or bars to be read: what goes in is what comes out."""
 
 _MINUTES = {Timeframe.MINUTE_5: 5, Timeframe.MINUTE_15: 15, Timeframe.HOUR: 60}
 _MINUTE_US = 60_000_000
 
 
-def with_session_part(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+def with_session_part(bars: Bars, sessions: pl.DataFrame) -> Bars:
     """The same rows with `part` (`pre`, `regular`, `post`, or null outside any session) and `part_start`.
 
     A bar before the pre-market opens, as of futures or coins, is `pre` and has no `part_start`.
@@ -30,8 +35,8 @@ def with_session_part(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFram
     sessions
         `Calendar.frame` or a part of it that covers the bars.
     """
-    bounds = sessions.select("session", "pre_open", session_open="open", session_close="close")
-    joined = bars.join(bounds, on="session", how="left", maintain_order="left")
+    bounds = sessions.lazy().select("session", "pre_open", session_open="open", session_close="close")
+    joined = bars.lazy().join(bounds, on="session", how="left", maintain_order="left")
     stamp = pl.col("timestamp")
     part = (
         pl.when(stamp < pl.col("session_open"))
@@ -50,12 +55,13 @@ def with_session_part(bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFram
         .then("session_open")
         .otherwise("session_close")
     )
-    return joined.with_columns(part.alias("part"), start.alias("part_start")).drop(
+    labelled = joined.with_columns(part.alias("part"), start.alias("part_start")).drop(
         "session_open", "session_close", "pre_open"
     )
+    return labelled.collect() if isinstance(bars, pl.DataFrame) else labelled
 
 
-def filter_session(bars: pl.DataFrame, sessions: pl.DataFrame, session_filter: SessionFilter) -> pl.DataFrame:
+def filter_session(bars: Bars, sessions: pl.DataFrame, session_filter: SessionFilter) -> Bars:
     """Rows of one part of the session; `ALL` keeps every row, also those on no session date."""
     if session_filter is SessionFilter.ALL:
         return bars
@@ -63,7 +69,7 @@ def filter_session(bars: pl.DataFrame, sessions: pl.DataFrame, session_filter: S
     return parts.filter(pl.col("part") == session_filter.value).drop("part", "part_start")
 
 
-def resample(bars: pl.DataFrame, timeframe: Timeframe, sessions: pl.DataFrame) -> pl.DataFrame:
+def resample(bars: Bars, timeframe: Timeframe, sessions: pl.DataFrame) -> Bars:
     """Bars of a longer timeframe.
 
     Parameters
