@@ -1,31 +1,32 @@
-"""Bars out of a lake, as they were asked for and in the form they were asked for.
+"""Bars out of a lake: what was asked, and the forms the answer comes in.
 
-Everything is one lazy frame until the form is known: what is asked of it reaches the Parquet files.
+The manifest is asked when a query is answered, the files are read when rows are needed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypedDict, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 import polars as pl
 
+from barlake import publish
 from barlake.adjust import adjust, parse_adjustment
 from barlake.errors import InvalidInputError
 from barlake.factors import factors_of
-from barlake.keys import Adjustment, SessionFilter, Timeframe
+from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_symbols
 from barlake.partitions import as_arrow, reading_errors
-from barlake.ranges import TimeRange, parse_instant
+from barlake.ranges import Boundary, TimeRange, parse_instant, time_range
 from barlake.reader import read_bars
-from barlake.resample import filter_session, resample
+from barlake.resample import Bars, filter_session, resample
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from barlake.lake import Lake
 
-__all__ = ["BarOptions", "Output", "as_pandas", "parse_output", "scan_bars"]
+__all__ = ["BarOptions", "BarQuery", "Output"]
 
 Output = Literal["polars", "lazy", "arrow", "pandas", "duckdb"]
 """The forms bars come in."""
@@ -41,45 +42,91 @@ class BarOptions(TypedDict, total=False):
     adjustment: str
 
 
-def parse_output(value: str) -> Output:
-    """Form of that name; `InvalidInputError` lists the names there are."""
-    known: tuple[Output, ...] = get_args(Output)
-    for name in known:
-        if name == value:
-            return name
-    raise InvalidInputError(f"output {value!r} is not known: use one of {', '.join(known)}.")
+@dataclass(frozen=True)
+class BarQuery:
+    """What was asked of a lake, understood: `Lake.bars` says what each part means."""
 
+    lake: Lake
+    symbols: tuple[str, ...]
+    feed: str
+    span: TimeRange
+    timeframe: Timeframe
+    session: SessionFilter
+    as_of: dt.datetime | None
+    adjustment: Adjustment
 
-def scan_bars(
-    lake: Lake,
-    symbols: Sequence[str],
-    span: TimeRange,
-    *,
-    timeframe: str = Timeframe.MINUTE,
-    session: str = SessionFilter.ALL,
-    feed: str | None = None,
-    as_of: dt.datetime | str | None = None,
-    adjustment: str = Adjustment.RAW,
-) -> pl.LazyFrame:
-    """Lazy bars by symbol in the order given, then by timestamp; options and columns as in `Lake.bars`.
+    @classmethod
+    def parse(
+        cls,
+        lake: Lake,
+        symbols: Names,
+        start: Boundary,
+        end: Boundary,
+        *,
+        timeframe: str = Timeframe.MINUTE,
+        session: str = SessionFilter.ALL,
+        feed: str | None = None,
+        as_of: dt.datetime | str | None = None,
+        adjustment: str = Adjustment.RAW,
+    ) -> BarQuery:
+        """The query in these words, of symbols that the lake holds."""
+        names = parse_symbols(symbols)
+        return cls(
+            lake=lake,
+            symbols=tuple(names),
+            span=time_range(start, end),
+            timeframe=Timeframe.parse(timeframe),
+            session=SessionFilter.parse(session),
+            as_of=parse_instant(as_of, "as_of"),
+            adjustment=parse_adjustment(adjustment),
+            feed=lake.feed_of(names, feed),
+        )
 
-    The manifest is asked now, the files are read when the frame is collected: it shows the lake of this
-    moment, for as long as `barlake vacuum` leaves replaced files in place.
-    """
-    kind, part, terms = Timeframe.parse(timeframe), SessionFilter.parse(session), parse_adjustment(adjustment)
-    moment, feed = parse_instant(as_of, "as_of"), lake.feed_of(symbols, feed)
-    calendar = lake.calendar.frame
+    def answer(self, output: str) -> Any:
+        """The bars in the form of that name, whose type the overloads of `Lake.bars` know.
 
-    def of(symbol: str) -> pl.LazyFrame:
-        rows = read_bars(lake.root, lake.manifest, feed=feed, symbol=symbol, span=span, as_of=moment)
-        if terms is not Adjustment.RAW:
-            factors = factors_of(lake.root, lake.manifest, calendar, feed=feed, symbol=symbol, as_of=moment)
-            with reading_errors():
-                rows = adjust(rows, factors, terms)
-        rows = filter_session(rows, calendar, part)
-        return rows if kind is Timeframe.MINUTE else resample(rows, kind, calendar)
+        Raises
+        ------
+        InvalidInputError
+            If there is no such form; the message lists those there are.
+        """
+        if output not in get_args(Output):
+            raise InvalidInputError(f"output {output!r} is not known: use one of {', '.join(get_args(Output))}.")
+        if output == "lazy":
+            return self.lazy()
+        frame = self.polars()
+        if output == "polars":
+            return frame
+        if output == "pandas":
+            return as_pandas(frame)
+        return as_arrow(frame) if output == "arrow" else publish.relation(as_arrow(frame))
 
-    return pl.concat([of(symbol) for symbol in symbols])
+    def lazy(self) -> pl.LazyFrame:
+        """Bars to be read when collected: what is asked of the frame reaches the files as they are now."""
+        with reading_errors():
+            return pl.concat([self._in_terms(symbol, self._rows(symbol)) for symbol in self.symbols])
+
+    def polars(self) -> pl.DataFrame:
+        """Bars in memory."""
+        rows = [self._rows(symbol) for symbol in self.symbols]
+        # Minutes of all symbols are read at once; where fewer rows are wanted, those of one at a time.
+        is_whole = self.timeframe is Timeframe.MINUTE
+        with reading_errors():
+            frames = pl.collect_all(rows) if is_whole else (one.collect() for one in rows)
+            return pl.concat(map(self._in_terms, self.symbols, frames))
+
+    def _rows(self, symbol: str) -> pl.LazyFrame:
+        lake = self.lake
+        return read_bars(lake.root, lake.manifest, feed=self.feed, symbol=symbol, span=self.span, as_of=self.as_of)
+
+    def _in_terms(self, symbol: str, rows: Bars) -> Bars:
+        """Raw minute bars of one symbol as they were asked for."""
+        lake, calendar = self.lake, self.lake.calendar.frame
+        if self.adjustment is not Adjustment.RAW:
+            factors = factors_of(lake.root, lake.manifest, calendar, feed=self.feed, symbol=symbol, as_of=self.as_of)
+            rows = adjust(rows, factors, self.adjustment)
+        rows = filter_session(rows, calendar, self.session)
+        return rows if self.timeframe is Timeframe.MINUTE else resample(rows, self.timeframe, calendar)
 
 
 def as_pandas(frame: pl.DataFrame) -> pd.DataFrame:
@@ -87,11 +134,10 @@ def as_pandas(frame: pl.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Instants as `datetime64[us, UTC]`, `session` as a date at midnight without zone, names as `str`,
-    `trade_count` as nullable `Int64` whether or not one is null, everything else as NumPy has it.
+    Instants as `datetime64[us, UTC]`, `session` as midnight without zone, names as `str`, `trade_count` as
+    nullable `Int64` whether or not one is null, everything else as NumPy has it.
     """
     table = as_arrow(frame)
     found: pd.DataFrame = table.to_pandas(date_as_object=False)
-    if "trade_count" in found:
-        found["trade_count"] = table["trade_count"].to_pandas().astype("Int64")
+    found["trade_count"] = table["trade_count"].to_pandas().astype("Int64")
     return found

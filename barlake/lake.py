@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 import duckdb
 import polars as pl
@@ -17,7 +17,7 @@ from barlake import layout, publish
 from barlake.action_files import BadRow, read_actions
 from barlake.action_records import ActionReport
 from barlake.artifacts import ArtifactStore
-from barlake.bars import BarOptions, Output, as_pandas, parse_output, scan_bars
+from barlake.bars import BarOptions, BarQuery, Output
 from barlake.catalogue import action_table, gather
 from barlake.coverage import coverage, gaps
 from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
@@ -27,7 +27,7 @@ from barlake.inspection import Symbols, absent_minutes, inspect
 from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
 from barlake.manifest import Manifest
 from barlake.partition_write import WriteReport
-from barlake.partitions import as_arrow, collect, storage_errors
+from barlake.partitions import storage_errors
 from barlake.ranges import Boundary, parse_instant, time_range
 from barlake.reader import read_revisions
 from barlake.records import utc_now
@@ -163,7 +163,7 @@ class Lake:
         as_of: dt.datetime | str | None = None,
         adjustment: str = Adjustment.RAW,
         output: Output = "polars",
-    ) -> pl.DataFrame | pl.LazyFrame | pa.Table | pd.DataFrame | duckdb.DuckDBPyRelation:
+    ) -> Any:
         """Bars with start <= timestamp < end, by symbol in the order given, then by timestamp.
 
         Parameters
@@ -202,17 +202,8 @@ class Lake:
         All rows are in memory at once, about 100 bytes each, unless the output is `lazy`. A lazy frame shows the
         lake of the moment it was made, and polars itself speaks when a file is damaged.
         """
-        form = parse_output(output)
         options = BarOptions(timeframe=timeframe, session=session, feed=feed, as_of=as_of, adjustment=adjustment)
-        rows = scan_bars(self, parse_symbols(symbols), time_range(start, end), **options)
-        if form == "lazy":
-            return rows
-        frame = collect(rows)
-        if form == "polars":
-            return frame
-        if form == "pandas":
-            return as_pandas(frame)
-        return as_arrow(frame) if form == "arrow" else publish.relation(as_arrow(frame))
+        return BarQuery.parse(self, symbols, start, end, **options).answer(output)
 
     def feed_of(self, symbols: Names, feed: str | None = None) -> str:
         """The feed meant for these symbols: the one named, or `sip` before `iex` before the only other.
