@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import hashlib
 from typing import Any
@@ -119,7 +118,7 @@ def _put_held(connection: Connection, commit: Commit) -> None:
         set_={name: statement.excluded[name] for name in columns},
     )
     own = {"feed": commit.feed, "symbol": commit.symbol, "commit_id": commit.commit_id}
-    connection.execute(statement, [dataclasses.asdict(session) | own for session in commit.held])
+    connection.execute(statement, [vars(session) | own for session in commit.held])
 
 
 def _put_ranks(connection: Connection, commit: Commit) -> None:
@@ -153,7 +152,7 @@ def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> No
         where=statement.excluded.status != AnswerStatus.IMPORTED,
     )
     own = {"feed": commit.feed, "symbol": commit.symbol, "answered_at": now}
-    connection.execute(statement, [dataclasses.asdict(answer) | own for answer in commit.answers])
+    connection.execute(statement, [vars(answer) | own for answer in commit.answers])
 
 
 def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> None:
@@ -163,7 +162,7 @@ def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> Non
             index_elements=["key"],
             set_={name: statement.excluded[name] for name in ("page_token", "pages", "rows", "updated_at")},
         )
-        connection.execute(statement, dataclasses.asdict(commit.cursor) | {"updated_at": now})
+        connection.execute(statement, vars(commit.cursor) | {"updated_at": now})
     if commit.cursor_done is not None:
         connection.execute(delete(tables.cursors).where(tables.cursors.c.key == commit.cursor_done))
 

@@ -18,6 +18,7 @@ from barlake.bar_files import write_bar_file
 from barlake.errors import BarlakeError
 from barlake.keys import PartitionKey, Period, PeriodLength
 from barlake.manifest import Manifest
+from barlake.new_york import new_york_dates
 from barlake.partitions import Merge, collect, content_hashes, merge, read_files
 from barlake.records import Commit, FileRecord, HeldSession, RowRank
 from barlake.schemas import BAR_VALUES
@@ -236,7 +237,8 @@ class PartitionWrite:
         emptied: list[dt.date] = []
         for one in rewritten:
             days = touched.filter(touched.is_between(one.period.start, one.period.end, closed="left"))
-            rows = one.merge.rows.filter(session_of(pl.col("timestamp")).is_in(days.implode()))
+            touching = new_york_dates(one.merge.rows["timestamp"]).is_in(days.implode())
+            rows = one.merge.rows if touching.all() else one.merge.rows.filter(touching)
             holding = held_sessions(rows, self._calendar())
             held.extend(holding)
             emptied.extend(set(days.to_list()) - {session.session for session in holding})
@@ -274,25 +276,13 @@ class PartitionWrite:
 
 def held_sessions(rows: pl.DataFrame, calendar: Calendar) -> list[HeldSession]:
     """What bars hold, session by session; regular rows open in [open, close) of a session of the calendar."""
-    hashes = content_hashes(rows)
-    bounds = calendar.frame.select("session", "open", "close")
-    inside = pl.col("timestamp").is_between(pl.col("open"), pl.col("close"), closed="left")
-    regular = (
-        rows.select("timestamp", session_of(pl.col("timestamp")).alias("session"))
-        .join(bounds, on="session", how="inner")
-        .filter(inside)
-        .group_by("session")
-        .len("regular_rows")
+    found = content_hashes(rows).join(
+        calendar.frame.select("session", "open", "close"), on="session", how="left", maintain_order="left"
     )
-    joined = hashes.join(regular, on="session", how="left", maintain_order="left")
-    return [
-        HeldSession(
-            row["session"],
-            row["rows"],
-            row["regular_rows"] or 0,
-            row["first"],
-            row["last"],
-            row["content_hash"],
-        )
-        for row in joined.iter_rows(named=True)
-    ]
+    # Opens and closes are looked up among the stamps: no row is compared with its session's.
+    stamps = rows["timestamp"].sort()
+    before_open, before_close = (stamps.search_sorted(found[edge], "left") for edge in ("open", "close"))
+    regular = (before_close - before_open).cast(pl.Int64)
+    regular = pl.select(pl.when(found["open"].is_not_null()).then(regular).otherwise(0)).to_series()
+    columns = found.select("session", "rows", regular.alias("regular"), "first", "last", "content_hash")
+    return [HeldSession(*row) for row in columns.iter_rows()]
