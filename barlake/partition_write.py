@@ -65,14 +65,16 @@ def choose_periods(
     >>> [p.label for p in choose_periods([day], [], longest=PeriodLength.MONTH, today=dt.date(2024, 2, 1))]
     ['2024-01']
     """
-    chosen: set[Period] = set()
+    chosen: list[Period] = []
     for session in sorted(set(sessions)):
+        if chosen and chosen[-1].start <= session < chosen[-1].end:
+            continue  # every session of a period chooses the same one
         lengths = list(PeriodLength)[: list(PeriodLength).index(longest) + 1]
         closed = [period for period in (Period.of(session, length) for length in lengths) if period.end <= today]
         best = closed[-1] if closed else Period.of_session(session)
         coarser = [period for period in counting if period.covers(best)]
-        chosen.add(max(coarser, key=lambda period: period.end - period.start) if coarser else best)
-    return sorted(chosen)
+        chosen.append(max(coarser, key=lambda period: period.end - period.start) if coarser else best)
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -181,9 +183,11 @@ class PartitionWrite:
         rows = incoming.filter(pl.col("session").is_between(period.start, period.end, closed="left")).drop("session")
         held = collect(read_files([self._root / file.path for file in counting]))
         merged = merge(held, rows, ingested_at=self._moment, protected=self._protected(held))
-        removed = merged.rows.filter(pl.col("timestamp").is_in(gone.implode()))
-        kept = merged.rows.join(removed, on="timestamp", how="anti", maintain_order="left")
-        merged = replace(merged, rows=kept)
+        leaving = merged.rows["timestamp"].is_in(gone.implode())
+        removed, kept = merged.rows.filter(leaving), merged.rows
+        if not removed.is_empty():
+            kept = merged.rows.filter(~leaving)
+            merged = replace(merged, rows=kept)
         rewrites = not (merged.is_noop and removed.is_empty())
         replaced = [file.path for file in counting] if rewrites else []
         added = []

@@ -98,6 +98,8 @@ def merge(
         Timestamps of held rows that these may not replace; such a row is handed back in `outranked`.
     """
     stamped = _as_bars(incoming.with_columns(ingested_at=pl.lit(ingested_at, dtype=pl.Datetime("us", "UTC"))))
+    if held.is_empty():
+        return Merge(stamped.sort("timestamp"), held, stamped.clear(), stamped["timestamp"], stamped.height, 0)
     kinds = _kinds(stamped, held, protected)
 
     def of(*names: str) -> pl.DataFrame:
