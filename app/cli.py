@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import actions, care, history, lake, quality, research, sources
+from app.commands import actions, care, export, history, lake, quality, register, research, sources
 from app.console import notice
 from barlake.errors import BarlakeError
 
@@ -35,6 +35,8 @@ application.command("import")(lake.import_)
 application.command("ingest")(sources.ingest)
 application.command("gaps")(lake.gaps)
 application.command("bars")(lake.bars)
+application.add_typer(export.application, name="export")
+application.add_typer(register.application, name="register")
 application.command("symbols")(lake.symbols)
 application.command("coverage")(lake.coverage)
 application.command("quality")(quality.quality)

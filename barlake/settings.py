@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     alpaca_requests_per_minute: int = Field(default=200, validation_alias=AliasChoices("ALPACA_RPM"), ge=1)
     iex_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("IEX_TOKEN"))
 
+    export_postgres_url: OptionalSecret = Field(
+        default=None, validation_alias=AliasChoices("BARLAKE_EXPORT_POSTGRES_URL")
+    )
+    influx_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_INFLUX_TOKEN"))
+
     source_duckdb_path: Path | None = Field(default=None, validation_alias=AliasChoices("SOURCE_DUCKDB_PATH"))
     dest_duckdb_path: Path | None = Field(default=None, validation_alias=AliasChoices("DEST_DUCKDB_PATH"))
     dest_parquet_dir: Path | None = Field(default=None, validation_alias=AliasChoices("DEST_PARQUET_DIR"))

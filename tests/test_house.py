@@ -35,10 +35,11 @@ HTTP = (
     "urllib.request",
     "uvicorn",
 )
-HTTP_ROOMS = ("ingest_service/alpaca.py", "ingest_service/emulator/", "app/api/")
+HTTP_ROOMS = ("ingest_service/alpaca.py", "ingest_service/emulator/", "barlake/influx.py", "app/api/")
 ROOMS: dict[str, tuple[str, ...]] = {
     "alpaca": ("ingest_service/alpaca.py",),
     "duckdb": ("barlake/publish.py", "barlake/lake.py", "barlake/duckdb_source.py"),
+    "adbc_driver_postgresql": ("barlake/postgres.py",),
     **dict.fromkeys(HTTP, HTTP_ROOMS),
 }
 """Library -> the files and folders that may import it."""

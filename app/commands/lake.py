@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +9,21 @@ import polars as pl
 import typer
 
 import barlake
-from app.commands.options import AsJson, End, Feed, Root, SomeSymbols, Start, Symbols
+from app.commands.options import (
+    AdjustmentOption,
+    AsJson,
+    AsOf,
+    End,
+    Feed,
+    Root,
+    SessionOption,
+    SomeSymbols,
+    Start,
+    Symbols,
+    TimeframeOption,
+)
 from app.console import notice, print_frame, print_json, progress, say
-from barlake.errors import InvalidInputError
 from barlake.keys import Adjustment, SessionFilter, Timeframe
-from barlake.partitions import storage_errors
 
 __all__ = ["bars", "coverage", "gaps", "import_", "sql", "symbols"]
 
@@ -57,38 +66,22 @@ def bars(
     symbols: SomeSymbols,
     start: Start = None,
     end: End = None,
-    timeframe: Annotated[
-        str, typer.Option("--timeframe", help=f"{', '.join(Timeframe)}; longer ones are derived.")
-    ] = Timeframe.MINUTE.value,
-    session: Annotated[
-        str, typer.Option("--session", help=f"Hours: {', '.join(SessionFilter)}.")
-    ] = SessionFilter.ALL.value,
+    timeframe: TimeframeOption = Timeframe.MINUTE.value,
+    session: SessionOption = SessionFilter.ALL.value,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest so many of each symbol.")] = None,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="As the lake was at an instant, such as 2024-01-02T21:00:00Z.")
-    ] = None,
-    adjustment: Annotated[
-        str, typer.Option("--adjustment", help=f"Terms of prices: {', '.join(Adjustment)}.")
-    ] = Adjustment.RAW.value,
-    to: Annotated[Path | None, typer.Option("--to", help="Write to a new .csv or .parquet file instead.")] = None,
+    as_of: AsOf = None,
+    adjustment: AdjustmentOption = Adjustment.RAW.value,
     feed: Feed = None,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show bars, or write them to a file."""
+    """Show bars; `barlake export` writes them elsewhere."""
     with barlake.open(root) as lake:
         frame = lake.bars(
             symbols, start, end, timeframe=timeframe, session=session, feed=feed, as_of=as_of, adjustment=adjustment
         )
     if limit is not None:
         frame = frame.filter(pl.int_range(pl.len(), 0, -1).over("symbol") <= limit)
-    if to is not None:
-        _write_table(frame, to)
-        if as_json:
-            print_json({"bars": frame.height, "file": str(to)})
-        else:
-            say(f"{frame.height:,} bars written to {to}")
-        return
     print_frame(frame if as_json else frame.drop("ingested_at", strict=False), as_json=as_json, newest=True)
 
 
@@ -137,26 +130,3 @@ def sql(
     """Run one SQL query on the published catalogue."""
     with barlake.open(root) as lake:
         print_frame(lake.sql(query), as_json=as_json)
-
-
-def _write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Write a new file, whole or not at all."""
-    if path.exists():
-        raise InvalidInputError(f"--to {path} exists already: name a new file.")
-    if path.suffix not in {".csv", ".parquet"}:
-        raise InvalidInputError(f"--to {path} is not a .csv or .parquet file: name one.")
-    if not path.parent.is_dir():
-        raise InvalidInputError(f"--to {path} lies in a folder that does not exist: make {path.parent} first.")
-    # Made in memory first: polars tells of a full disk in an error of its own, Python in an OSError.
-    content = io.BytesIO()
-    if path.suffix == ".parquet":
-        frame.write_parquet(content)
-    else:
-        frame.write_csv(content, datetime_format="%Y-%m-%dT%H:%M:%S%:z")
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with storage_errors(path):
-            unfinished.write_bytes(content.getbuffer())
-            unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

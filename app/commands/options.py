@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "End", "Feed", "Root", "SomeSymbols", "Start", "Symbols"]
+from barlake.keys import Adjustment, SessionFilter, Timeframe
+
+__all__ = [
+    "AdjustmentOption",
+    "AsJson",
+    "AsOf",
+    "End",
+    "Feed",
+    "Root",
+    "SessionOption",
+    "SomeSymbols",
+    "Start",
+    "Symbols",
+    "TimeframeOption",
+]
 
 Root = Annotated[Path | None, typer.Option("--root", help="The lake's folder. Default: BARLAKE_ROOT, or ./data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -18,3 +32,9 @@ Symbols = Annotated[
     list[str] | None, typer.Argument(help="Symbols, such as SPY QQQ. Default: all.", show_default=False)
 ]
 SomeSymbols = Annotated[list[str], typer.Argument(help="Symbols, such as SPY QQQ.", show_default=False)]
+TimeframeOption = Annotated[str, typer.Option("--timeframe", help=f"{', '.join(Timeframe)}; longer ones are derived.")]
+SessionOption = Annotated[str, typer.Option("--session", help=f"Hours: {', '.join(SessionFilter)}.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", help="As the lake was at an instant, such as 2024-01-02T21:00:00Z.")
+]
+AdjustmentOption = Annotated[str, typer.Option("--adjustment", help=f"Terms of prices: {', '.join(Adjustment)}.")]

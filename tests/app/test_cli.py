@@ -92,31 +92,6 @@ def test_the_root_comes_from_the_environment_too(cli: Any, example: Path, monkey
     assert len(cli("symbols", "--json").data) == 2
 
 
-# --- files out ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["bars.parquet", "bars.csv"])
-def test_bars_written_to_a_file_come_back_as_they_were(cli: Any, example: Path, tmp_path: Path, name: str) -> None:
-    assert cli("bars", "SPY", "--to", tmp_path / name, "--root", example).code == 0
-    root = tmp_path / "copy"
-    assert cli("import", tmp_path / name, "--feed", "synthetic", "--root", root).code == 0
-    with barlake.open(root) as copy, barlake.open(example) as lake:
-        assert copy.snapshot("SPY").root_hash == lake.snapshot("SPY").root_hash
-
-
-def test_a_file_out_is_counted_in_json_too(cli: Any, example: Path, tmp_path: Path) -> None:
-    done = cli("bars", "SPY", "--limit", "2", "--to", tmp_path / "bars.csv", "--root", example, "--json")
-    assert done.data == {"bars": 2, "file": str(tmp_path / "bars.csv")}
-
-
-def test_a_file_that_exists_is_never_overwritten(cli: Any, example: Path, tmp_path: Path) -> None:
-    target = tmp_path / "bars.csv"
-    target.write_text("mine")
-    done = cli("bars", "SPY", "--to", target, "--root", example)
-    assert done.code == 1
-    assert target.read_text() == "mine"
-
-
 # --- files in --------------------------------------------------------------------------------------
 
 

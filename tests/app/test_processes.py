@@ -155,7 +155,7 @@ def test_a_file_out_that_does_not_fit_is_not_there_at_all(
     cli: Any, example: Path, small_disk: Callable[[str], Path], name: str
 ) -> None:
     disk = small_disk("64k")
-    done = cli("bars", "SPY", "--to", disk / name, "--root", example)
+    done = cli("export", "file", "SPY", "--to", disk / name, "--root", example)
     assert (done.code, done.out) == (1, "")
     assert name in done.errors
     assert "free space" in done.errors
