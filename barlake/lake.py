@@ -18,7 +18,7 @@ from barlake.action_files import BadRow, read_actions
 from barlake.action_records import ActionReport
 from barlake.artifacts import ArtifactStore
 from barlake.bars import BarOptions, BarQuery, Output
-from barlake.catalogue import action_table, gather
+from barlake.catalogue import action_table, is_current, publish_lake, refresh
 from barlake.coverage import coverage, gaps
 from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
 from barlake.feature_tables import FeatureTables
@@ -251,7 +251,8 @@ class Lake:
         InvalidInputError
             If DuckDB refuses the query.
         """
-        if publish.published_root(self.catalogue_path) != self.root:
+        found = publish.published(self.catalogue_path)
+        if found is None or found.root != self.root:
             self.publish()
         return publish.query(self.catalogue_path, query)
 
@@ -414,13 +415,13 @@ class Lake:
         names = None if symbols is None else parse_symbols(symbols)
         today = self.now().astimezone(NEW_YORK).date()
         report = rollup(self.root, self.manifest, today=today, feed=feed, symbols=names, on_step=on_step)
-        if report.files_after:
+        if not is_current(self):
             self.publish()
         return report
 
     def vacuum(self, *, grace: dt.timedelta = GRACE) -> VacuumReport:
-        """Delete bar files that were replaced, or left behind by a crash, longer than `grace` ago."""
-        return vacuum(self.root, self.manifest, grace=grace)
+        """Delete bar files that were replaced, or left behind by a crash, longer than `grace` ago; see `vacuum`."""
+        return vacuum(self.root, self.manifest, grace=grace, shown=refresh(self))
 
     def verify(
         self, symbols: Iterable[str] | None = None, *, feed: str | None = None, on_file: OnFile = tell_nobody
@@ -430,4 +431,4 @@ class Lake:
 
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""
-        publish.publish(self.catalogue_path, lambda: gather(self))
+        publish_lake(self)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Engine, Select, bindparam, delete, func, insert, select
+from sqlalchemy import Engine, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from barlake import tables
@@ -65,10 +65,12 @@ class Manifest:
         with reading(self._engine) as connection:
             return [_file_record(row) for row in connection.execute(query).mappings()]
 
-    def removed_files(self, *, before: dt.datetime) -> list[str]:
-        """Paths that stopped counting before an instant, those that did so earliest first."""
+    def removed_files(self, *, before: dt.datetime, by: dt.datetime | None = None) -> list[str]:
+        """Paths that stopped counting before an instant, and by that commit, earliest first."""
         table = tables.files
         query = select(table.c.path).where(table.c.removed_at < before).order_by(table.c.removed_at)
+        if by is not None:
+            query = query.where(table.c.removed_by.not_in(_commits_after(by)))
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
 
@@ -277,6 +279,13 @@ class Manifest:
             with writing(self._engine) as connection:
                 connection.execute(statement, [{"gone": path} for path in paths])
 
+    def retire_files(self, *, after: dt.datetime, now: dt.datetime) -> None:
+        """Let files that commits after an instant replaced count as replaced at `now`."""
+        table = tables.files
+        statement = update(table).where(table.c.removed_by.in_(_commits_after(after))).values(removed_at=now)
+        with writing(self._engine) as connection:
+            connection.execute(statement)
+
     def put_artifact(self, kind: str, artifact_id: str, created_at: dt.datetime, manifest: str) -> None:
         """Register a finished artifact folder with the text of its manifest, in place of an earlier one."""
         row = {"kind": kind, "artifact_id": artifact_id, "created_at": created_at, "manifest": manifest}
@@ -314,6 +323,10 @@ def _counting(
     if end is not None:
         query = query.where(table.c.period_start < end)
     return query.order_by(table.c.feed, table.c.symbol, table.c.period_start, table.c.path)
+
+
+def _commits_after(instant: dt.datetime) -> Select[Any]:
+    return select(tables.commits.c.commit_id).where(tables.commits.c.committed_at > instant)
 
 
 def _late(feed: str, symbol: str, as_of: dt.datetime) -> Select[Any]:

@@ -8,6 +8,7 @@ is the only module that writes view SQL.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Catalogue",
     "ParquetView",
+    "Published",
     "connect",
     "publish",
     "publish_features",
-    "published_root",
+    "published",
     "query",
     "relation",
     "view_name",
@@ -136,9 +138,16 @@ class ParquetView:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Everything a catalogue shows: the files of bars and of their old values, tables, and further views."""
+    """Everything a catalogue shows: the files of bars and of their old values, tables, and further views.
+
+    Parameters
+    ----------
+    last_commit
+        The newest commit that it shows; None before the first.
+    """
 
     root: Path
+    last_commit: dt.datetime | None = None
     bars: Sequence[Path] = ()
     revisions: Sequence[Path] = ()
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
@@ -197,7 +206,8 @@ def _build(path: Path, catalogue: Catalogue) -> None:
             if view.paths:
                 files = _read_parquet(view.paths, view.keys)
                 connection.execute(f"CREATE VIEW {_name(view.name)} AS SELECT * EXCLUDE (dt) FROM {files}")
-        info = pl.DataFrame({"root": [str(catalogue.root)]})
+        schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC")}
+        info = pl.DataFrame({"root": [str(catalogue.root)], "last_commit": [catalogue.last_commit]}, schema=schema)
         for name, frame in {**catalogue.tables, "catalogue_info": info}.items():
             connection.register("incoming", as_arrow(frame))
             connection.execute(f"CREATE TABLE {_name(name)} AS SELECT * FROM incoming")
@@ -264,13 +274,28 @@ def connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def published_root(path: Path) -> Path | None:
-    """The lake's root a catalogue was published for, or None when there is no catalogue."""
+@dataclass(frozen=True)
+class Published:
+    """What a catalogue says of itself: the lake's root, and the newest commit it shows."""
+
+    root: Path
+    last_commit: dt.datetime | None
+
+
+def published(path: Path) -> Published | None:
+    """What the catalogue in that place says of itself, or None when there is none.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be opened; publishing again makes a new one.
+    """
     if not path.exists():
         return None
     with connect(path) as connection:
-        row = connection.execute("SELECT root FROM catalogue_info").fetchone()
-    return Path(row[0]) if row else None
+        rows = connection.sql("SELECT * FROM catalogue_info").pl().to_dicts()
+    # A catalogue of an earlier release does not say which commit it shows.
+    return Published(Path(rows[0]["root"]), rows[0].get("last_commit")) if rows else None
 
 
 def query(path: Path, sql: str) -> pl.DataFrame:

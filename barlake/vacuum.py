@@ -25,16 +25,24 @@ class VacuumReport:
     bytes: int = 0
 
 
-def vacuum(root: Path, manifest: Manifest, *, grace: dt.timedelta = GRACE) -> VacuumReport:
+def vacuum(
+    root: Path, manifest: Manifest, *, grace: dt.timedelta = GRACE, shown: dt.datetime | None = None
+) -> VacuumReport:
     """Delete bar files below `root` that were replaced, or left behind by a crash, longer than `grace` ago.
 
     A file that counts is never touched: the manifest is asked after the files were listed, so a file that
     a writer commits meanwhile is either too young or known.
+
+    Parameters
+    ----------
+    shown
+        The newest commit that the published catalogue shows: what later ones replaced is still named there,
+        and stays. None when there is no catalogue.
     """
     horizon = utc_now() - grace
     old = list(_older_files(root / "parquet", horizon))
     known = manifest.known_paths()
-    replaced = manifest.removed_files(before=horizon)
+    replaced = manifest.removed_files(before=horizon, by=shown)
     orphans = [path for path in old if path.relative_to(root).as_posix() not in known]
     doomed = [*orphans, *(root / path for path in replaced)]
     deleted = freed = 0

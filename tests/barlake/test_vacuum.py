@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import polars as pl
 import polars.testing
 import pytest
 
 from barlake.lake import Lake
+from barlake.rollup import rollup
 from barlake.testing import make_bars, temporary_lake
 from barlake.vacuum import GRACE, VacuumReport, vacuum
 
@@ -107,3 +110,51 @@ def test_writers_and_other_vacuums_at_work_do_not_disturb_it(written: Lake) -> N
 
 def test_an_empty_lake_has_nothing_to_delete(lake: Lake) -> None:
     assert lake.vacuum() == VacuumReport()
+
+
+# --- a catalogue that is behind the lake -----------------------------------------------------------
+
+
+@pytest.fixture
+def behind(clock: Any) -> Iterator[tuple[Lake, duckdb.DuckDBPyConnection]]:
+    """A lake whose catalogue names a file that was replaced two hours ago, and a connection to it."""
+    clock.moment = dt.datetime.now(tz=dt.UTC) - 2 * GRACE
+    with temporary_lake(now=clock) as lake:
+        lake.write_bars(make_bars([SESSION], minutes=10), feed="sip", symbol="SPY")
+        lake.writer.write(make_bars([SESSION], minutes=20), feed="sip", symbol="SPY", source="test")
+        clock.moment = dt.datetime.now(tz=dt.UTC)
+        with duckdb.connect(lake.catalogue_path, read_only=True) as connection:
+            yield lake, connection
+
+
+def test_a_connection_to_a_catalogue_that_nobody_published_again_keeps_its_rows(
+    behind: tuple[Lake, duckdb.DuckDBPyConnection], clock: Any
+) -> None:
+    lake, connection = behind
+    assert lake.vacuum() == VacuumReport()
+    assert connection.execute("SELECT count(*) FROM bars").fetchall() == [(10,)]
+    assert lake.sql("SELECT count(*) AS n FROM bars").item() == 20
+    lake.publish()
+    assert lake.vacuum() == VacuumReport()  # the grace counts from the publication that left it out
+    clock.moment += GRACE
+    assert lake.vacuum(grace=NOW).files == 1
+    assert lake.sql("SELECT count(*) AS n FROM bars").item() == 20
+
+
+def test_what_a_catalogue_names_that_cannot_be_published_again_stays(
+    behind: tuple[Lake, duckdb.DuckDBPyConnection],
+) -> None:
+    lake, connection = behind
+    [counting] = lake.manifest.files()
+    (lake.root / counting.path).unlink()
+    assert lake.vacuum(grace=NOW) == VacuumReport()
+    assert connection.execute("SELECT count(*) FROM bars").fetchall() == [(10,)]
+
+
+def test_a_rollup_with_nothing_to_do_publishes_what_a_killed_one_did_not() -> None:
+    with temporary_lake() as lake:
+        lake.write_bars(make_bars([SESSION], minutes=10), feed="sip", symbol="SPY")
+        rollup(lake.root, lake.manifest, today=dt.date(2025, 1, 2))
+        assert lake.rollup().files_after == 0
+        lake.vacuum(grace=NOW)
+        assert lake.sql("SELECT count(*) AS n FROM bars").item() == 10
