@@ -148,7 +148,7 @@ class _Backup:
         draft.mkdir()
         for _ in range(_ROUNDS):
             (draft / DATABASE).unlink(missing_ok=True)
-            copy_database(self._manifest.path, draft / DATABASE)
+            copy_database(self._manifest.place, draft / DATABASE)
             # A file may be replaced and deleted before its turn comes; then a newer manifest names another.
             with contextlib.suppress(FileNotFoundError):
                 report, facts = self._copy_all(draft / DATABASE)

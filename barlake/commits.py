@@ -7,9 +7,9 @@ import hashlib
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from barlake import tables
+from barlake.database import upsert
 from barlake.errors import ConflictError
 from barlake.layout import BARS
 from barlake.records import AnswerStatus, Commit, FileRecord, RowRank
@@ -111,7 +111,7 @@ def _put_held(connection: Connection, commit: Commit) -> None:
         connection.execute(delete(table).where(mine & table.c.session.in_(commit.emptied)))
     if not commit.held:
         return
-    statement = upsert(tables.held_sessions)
+    statement = upsert(connection, tables.held_sessions)
     columns = ("rows", "regular_rows", "first_timestamp", "last_timestamp", "content_hash", "commit_id")
     statement = statement.on_conflict_do_update(
         index_elements=["feed", "symbol", "session"],
@@ -131,7 +131,7 @@ def _put_ranks(connection: Connection, commit: Commit) -> None:
     provisional = [row for row in settled if row["rank"] != RowRank.FINAL]
     final = [{"gone": row["timestamp"]} for row in settled if row["rank"] == RowRank.FINAL]
     if provisional:
-        statement = upsert(table)
+        statement = upsert(connection, table)
         statement = statement.on_conflict_do_update(
             index_elements=["feed", "symbol", "timestamp"], set_={"rank": statement.excluded.rank}
         )
@@ -144,7 +144,7 @@ def _put_ranks(connection: Connection, commit: Commit) -> None:
 def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> None:
     if not commit.answers:
         return
-    statement = upsert(tables.answers)
+    statement = upsert(connection, tables.answers)
     statement = statement.on_conflict_do_update(
         index_elements=["feed", "symbol", "session"],
         set_={name: statement.excluded[name] for name in ("status", "attempts", "answered_at")},
@@ -157,7 +157,7 @@ def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> No
 
 def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> None:
     if commit.cursor is not None:
-        statement = upsert(tables.cursors)
+        statement = upsert(connection, tables.cursors)
         statement = statement.on_conflict_do_update(
             index_elements=["key"],
             set_={name: statement.excluded[name] for name in ("page_token", "pages", "rows", "updated_at")},
@@ -181,7 +181,7 @@ def _put_quarantine(connection: Connection, commit: Commit, now: dt.datetime) ->
         }
         for row in commit.quarantined.iter_rows(named=True)
     ]
-    connection.execute(upsert(tables.quarantine).on_conflict_do_nothing(), rows)
+    connection.execute(upsert(connection, tables.quarantine).on_conflict_do_nothing(), rows)
 
 
 def _file_row(file: FileRecord, commit_id: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
 from barlake.inspection import Symbols, absent_minutes, inspect
 from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
-from barlake.manifest import Manifest
+from barlake.lake_database import database_of, open_manifest
 from barlake.partition_write import WriteReport
 from barlake.partitions import storage_errors
 from barlake.ranges import Boundary, parse_instant, time_range
@@ -92,7 +92,7 @@ class Lake:
         self.now = now
         try:
             root.mkdir(parents=True, exist_ok=True)
-            self.manifest = Manifest(root / layout.MANIFEST_FILE, now=now)
+            self.manifest = open_manifest(root, database_of(settings), now=now)
         except OSError as error:
             raise StorageError(
                 f"the lake's folder {root} cannot be used: {error.strerror or error}. Name another with --root "

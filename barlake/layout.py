@@ -17,6 +17,7 @@ __all__ = [
     "CALENDAR_FILE",
     "CATALOGUE_FILE",
     "DAMAGED_FOLDER",
+    "DATABASE_FILE",
     "MANIFEST_FILE",
     "RESTORING_FILE",
     "REVISIONS",
@@ -31,6 +32,9 @@ REVISIONS = "revisions"
 CALENDAR_FILE = PurePosixPath("calendar/xnys.parquet")
 CATALOGUE_FILE = PurePosixPath("duckdb/market.duckdb")
 MANIFEST_FILE = PurePosixPath("manifest/manifest.sqlite")
+DATABASE_FILE = PurePosixPath("manifest/database.json")
+"""Which database holds the manifest, where it is not in the file above."""
+
 RESTORING_FILE = PurePosixPath(".restoring")
 """A folder that holds it is being restored into, and is no lake yet."""
 

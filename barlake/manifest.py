@@ -9,17 +9,15 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine, Select, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from barlake import tables
 from barlake.action_records import ActionRecords
 from barlake.commits import TICK, apply_commit
-from barlake.database import make_engine, reading, upgrade, writing
+from barlake.database import Place, make_engine, reading, upgrade, upsert, writing
 from barlake.keys import PartitionKey, Period
 from barlake.layout import BARS, REVISIONS
 from barlake.quality_records import QualityRecords
@@ -30,13 +28,17 @@ __all__ = ["Manifest"]
 
 
 class Manifest:
-    """The manifest of one lake, in a SQLite file that is made when missing."""
+    """The manifest of one lake, in a SQLite file that is made when missing, or in a PostgreSQL database."""
 
-    def __init__(self, path: Path, *, now: Callable[[], dt.datetime] = utc_now) -> None:
-        self.path = path
+    def __init__(self, place: Place, *, now: Callable[[], dt.datetime] = utc_now) -> None:
+        self.place = place
         self._now = now
-        self._engine = make_engine(path)
-        upgrade(self._engine)
+        self._engine = make_engine(place)
+        try:
+            upgrade(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            raise
         self.quality = QualityRecords(self._engine)
         self.actions = ActionRecords(self._engine)
 
@@ -46,7 +48,7 @@ class Manifest:
         return self._engine
 
     def close(self) -> None:
-        """Let go of the database file."""
+        """Let go of the database."""
         self._engine.dispose()
 
     # --- reading -------------------------------------------------------------------------------
@@ -271,6 +273,15 @@ class Manifest:
             with writing(self._engine) as connection:
                 connection.execute(insert(tables.receipts), rows)
 
+    def never_counted(self, paths: Sequence[str]) -> list[str]:
+        """Which of these paths no commit has named, once every commit under way has ended.
+
+        A server may still be at work on a commit whose writer lost the connection to it.
+        """
+        with writing(self._engine) as connection:
+            known = set(connection.execute(select(tables.files.c.path).where(tables.files.c.path.in_(paths))).scalars())
+        return [path for path in paths if path not in known]
+
     def forget_files(self, paths: Sequence[str]) -> None:
         """Drop the records of files that no longer count and were deleted."""
         if paths:
@@ -289,12 +300,12 @@ class Manifest:
     def put_artifact(self, kind: str, artifact_id: str, created_at: dt.datetime, manifest: str) -> None:
         """Register a finished artifact folder with the text of its manifest, in place of an earlier one."""
         row = {"kind": kind, "artifact_id": artifact_id, "created_at": created_at, "manifest": manifest}
-        statement = upsert(tables.artifacts)
-        statement = statement.on_conflict_do_update(
-            index_elements=["kind", "artifact_id"],
-            set_={name: statement.excluded[name] for name in ("created_at", "manifest")},
-        )
         with writing(self._engine) as connection:
+            statement = upsert(connection, tables.artifacts)
+            statement = statement.on_conflict_do_update(
+                index_elements=["kind", "artifact_id"],
+                set_={name: statement.excluded[name] for name in ("created_at", "manifest")},
+            )
             connection.execute(statement, row)
 
     def artifacts(self, kind: str) -> list[tuple[str, str]]:

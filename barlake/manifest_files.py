@@ -1,6 +1,7 @@
-"""The manifest's SQLite file as a file: copied while it is in use, put in the place of another, removed.
+"""A whole manifest: copied into a SQLite file while it is in use, put in the place of another, removed.
 
-SQLite keeps recent commits in a file beside it (`-wal`); the three names belong together.
+SQLite keeps recent commits in a file beside it (`-wal`); the three names belong together. In PostgreSQL a
+manifest is the rows of its tables, copied as one view of them and put in place by one transaction.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy.engine import URL
+
+from barlake import tables
+from barlake.database import Place, make_engine, reading, upgrade, writing
 from barlake.errors import FormatError
 from barlake.partitions import fsync_folder
 from barlake.records import new_commit_id
@@ -19,16 +25,31 @@ from barlake.records import new_commit_id
 __all__ = ["copy_database", "exchange", "remove_database"]
 
 _SUFFIXES = ("", "-wal", "-shm")
+_ROWS = [table for table in tables.metadata.sorted_tables if table is not tables.lake]
+"""What a manifest says; whose it is belongs to the database it is in."""
+
+_ROWS_AT_ONCE = 1000
 
 
-def copy_database(source: Path, target: Path) -> None:
-    """Copy a database that others may be reading and writing, as it is at one instant, and make it durable.
+def copy_database(source: Place, target: Path) -> None:
+    """Copy a database that others may be reading and writing, as it is at one instant, into a new and durable file.
 
     Raises
     ------
     FormatError
         If the source is no database, or a damaged one.
+    StorageError
+        If it cannot be reached, or the disk is full.
     """
+    if isinstance(source, URL):
+        _copy_out(source, target)
+    else:
+        _copy_file(source, target)
+    with target.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _copy_file(source: Path, target: Path) -> None:
     try:
         with (
             contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=60)) as held,
@@ -41,8 +62,38 @@ def copy_database(source: Path, target: Path) -> None:
         raise FormatError(
             f"the manifest {source} cannot be copied: {error}. `barlake rebuild` makes a new one."
         ) from error
-    with target.open("rb") as stream:
-        os.fsync(stream.fileno())
+
+
+def _copy_out(source: URL, target: Path) -> None:
+    with contextlib.closing(sqlite3.connect(target)) as copy:
+        copy.execute("PRAGMA journal_mode=WAL")
+    engines = origin, file = make_engine(source), make_engine(target)
+    try:
+        upgrade(file)
+        with reading(origin) as rows, writing(file) as connection:
+            _copy_rows(rows, connection)
+    finally:
+        for engine in engines:
+            engine.dispose()
+    with contextlib.closing(sqlite3.connect(target)) as copy:
+        copy.execute("PRAGMA journal_mode=DELETE")
+
+
+def _copy_rows(source: Connection, target: Connection) -> None:
+    """Put the rows of every table into a database whose tables are empty."""
+    for table in _ROWS:
+        found = source.execute(select(table).execution_options(yield_per=_ROWS_AT_ONCE))
+        for part in found.mappings().partitions():
+            target.execute(insert(table), [dict(row) for row in part])
+        numbered = table.autoincrement_column
+        if numbered is not None and target.dialect.name == "postgresql":
+            # The server counts on from the rows it numbered itself.
+            target.execute(
+                text(
+                    f"SELECT setval(pg_get_serial_sequence('{table.name}', '{numbered.name}'), "
+                    f"max({numbered.name})) FROM {table.name}"
+                )
+            )
 
 
 def remove_database(path: Path) -> None:
@@ -51,13 +102,15 @@ def remove_database(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def exchange(new: Path, place: Path, now: dt.datetime) -> Path | None:
-    """Put a closed database in a place, after what is there was copied to `kept-<instant>/` beside it.
+def exchange(new: Path, place: Place, now: dt.datetime) -> Path | None:
+    """Put what a closed SQLite file holds in a place, after what is there was copied to `kept-<instant>/`.
 
     Returns
     -------
-    The folder with the copy; None when there was nothing.
+    The folder with the copy, beside the new file; None when there was nothing.
     """
+    if isinstance(place, URL):
+        return _exchange_rows(new, place, now)
     with new.open("rb") as stream:
         os.fsync(stream.fileno())
     present = [path for suffix in _SUFFIXES if (path := place.with_name(place.name + suffix)).exists()]
@@ -77,4 +130,26 @@ def exchange(new: Path, place: Path, now: dt.datetime) -> Path | None:
             path.unlink()
     new.replace(place)
     fsync_folder(place.parent)
+    return kept
+
+
+def _exchange_rows(new: Path, place: URL, now: dt.datetime) -> Path | None:
+    kept = None
+    engines = source, target = make_engine(new), make_engine(place)
+    try:
+        with reading(target) as connection:
+            is_empty = all(connection.execute(select(table).limit(1)).first() is None for table in _ROWS)
+        if not is_empty:
+            kept = new.parent / f"kept-{new_commit_id(now)}"
+            kept.mkdir()
+            copy_database(place, kept / "manifest.sqlite")
+            fsync_folder(kept)
+            fsync_folder(kept.parent)
+        with reading(source) as rows, writing(target) as connection:
+            for table in _ROWS:
+                connection.execute(delete(table))
+            _copy_rows(rows, connection)
+    finally:
+        for engine in engines:
+            engine.dispose()
     return kept

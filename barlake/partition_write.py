@@ -152,15 +152,13 @@ class PartitionWrite:
     def _discard(self) -> None:
         """Delete the files of a write that did not happen.
 
-        An interrupt may fall between the commit and its return, so the manifest is asked. If it does not
-        answer, the files stay: the vacuum knows which of them count.
+        An interrupt or a lost connection may fall between the commit and its return, so the manifest is asked.
+        If it does not answer, the files stay: the vacuum knows which of them count.
         """
         with contextlib.suppress(BarlakeError):
-            known = self._manifest.known_paths()
-            for path in self._fresh:
-                if path not in known:
-                    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it never came to be
-                        (self._root / path).unlink()
+            for path in self._manifest.never_counted(self._fresh):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it never came to be
+                    (self._root / path).unlink()
 
     def _targets(self, sessions: list[dt.date], longest: PeriodLength) -> list[tuple[Period, list[FileRecord]]]:
         """Each period to write, with the files that count in it now."""

@@ -6,12 +6,11 @@ import datetime as dt
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Engine, Select, Table, and_, bindparam, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, bindparam, delete, insert, select
 
 from barlake import tables
 from barlake.checks import FINDINGS, CheckName
-from barlake.database import reading, writing
+from barlake.database import reading, upsert, writing
 
 __all__ = ["QualityRecords"]
 
@@ -86,7 +85,7 @@ class QualityRecords:
                 by_session = delete(table).where(mine, table.c.session == bindparam("of_session"))
                 connection.execute(by_session, [{"of_session": day} for day in checked["session"]])
                 rows = [row | own | {"checked_at": now} for row in checked.iter_rows(named=True)]
-                connection.execute(_upsert_checked(), rows)
+                connection.execute(_upsert_checked(connection), rows)
             if not findings.is_empty():
                 connection.execute(insert(table), findings.to_dicts())
 
@@ -100,8 +99,8 @@ def _same_session(left: Table, right: Table) -> ColumnElement[bool]:
     return and_(*(left.c[name] == right.c[name] for name in ("feed", "symbol", "session")))
 
 
-def _upsert_checked() -> Any:
-    statement = upsert(tables.checked_sessions)
+def _upsert_checked(connection: Connection) -> Any:
+    statement = upsert(connection, tables.checked_sessions)
     columns = ("input_hash", "content_hash", "regular_bars", "regular_volume", "checked_at")
     return statement.on_conflict_do_update(
         index_elements=["feed", "symbol", "session"],

@@ -35,11 +35,13 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 from sqlalchemy import insert
+from sqlalchemy.engine import URL
 
 from barlake import layout, tables
 from barlake.database import writing
 from barlake.errors import FormatError, InvalidInputError
 from barlake.keys import ArtifactKind
+from barlake.lake_database import filled_place
 from barlake.manifest import Manifest
 from barlake.manifest_files import exchange, remove_database
 from barlake.partition_write import held_sessions
@@ -142,12 +144,18 @@ def rebuild(
     calendar: Calendar,
     *,
     now: Callable[[], dt.datetime],
+    url: URL | None = None,
     on_file: Callable[[str, int, int], None] = lambda _path, _done, _total: None,
 ) -> RebuildReport:
     """Put a manifest made from the files below `root` in the place of the one that is there, if any.
 
-    The old manifest is moved beside it, into `manifest/kept-<instant>/`. Nothing may write to the lake
-    meanwhile. One file is in memory at a time.
+    The old manifest is kept in `manifest/kept-<instant>/`. Nothing may write to the lake meanwhile. One file
+    is in memory at a time.
+
+    Parameters
+    ----------
+    url
+        The PostgreSQL database of the lake's manifest, or an empty one to take its place; None makes a SQLite file.
 
     Raises
     ------
@@ -161,10 +169,11 @@ def rebuild(
         raise InvalidInputError(f"there is no bar file below {root / 'parquet'}: nothing to make a manifest from.")
     files, wordless = _look(root, paths)
     verdict = decide(files)
-    place = root / layout.MANIFEST_FILE
-    building = place.with_name(f"{layout.TEMPORARY_PREFIX}{place.name}")
-    with storage_errors(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
+    file = root / layout.MANIFEST_FILE
+    building = file.with_name(f"{layout.TEMPORARY_PREFIX}{file.name}")
+    with storage_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        place = filled_place(root, url)
         remove_database(building)
         try:
             with contextlib.closing(Manifest(building)) as manifest:

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.engine import URL
+
 from barlake import layout
 from barlake.artifacts import sha256_of
 from barlake.backup import DATABASE, FILES, OBJECTS, Generation, copy_durably, generations
 from barlake.errors import FormatError, InvalidInputError, NotFoundError
+from barlake.lake_database import filled_place
 from barlake.manifest import Manifest
 from barlake.manifest_files import exchange, remove_database
 from barlake.partitions import fsync_folder, storage_errors
@@ -44,6 +47,7 @@ def restore(
     root: Path,
     *,
     generation: str | None = None,
+    url: URL | None = None,
     on_file: OnFile = lambda _path, _done, _total: None,
 ) -> RestoreReport:
     """Bring a backup back into an empty folder; one that was interrupted goes on when it is called again.
@@ -54,6 +58,8 @@ def restore(
     ----------
     generation
         Its name, or the beginning of it; None takes the newest.
+    url
+        An empty PostgreSQL database that takes the manifest; None keeps it in a SQLite file.
 
     Raises
     ------
@@ -74,10 +80,11 @@ def restore(
         root.mkdir(parents=True, exist_ok=True)
         marker.touch()
         fsync_folder(root)
-        place = root / layout.MANIFEST_FILE
-        place.parent.mkdir(exist_ok=True)
-        remove_database(place)
-        draft = place.with_name(f"{layout.TEMPORARY_PREFIX}{place.name}")
+        file = root / layout.MANIFEST_FILE
+        file.parent.mkdir(exist_ok=True)
+        remove_database(file)
+        place = filled_place(root, url)
+        draft = file.with_name(f"{layout.TEMPORARY_PREFIX}{file.name}")
         remove_database(draft)
         copy_durably(chosen.path / DATABASE, draft)
         report = _bring_back(source, root, chosen, draft, on_file)

@@ -7,6 +7,7 @@ values, so none changes; a reader that took its file list before keeps those fil
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -137,7 +138,9 @@ def _merge_files(root: Path, manifest: Manifest, step: RollupStep) -> FileRecord
                 periods=[step.key.period] if step.dataset == layout.BARS else [],
             )
         )
-    except BarlakeError:  # refused, so it did not happen
-        (root / new.path).unlink(missing_ok=True)
+    except BarlakeError:
+        with contextlib.suppress(BarlakeError):  # no answer: the vacuum takes it
+            for path in manifest.never_counted([new.path]):
+                (root / path).unlink(missing_ok=True)
         raise
     return new

@@ -53,6 +53,8 @@ class Settings(BaseSettings):
 
     root: Path = Field(default=Path("data"), validation_alias=AliasChoices("BARLAKE_ROOT"))
 
+    database_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
+
     alpaca_key_id: OptionalSecret = Field(
         default=None, validation_alias=AliasChoices("ALPACA_API_KEY_ID", "ALPACA_KEY_ID", "APCA_API_KEY_ID")
     )

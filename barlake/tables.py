@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 __all__ = [
     "answers",
@@ -32,6 +32,7 @@ __all__ = [
     "cursors",
     "files",
     "held_sessions",
+    "lake",
     "metadata",
     "provisional_rows",
     "quality_findings",
@@ -63,16 +64,27 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
         return stored.replace(tzinfo=dt.UTC) if stored.tzinfo is None else stored.astimezone(dt.UTC)
 
 
+def _name(length: int) -> TypeEngine[str]:
+    """Short text that sorts by code point on both databases; PostgreSQL checks no length."""
+    return String(length).with_variant(Text(collation="C"), "postgresql")
+
+
 metadata = MetaData()
+
+lake = Table(
+    "lake",
+    metadata,
+    Column("lake_id", _name(32), primary_key=True),  # one row on PostgreSQL: whose manifest this is
+)
 
 commits = Table(
     "commits",
     metadata,
-    Column("commit_id", String(32), primary_key=True),
+    Column("commit_id", _name(32), primary_key=True),
     Column("committed_at", UtcDateTime, nullable=False),
-    Column("source", String(64), nullable=False),  # what wrote: import, alpaca, python ...
-    Column("feed", String(32)),
-    Column("symbol", String(32)),
+    Column("source", _name(64), nullable=False),  # what wrote: import, alpaca, python ...
+    Column("feed", _name(32)),
+    Column("symbol", _name(32)),
     Column("moment", UtcDateTime),  # `ingested_at` of its rows; a little before `committed_at`
     Index("commits_by_moment", "feed", "symbol", "moment"),
 )
@@ -80,42 +92,42 @@ commits = Table(
 files = Table(
     "files",
     metadata,
-    Column("path", String(512), primary_key=True),  # relative to the lake's root
-    Column("dataset", String(32), nullable=False),
-    Column("feed", String(32), nullable=False),
-    Column("symbol", String(32), nullable=False),
-    Column("period", String(10), nullable=False),
+    Column("path", _name(512), primary_key=True),  # relative to the lake's root
+    Column("dataset", _name(32), nullable=False),
+    Column("feed", _name(32), nullable=False),
+    Column("symbol", _name(32), nullable=False),
+    Column("period", _name(10), nullable=False),
     Column("period_start", Date, nullable=False),
     Column("period_end", Date, nullable=False),  # exclusive
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("first_timestamp", UtcDateTime, nullable=False),
     Column("last_timestamp", UtcDateTime, nullable=False),
-    Column("commit_id", String(32), nullable=False),
+    Column("commit_id", _name(32), nullable=False),
     Column("removed_at", UtcDateTime),  # null: the file counts
-    Column("removed_by", String(32)),  # the commit that replaced it
+    Column("removed_by", _name(32)),  # the commit that replaced it
     Index("files_by_key", "dataset", "feed", "symbol", "period_start"),
 )
 
 held_sessions = Table(
     "held_sessions",
     metadata,
-    Column("feed", String(32), primary_key=True),
-    Column("symbol", String(32), primary_key=True),
+    Column("feed", _name(32), primary_key=True),
+    Column("symbol", _name(32), primary_key=True),
     Column("session", Date, primary_key=True),
     Column("rows", Integer, nullable=False),
     Column("regular_rows", Integer, nullable=False),
     Column("first_timestamp", UtcDateTime, nullable=False),
     Column("last_timestamp", UtcDateTime, nullable=False),
-    Column("content_hash", String(64), nullable=False),
-    Column("commit_id", String(32), nullable=False),
+    Column("content_hash", _name(64), nullable=False),
+    Column("commit_id", _name(32), nullable=False),
 )
 
 provisional_rows = Table(
     "provisional_rows",
     metadata,
-    Column("feed", String(32), primary_key=True),
-    Column("symbol", String(32), primary_key=True),
+    Column("feed", _name(32), primary_key=True),
+    Column("symbol", _name(32), primary_key=True),
     Column("timestamp", UtcDateTime, primary_key=True),
     Column("session", Date, nullable=False),
     Column("rank", Integer, nullable=False),  # values of `RowRank`; a row that is not here is final
@@ -124,10 +136,10 @@ provisional_rows = Table(
 answers = Table(
     "answers",
     metadata,
-    Column("feed", String(32), primary_key=True),
-    Column("symbol", String(32), primary_key=True),
+    Column("feed", _name(32), primary_key=True),
+    Column("symbol", _name(32), primary_key=True),
     Column("session", Date, primary_key=True),
-    Column("status", String(16), nullable=False),  # keys in `AnswerStatus`
+    Column("status", _name(16), nullable=False),  # keys in `AnswerStatus`
     Column("attempts", Integer, nullable=False),
     Column("answered_at", UtcDateTime, nullable=False),
 )
@@ -135,7 +147,7 @@ answers = Table(
 cursors = Table(
     "cursors",
     metadata,
-    Column("key", String(160), primary_key=True),  # one unfinished request: what, from, to
+    Column("key", _name(160), primary_key=True),  # one unfinished request: what, from, to
     Column("page_token", Text),
     Column("pages", Integer, nullable=False),
     Column("rows", BigInteger, nullable=False),
@@ -148,10 +160,10 @@ receipts = Table(
     # SQLite numbers rows by itself only in a plain INTEGER key.
     Column("receipt_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("requested_at", UtcDateTime, nullable=False),
-    Column("source", String(32), nullable=False),
-    Column("endpoint", String(128), nullable=False),
-    Column("feed", String(32), nullable=False),
-    Column("symbol", String(32), nullable=False),
+    Column("source", _name(32), nullable=False),
+    Column("endpoint", _name(128), nullable=False),
+    Column("feed", _name(32), nullable=False),
+    Column("symbol", _name(32), nullable=False),
     Column("start", UtcDateTime, nullable=False),
     Column("end", UtcDateTime, nullable=False),  # exclusive
     Column("page_token", Text),
@@ -161,7 +173,7 @@ receipts = Table(
     Column("complete", Boolean, nullable=False),  # the last page was seen
     Column("attempt", Integer, nullable=False),
     Column("duration_ms", Float, nullable=False),
-    Column("request_id", String(128)),
+    Column("request_id", _name(128)),
     Column("rate_limit_remaining", Integer),
     Column("error", Text),
 )
@@ -169,9 +181,9 @@ receipts = Table(
 quarantine = Table(
     "quarantine",
     metadata,
-    Column("quarantine_id", String(64), primary_key=True),  # hash of origin, row and reason: seen twice, kept once
-    Column("feed", String(32), nullable=False),
-    Column("symbol", String(32), nullable=False),
+    Column("quarantine_id", _name(64), primary_key=True),  # hash of origin, row and reason: seen twice, kept once
+    Column("feed", _name(32), nullable=False),
+    Column("symbol", _name(32), nullable=False),
     Column("origin", Text, nullable=False),  # file or request
     Column("row_number", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
@@ -182,8 +194,8 @@ quarantine = Table(
 artifacts = Table(
     "artifacts",
     metadata,
-    Column("kind", String(16), primary_key=True),
-    Column("artifact_id", String(64), primary_key=True),
+    Column("kind", _name(16), primary_key=True),
+    Column("artifact_id", _name(64), primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
     Column("manifest", Text, nullable=False),  # the same JSON as the folder's manifest.json
 )
@@ -192,11 +204,11 @@ corporate_actions = Table(
     "corporate_actions",
     metadata,
     Column("statement_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("source", String(160), nullable=False),
-    Column("action_id", String(160), nullable=False),  # the source's own name of the action
-    Column("symbol", String(32), nullable=False),
+    Column("source", _name(160), nullable=False),
+    Column("action_id", _name(160), nullable=False),  # the source's own name of the action
+    Column("symbol", _name(32), nullable=False),
     Column("ex_date", Date, nullable=False),
-    Column("kind", String(32), nullable=False),  # values of `ActionKind`
+    Column("kind", _name(32), nullable=False),  # values of `ActionKind`
     Column("ratio", Float),  # new shares for one old share
     Column("cash_usd", Float),  # dollars for one share held before the ex-date
     Column("close_before", Float),  # as the source states it
@@ -218,21 +230,21 @@ corporate_actions = Table(
 reference_closes = Table(
     "reference_closes",
     metadata,
-    Column("feed", String(32), primary_key=True),
-    Column("symbol", String(32), primary_key=True),
+    Column("feed", _name(32), primary_key=True),
+    Column("symbol", _name(32), primary_key=True),
     Column("session", Date, primary_key=True),
     Column("close", Float, nullable=False),  # of the last regular bar, raw
-    Column("content_hash", String(64), nullable=False),  # of the session it was read from: another hash, another close
+    Column("content_hash", _name(64), nullable=False),  # of the session it was read from: another hash, another close
 )
 
 checked_sessions = Table(
     "checked_sessions",
     metadata,
-    Column("feed", String(32), primary_key=True),
-    Column("symbol", String(32), primary_key=True),
+    Column("feed", _name(32), primary_key=True),
+    Column("symbol", _name(32), primary_key=True),
     Column("session", Date, primary_key=True),
-    Column("input_hash", String(64), nullable=False),  # of the checks and all bars they looked at
-    Column("content_hash", String(64), nullable=False),  # of the session's own bars
+    Column("input_hash", _name(64), nullable=False),  # of the checks and all bars they looked at
+    Column("content_hash", _name(64), nullable=False),  # of the session's own bars
     Column("regular_bars", Integer, nullable=False),
     Column("regular_volume", BigInteger, nullable=False),  # shares
     Column("checked_at", UtcDateTime, nullable=False),
@@ -242,12 +254,12 @@ quality_findings = Table(
     "quality_findings",
     metadata,
     Column("finding_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("feed", String(32), nullable=False),
-    Column("symbol", String(32), nullable=False),
+    Column("feed", _name(32), nullable=False),
+    Column("symbol", _name(32), nullable=False),
     Column("session", Date, nullable=False),
     Column("timestamp", UtcDateTime),  # null: the whole session is meant
-    Column("check_name", String(32), nullable=False),  # values of `CheckName`
-    Column("severity", String(16), nullable=False),  # values of `Severity`
+    Column("check_name", _name(32), nullable=False),  # values of `CheckName`
+    Column("severity", _name(16), nullable=False),  # values of `Severity`
     Column("value", Float),
     Column("expected", Float),
     Column("detail", Text, nullable=False),

@@ -16,8 +16,10 @@ import barlake
 from app.commands.options import AsJson, Root
 from app.console import Advance, figures, notice, print_frame, print_json, progress, say
 from barlake import layout
+from barlake.database import Place
 from barlake.errors import BarlakeError, InvalidInputError, SourceError
 from barlake.keys import parse_feed, parse_symbol
+from barlake.lake_database import database_of, manifest_place
 from barlake.manifest import Manifest
 from barlake.records import utc_now
 from barlake.sessions import NEW_YORK, Calendar
@@ -151,14 +153,15 @@ def rebuild(yes: Yes = False, root: Root = None, as_json: AsJson = False) -> Non
 
     settings = load_settings(root)
     place = settings.root.absolute()
-    if not yes and _is_manifest_sound(place / layout.MANIFEST_FILE):
+    url = database_of(settings)
+    if not yes and _is_manifest_sound(manifest_place(place, url)):
         raise InvalidInputError(
             f"the manifest of {place} can be read and is not empty; a new one would lack its answers, receipts and "
             "models. If it must be made all the same, say --yes."
         )
     with progress(shown=not as_json) as start:
         calendar = Calendar.cached(place / layout.CALENDAR_FILE)
-        report = make(place, calendar, now=utc_now, on_file=_files(start("rebuild")))
+        report = make(place, calendar, now=utc_now, url=url, on_file=_files(start("rebuild")))
     with barlake.open(root) as lake:
         lake.publish()
         root_hash = lake.snapshot().root_hash
@@ -182,10 +185,10 @@ def rebuild(yes: Yes = False, root: Root = None, as_json: AsJson = False) -> Non
     say("corporate actions, receipts and the quarantine were in the old manifest only: import the actions again")
 
 
-def _is_manifest_sound(path: Path) -> bool:
-    if not path.exists():
+def _is_manifest_sound(place: Place) -> bool:
+    if isinstance(place, Path) and not place.exists():
         return False
-    with contextlib.suppress(BarlakeError), contextlib.closing(Manifest(path)) as manifest:
+    with contextlib.suppress(BarlakeError), contextlib.closing(Manifest(place)) as manifest:
         return bool(manifest.known_paths())
     return False
 
@@ -214,9 +217,10 @@ def restore(
     """Bring a backup back into an empty folder, and read all of it back."""
     from barlake.restore import restore as bring_back
 
-    place = load_settings(root).root.absolute()
+    settings = load_settings(root)
+    place, url = settings.root.absolute(), database_of(settings)
     with progress(shown=not as_json) as start:
-        report = bring_back(source, place, generation=generation, on_file=_files(start("restore")))
+        report = bring_back(source, place, generation=generation, url=url, on_file=_files(start("restore")))
     with barlake.open(root) as lake:
         lake.publish()
     _print_facts(asdict(report), as_json=as_json, title=f"restored into {place}")

@@ -11,7 +11,9 @@ import barlake
 from app.commands.options import AsJson, End, Feed, Root, SomeSymbols, Start, Symbols
 from app.console import figures, frame_rows, print_frame, print_json, progress, say
 from barlake.errors import NotFoundError
-from barlake.layout import MANIFEST_FILE
+from barlake.lake import Lake
+from barlake.layout import DATABASE_FILE, MANIFEST_FILE
+from barlake.settings import load_settings
 from barlake.snapshots import session_differences
 
 __all__ = ["diff", "revisions", "rollup"]
@@ -51,10 +53,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """List the sessions that two lakes do not hold alike, from hashes alone. Exit code 1 if there are any."""
-    for folder in (lake_a, lake_b):
-        if not (folder / MANIFEST_FILE).is_file():
-            raise NotFoundError(f"{folder} is no lake: it has no {MANIFEST_FILE}. Name the folder given to --root.")
-    with barlake.open(lake_a) as one, barlake.open(lake_b) as other:
+    with _open(lake_a) as one, _open(lake_b) as other:
         roots = (one.snapshot().root_hash, other.snapshot().root_hash)
         found = session_differences(one.manifest.held(), other.manifest.held())
     if as_json:
@@ -65,3 +64,13 @@ def diff(
         print_frame(found, title=f"{found.height:,} sessions differ")
     if not found.is_empty():
         raise typer.Exit(1)
+
+
+def _open(folder: Path) -> Lake:
+    """The lake in a folder, in whichever kind of database its manifest is."""
+    settings = load_settings(folder)
+    if (folder / MANIFEST_FILE).is_file():
+        settings = settings.model_copy(update={"database_url": None})
+    elif not (folder / DATABASE_FILE).is_file():
+        raise NotFoundError(f"{folder} is no lake: it has no {MANIFEST_FILE}. Name the folder given to --root.")
+    return barlake.open(folder, settings=settings)

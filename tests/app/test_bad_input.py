@@ -275,7 +275,7 @@ def test_a_root_that_cannot_be_made_is_refused(cli: Any) -> None:
 
 def test_a_damaged_manifest_is_said_to_be_damaged(cli: Any, tmp_path: Path) -> None:
     with barlake.open(tmp_path) as lake:
-        path = lake.manifest.path
+        path = lake.manifest.place
     path.write_bytes(b"not a database " * 100)
     done = cli("symbols", "--root", tmp_path)
     assert done.code == 1

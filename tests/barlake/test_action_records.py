@@ -13,16 +13,18 @@ from alembic.migration import MigrationContext
 from barlake.action_files import STATEMENTS, statement
 from barlake.action_records import ActionRecords, ActionReport
 from barlake.actions import ACTIONS, ActionKind
-from barlake.database import SCHEMA_VERSION, make_engine, reading, upgrade
+from barlake.database import SCHEMA_VERSION, Place, make_engine, reading, upgrade
 from barlake.tables import metadata
+
+pytestmark = pytest.mark.both_databases
 
 MONDAY, TUESDAY, FRIDAY = (dt.datetime(2024, 3, day, 12, tzinfo=dt.UTC) for day in (11, 12, 15))
 EX_DATE = dt.date(2024, 3, 15)
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> Iterator[ActionRecords]:
-    engine = make_engine(tmp_path / "manifest.sqlite")
+def records(place: Place) -> Iterator[ActionRecords]:
+    engine = make_engine(place)
     upgrade(engine)
     yield ActionRecords(engine)
     engine.dispose()

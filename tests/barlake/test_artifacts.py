@@ -21,6 +21,8 @@ from barlake.keys import ArtifactKind
 from barlake.lake import Lake
 from barlake.settings import Settings
 
+pytestmark = pytest.mark.both_databases
+
 MODEL, RUN = ArtifactKind.MODEL, ArtifactKind.RUN
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

@@ -14,6 +14,8 @@ from barlake.records import Answer, AnswerStatus
 from barlake.testing import make_bars
 from barlake.writer import Progress
 
+pytestmark = pytest.mark.both_databases
+
 FULL, THIN, ABSENT = dt.date(2024, 3, 11), dt.date(2024, 3, 12), dt.date(2024, 3, 13)
 TODAY = dt.date(2024, 3, 15)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,20 +16,22 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from barlake import database, tables
-from barlake.database import SCHEMA_VERSION, make_engine
+from barlake.database import SCHEMA_VERSION, Place, make_engine, writing
 from barlake.errors import ConflictError, StorageError
 from barlake.keys import PartitionKey, Period
 from barlake.manifest import Manifest
 from barlake.receipts import Receipt
-from barlake.records import Commit, Cursor, FileRecord
+from barlake.records import Commit, Cursor, FileRecord, HeldSession
+
+pytestmark = pytest.mark.both_databases
 
 MOMENT = dt.datetime(2024, 1, 2, 14, 30, tzinfo=dt.UTC)
 MARCH = Period.parse("2024-03")
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Iterator[Manifest]:
-    found = Manifest(tmp_path / "manifest" / "manifest.sqlite")
+def manifest(place: Place) -> Iterator[Manifest]:
+    found = Manifest(place)
     yield found
     found.close()
 
@@ -58,7 +59,7 @@ def test_the_newest_migration_is_the_version_this_release_knows() -> None:
 
 
 def test_migrated_tables_are_the_tables_in_the_code(manifest: Manifest) -> None:
-    engine = make_engine(manifest.path)
+    engine = make_engine(manifest.place)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
         found = sa.inspect(connection)
@@ -72,19 +73,27 @@ def test_migrated_tables_are_the_tables_in_the_code(manifest: Manifest) -> None:
 
 
 def test_a_manifest_of_a_newer_release_is_refused(manifest: Manifest) -> None:
-    with sqlite3.connect(manifest.path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
+    with writing(manifest.engine) as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StorageError, match=f"at schema 9999, this release knows {SCHEMA_VERSION}: install a newer"):
-        Manifest(manifest.path)
+        Manifest(manifest.place)
 
 
 def test_commits_survive_a_power_cut(manifest: Manifest) -> None:
-    engine = make_engine(manifest.path)
-    with engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-    engine.dispose()
+    with writing(manifest.engine) as connection:
+        if connection.dialect.name == "postgresql":
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+        else:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_names_come_in_the_order_of_their_characters(manifest: Manifest) -> None:
+    for number, symbol in enumerate(["a", "B.C", "B", "BA", "^X"]):
+        manifest.commit(
+            Commit(f"c{number}", "test", "sip", symbol, held=[HeldSession(MARCH.start, 1, 1, MOMENT, MOMENT, "h")])
+        )
+    assert manifest.symbols()["symbol"].to_list() == ["B", "B.C", "BA", "^X", "a"]
 
 
 # --- commits -----------------------------------------------------------------------------------------

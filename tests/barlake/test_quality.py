@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from barlake.quality import QUARANTINE_COLUMNS, check_rows
 
+pytestmark = pytest.mark.both_databases
+
 START = dt.datetime(2024, 1, 2, 14, 30, tzinfo=dt.UTC)
 SCHEMA = {
     "timestamp": pl.Datetime("us", "UTC"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,16 +11,18 @@ from sqlalchemy import Engine, insert
 
 from barlake import tables
 from barlake.checks import FINDINGS
-from barlake.database import make_engine, upgrade, writing
+from barlake.database import Place, make_engine, upgrade, writing
 from barlake.quality_records import QualityRecords
+
+pytestmark = pytest.mark.both_databases
 
 NOW = dt.datetime(2024, 3, 15, 12, tzinfo=dt.UTC)
 MONDAY, TUESDAY = dt.date(2024, 3, 11), dt.date(2024, 3, 12)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = make_engine(tmp_path / "manifest.sqlite")
+def engine(place: Place) -> Iterator[Engine]:
+    engine = make_engine(place)
     upgrade(engine)
     yield engine
     engine.dispose()

@@ -15,6 +15,8 @@ from barlake.repair import Mended, repair
 from barlake.sessions import Calendar
 from barlake.testing import make_bars
 
+pytestmark = pytest.mark.both_databases
+
 DAYS = Calendar.default().in_range(dt.date(2023, 1, 1), dt.date(2024, 1, 1))["session"].to_list()
 
 

@@ -14,6 +14,8 @@ from barlake.retention import parse_cut, plan_retention, retain
 from barlake.stats import lake_stats
 from barlake.testing import make_bars
 
+pytestmark = pytest.mark.both_databases
+
 DAYS = [dt.date(2023, 1, 3), dt.date(2023, 6, 1), dt.date(2024, 1, 2), dt.date(2024, 1, 3), dt.date(2024, 2, 1)]
 CUT = dt.date(2024, 1, 3)
 

@@ -10,6 +10,8 @@ from barlake.records import FileRecord
 from barlake.rollup import plan_rollup, rollup
 from barlake.testing import make_bars, temporary_lake
 
+pytestmark = pytest.mark.both_databases
+
 FEED, SYMBOL = "synthetic", "SPY"
 SESSIONS = [
     dt.date(2023, 12, 28), dt.date(2023, 12, 29), dt.date(2024, 1, 2),

@@ -20,6 +20,8 @@ from barlake.rollup import rollup
 from barlake.testing import make_bars, temporary_lake
 from barlake.vacuum import GRACE, VacuumReport, vacuum
 
+pytestmark = pytest.mark.both_databases
+
 SESSION = dt.date(2024, 1, 2)
 NOW = dt.timedelta(0)
 

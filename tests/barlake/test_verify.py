@@ -19,6 +19,8 @@ from barlake.stats import lake_stats
 from barlake.testing import make_bars
 from barlake.verify import FaultKind, check_file
 
+pytestmark = pytest.mark.both_databases
+
 
 def flip_a_bit(path: Path, *, at: float = 0.5) -> None:
     content = bytearray(path.read_bytes())

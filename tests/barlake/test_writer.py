@@ -24,6 +24,8 @@ from barlake.schemas import BAR_VALUES
 from barlake.testing import make_bars
 from barlake.writer import BarWriter
 
+pytestmark = pytest.mark.both_databases
+
 DAYS = st.dates(dt.date(2022, 6, 1), dt.date(2024, 9, 30))
 LENGTHS = st.sampled_from(list(PeriodLength))
 OPEN, CLOSED = dt.date(2024, 3, 11), dt.date(2024, 2, 1)
@@ -175,7 +177,7 @@ class InterruptedManifest(Manifest):
 @pytest.mark.parametrize("after", [False, True])
 def test_an_interrupt_around_the_commit_leaves_the_lake_before_or_after_it(lake: Lake, after: bool) -> None:  # noqa: FBT001 - a parameter of the test
     write(lake, OPEN)
-    manifest = InterruptedManifest(lake.root / layout.MANIFEST_FILE)
+    manifest = InterruptedManifest(lake.manifest.place)
     manifest.after = after
     writer = BarWriter(lake.root, manifest, lambda: lake.calendar, lake.now)
     with pytest.raises(KeyboardInterrupt):
