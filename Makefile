@@ -45,8 +45,9 @@ doctest: $(INSTALLED_DEV) ## every example in a docstring
 bench: $(INSTALLED_DEV) ## the promises of speed, each beside its peer
 	@set -e; for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file; done
 
-docs: $(INSTALLED) ## write docs/cli.md from the command line's own help
+docs: $(INSTALLED) ## write docs/cli.md from --help and docs/features.md from docstrings
 	@$(BIN)/python -m app.cli_docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@$(BIN)/python -m feature_service.reference > docs/features.md.new && mv docs/features.md.new docs/features.md
 
 format: $(INSTALLED_DEV) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(CHECKED)

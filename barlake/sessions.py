@@ -150,7 +150,8 @@ class Calendar:
 def _read_table(path: Path) -> pa.Table | None:
     """The table of a file; None when it is missing, or damaged: it can always be made again."""
     try:
-        return pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # `read_table` would import pandas
+            return file.read()
     except (OSError, pa.ArrowInvalid):
         return None
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 import polars.testing
-import pyarrow as pa
 import pytest
 
 import barlake
@@ -148,23 +146,9 @@ def test_symbols_tell_what_is_held(lake: Lake) -> None:
 # --- kinds of answers --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("timeframe", ["1Min", "1Day"])
-def test_polars_arrow_and_duckdb_give_the_same_rows(spy: Lake, timeframe: str) -> None:
-    frame = spy.bars("SPY", timeframe=timeframe)
-    table = spy.bars("SPY", timeframe=timeframe, output="arrow")
-    relation = spy.bars("SPY", timeframe=timeframe, output="duckdb")
-    gc.collect()
-    assert isinstance(table, pa.Table)
-    assert isinstance(relation, duckdb.DuckDBPyRelation)
-    pl.testing.assert_frame_equal(pl.DataFrame(table), frame)
-    pl.testing.assert_frame_equal(relation.pl(), frame)
-    assert relation.filter("volume > 0").aggregate("count(*)").fetchall() == [(frame.height,)]
-
-
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"output": "numpy"}, "output 'numpy' is not known: use one of polars, lazy, arrow, pandas, duckdb"),
         ({"timeframe": "2Min"}, "timeframe '2Min' is not known"),
         ({"session": "night"}, "session 'night' is not known"),
         ({"feed": "S I P"}, "feed 'S I P' is not a name"),

@@ -11,9 +11,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "features.md"
 
 
 def test_the_page_of_features_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == features_page(), (
-        "run: python -m feature_service.reference > docs/features.md"
-    )
+    assert PAGE.read_text(encoding="utf-8") == features_page(), "run `make docs`"
 
 
 def test_the_page_names_every_feature_twice_in_table_and_formula() -> None:
