@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import subprocess
 import sys
@@ -14,16 +13,13 @@ import typer
 from pydantic import AliasChoices
 from typer.main import get_command
 
-import barlake
 from app.cli import application
 from app.cli_docs import cli_page
 from barlake.settings import Settings
-from barlake.testing import make_bars
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").glob("README.md")])
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def without_code(text: str) -> str:
@@ -143,16 +139,3 @@ def test_a_command_on_a_page_exists() -> None:
 def test_decisions_are_numbered_without_a_hole() -> None:
     numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs/decisions").glob("*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))
-
-
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if PYTHON_BLOCK.search(page.read_text(encoding="utf-8"))], ids=str
-)
-def test_python_on_a_page_runs_on_a_small_lake(page: Path) -> None:
-    sessions = [dt.date(2024, 1, 2), dt.date(2024, 1, 3)]
-    with barlake.open("data") as lake:
-        for seed, symbol in enumerate(("SPY", "QQQ")):
-            lake.write_bars(make_bars(sessions, seed=seed), feed="synthetic", symbol=symbol)
-    names: dict[str, object] = {}
-    for block in PYTHON_BLOCK.findall(page.read_text(encoding="utf-8")):
-        exec(compile(block, str(page), "exec"), names)  # noqa: S102 - the page's own example
