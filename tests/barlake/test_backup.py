@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from barlake import Lake
@@ -152,77 +146,3 @@ def test_what_a_killed_backup_left_behind_is_swept_by_the_next(full: Lake, tmp_p
     (copies / "generations" / ".tmp-20240101").mkdir()
     copy(full, copies)
     assert list(copies.rglob(".tmp-*")) == []
-
-
-# Killed ---------------------------------------------------------------------------------------------
-
-PROGRAM = """
-import datetime as dt, sys
-from pathlib import Path
-import barlake
-from barlake.backup import backup
-from barlake.rebuild import rebuild
-from barlake.restore import restore
-what, root, copies = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-now = lambda: dt.datetime.now(tz=dt.UTC)
-print("ready", flush=True)
-if what == "restore":
-    restore(copies, root)
-else:
-    with barlake.open(root) as lake:
-        calendar = lake.calendar
-        if what == "backup":
-            backup(root, lake.manifest, copies, now=now)
-        elif what == "vacuum":
-            lake.vacuum(grace=dt.timedelta(0))
-    if what == "rebuild":
-        rebuild(root, calendar, now=now)
-"""
-
-
-def run_and_kill(what: str, root: Path, copies: Path, after: float) -> bool:
-    """Whether the process was killed before it ended."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, what, str(root), str(copies)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(after)
-    os.kill(process.pid, signal.SIGKILL)
-    process.stdout.close()
-    return process.wait() != 0
-
-
-def campaign(full: Lake, tmp_path: Path, kills: int) -> None:
-    """Kill each command again and again at another instant; what it left must be whole."""
-    copies, root = tmp_path / "copies", full.root
-    made = copy(full, copies)
-    before = full.bars(["SPY", "QQQ"])
-    for number in range(kills):
-        after = 0.25 * number / kills
-        again = tmp_path / f"again-{number}"
-        run_and_kill("restore", again, copies, after)
-        assert restore(copies, again).root_hash == made.root_hash if (again / ".restoring").exists() else True
-        write(full, seed=number + 5, days=DAYS[-1:])
-        expected = full.snapshot().root_hash
-        run_and_kill("backup", root, copies, after)
-        finished = generations(copies)
-        assert made.generation in [one.name for one in finished]
-        assert finished[-1].root_hash in {made.root_hash, expected}
-        made = copy(full, copies)
-        run_and_kill("vacuum", root, copies, after)
-        assert full.verify().is_sound
-        full.manifest.close()
-        run_and_kill("rebuild", root, copies, after)
-        assert full.snapshot().root_hash == expected
-        assert full.verify().is_sound
-    assert full.bars("QQQ").equals(before.filter(pl.col("symbol") == "QQQ"))
-
-
-def test_whatever_is_killed_leaves_a_whole_lake_and_whole_backups(full: Lake, tmp_path: Path) -> None:
-    campaign(full, tmp_path, kills=1)
-
-
-@pytest.mark.slow
-def test_many_kills_leave_a_whole_lake_and_whole_backups(full: Lake, tmp_path: Path) -> None:
-    campaign(full, tmp_path, kills=12)
