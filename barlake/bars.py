@@ -18,7 +18,7 @@ from barlake.factors import factors_of
 from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_symbols
 from barlake.partitions import as_arrow, reading_errors
 from barlake.ranges import Boundary, TimeRange, parse_instant, time_range
-from barlake.reader import read_bars
+from barlake.reader import read_bars, read_present
 from barlake.resample import Bars, filter_session, resample
 
 if TYPE_CHECKING:
@@ -108,12 +108,13 @@ class BarQuery:
 
     def polars(self) -> pl.DataFrame:
         """Bars in memory."""
-        rows = [self._rows(symbol) for symbol in self.symbols]
-        # Minutes of all symbols are read at once; where fewer rows are wanted, those of one at a time.
-        is_whole = self.timeframe is Timeframe.MINUTE
+        is_raw = self.as_of is None and self.adjustment is Adjustment.RAW
+        if is_raw and self.timeframe is Timeframe.MINUTE:
+            lake = self.lake
+            rows = read_present(lake.root, lake.manifest, feed=self.feed, symbols=self.symbols, span=self.span)
+            return filter_session(rows, lake.calendar.frame, self.session)
         with reading_errors():
-            frames = pl.collect_all(rows) if is_whole else (one.collect() for one in rows)
-            return pl.concat(map(self._in_terms, self.symbols, frames))
+            return pl.concat(pl.collect_all([self._in_terms(symbol, self._rows(symbol)) for symbol in self.symbols]))
 
     def _rows(self, symbol: str) -> pl.LazyFrame:
         lake = self.lake

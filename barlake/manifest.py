@@ -223,6 +223,15 @@ class Manifest:
             late=tuple(late),
         )
 
+    def bar_paths(self, *, feed: str, symbols: Sequence[str], start: dt.date | None, end: dt.date | None) -> list[str]:
+        """Files of bars that count now and may hold sessions in [start, end): by symbol as given, then by period."""
+        table = tables.files
+        query = _counting(BARS, feed, None, start, end).where(table.c.symbol.in_(symbols))
+        with reading(self._engine) as connection:
+            found = connection.execute(query.with_only_columns(table.c.symbol, table.c.path)).all()
+        place = {symbol: number for number, symbol in enumerate(symbols)}
+        return [path for _, path in sorted(found, key=lambda row: place[row.symbol])]
+
     def cursor(self, key: str) -> Cursor | None:
         """How far the request of that name has come, or None when it has not begun or is finished."""
         table = tables.cursors

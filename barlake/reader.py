@@ -8,17 +8,19 @@ minute at most one of the two is valid.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from barlake.manifest import Manifest
+from barlake.new_york import new_york_dates
 from barlake.partitions import collect, read_files
 from barlake.ranges import TimeRange
 from barlake.schemas import BAR_VALUES, BARS, REVISIONS
 from barlake.sessions import session_of
 
-__all__ = ["read_bars", "read_revisions"]
+__all__ = ["read_bars", "read_present", "read_revisions"]
 
 
 def read_bars(
@@ -51,6 +53,16 @@ def read_bars(
         old = old.filter(known & replaced_later).drop("superseded_at")
         bars = pl.concat([bars, old]).sort("timestamp")
     return _with_session(_within(bars, span))
+
+
+def read_present(root: Path, manifest: Manifest, *, feed: str, symbols: Sequence[str], span: TimeRange) -> pl.DataFrame:
+    """Bars of several symbols as they are now, by symbol in the order given, then by timestamp; as `read_bars`.
+
+    One look at the manifest and one scan of all files.
+    """
+    paths = manifest.bar_paths(feed=feed, symbols=symbols, start=span.first_session, end=span.end_session)
+    rows = collect(_within(read_files([root / path for path in paths], labelled=True), span))
+    return rows.select("feed", "symbol", new_york_dates(rows["timestamp"]).alias("session"), *BARS.names)
 
 
 def _with_session(rows: pl.LazyFrame) -> pl.LazyFrame:

@@ -91,34 +91,42 @@ def resample(bars: Bars, timeframe: Timeframe, sessions: pl.DataFrame) -> Bars:
     """
     if timeframe is Timeframe.MINUTE:
         raise InvalidInputError("timeframe '1Min' is what is stored: ask for a longer one to resample.")
-    parts = with_session_part(bars, sessions)
     if timeframe is Timeframe.DAY:
-        groups = ["session"]
-        parts = parts.with_columns(pl.col("part_start").first().over("session").alias("bucket"))
+        # What part a day opens in is asked of its first bar alone, not of every minute.
+        daily = _grouped(bars, ["symbol", "session"])
+        starting = with_session_part(daily, sessions).drop("part")
     else:
-        groups = ["session", "bucket"]
-        parts = parts.with_columns(_bucket(_MINUTES[timeframe]).alias("bucket"))
+        parts = with_session_part(bars, sessions).with_columns(_bucket(_MINUTES[timeframe]).alias("bucket"))
+        starting = _grouped(parts, ["symbol", "session", "bucket"]).rename({"bucket": "part_start"})
     # A bar in no part, or before its part starts, opens the bucket with its own minute.
-    opening = pl.coalesce(pl.col("bucket").first(), pl.col("timestamp").first())
-    weight = pl.col("volume").filter(pl.col("vwap").is_not_null())
-    vwap = (pl.col("vwap") * pl.col("volume")).sum() / weight.sum()
-    grouped = parts.group_by(groups, maintain_order=True).agg(
+    return starting.with_columns(pl.coalesce("part_start", "timestamp").alias("timestamp")).select(
+        "feed", "symbol", "session", "timestamp", "open", "high", "low", "close",
+        "volume", "trade_count", "vwap", "minutes", "derived",
+    )  # fmt: skip
+
+
+def _grouped(bars: Bars, groups: list[str]) -> Bars:
+    """One row per group, in the order of their first bars; plain sums, for they are added up while reading."""
+    weight = pl.when(pl.col("vwap").is_not_null()).then(pl.col("volume"))
+    sums = bars.group_by(groups, maintain_order=True).agg(
         pl.col("feed").first(),
-        pl.col("symbol").first(),
-        opening.alias("timestamp"),
+        pl.col("timestamp").first(),
         pl.col("open").first(),
         pl.col("high").max(),
         pl.col("low").min(),
         pl.col("close").last(),
         pl.col("volume").sum(),
-        pl.when(pl.col("trade_count").null_count() == 0).then(pl.col("trade_count").sum()).alias("trade_count"),
-        pl.when(weight.sum() > 0).then(vwap).alias("vwap"),
+        pl.col("trade_count").sum(),
+        pl.col("trade_count").null_count().alias("uncounted"),
+        (pl.col("vwap") * pl.col("volume")).sum().alias("traded"),
+        weight.sum().alias("weight"),
         pl.len().cast(pl.Int64).alias("minutes"),
     )
-    return grouped.with_columns(pl.lit(value=True).alias("derived")).select(
-        "feed", "symbol", "session", "timestamp", "open", "high", "low", "close",
-        "volume", "trade_count", "vwap", "minutes", "derived",
-    )  # fmt: skip
+    return sums.with_columns(
+        pl.when(pl.col("uncounted") == 0).then(pl.col("trade_count")).alias("trade_count"),
+        pl.when(pl.col("weight") > 0).then(pl.col("traded") / pl.col("weight")).alias("vwap"),
+        pl.lit(value=True).alias("derived"),
+    )
 
 
 def _bucket(minutes: int) -> pl.Expr:
