@@ -98,3 +98,19 @@ def test_the_duckdb_command_line_of_the_1_5_line_knows_the_views_and_macros(lake
 def test_symbol_and_time_predicates_open_only_the_files_they_need(lake: Lake) -> None:
     plan = lake.sql("explain analyze select count(*) from bars where symbol = 'SPY'").to_series(1).item()
     assert "Scanning Files: 1/2" in plan
+
+
+def test_the_session_of_any_hour_is_the_new_york_date_in_sql_and_python_alike() -> None:
+    """Also of markets that never close, on both sides of midnight and of a change of the clock."""
+    years = (1969, 1970, 1974, 2007, 2024)
+    hours = [
+        dt.datetime(year, 1, 1, 0, 30, tzinfo=dt.UTC) + dt.timedelta(hours=n) for year in years for n in range(8760)
+    ]
+    with temporary_lake() as lake:
+        one = make_bars([MONDAY], minutes=1).drop("timestamp")
+        lake.write_bars(one.join(pl.DataFrame({"timestamp": hours}), how="cross"), feed=FEED, symbol="BTC/USD")
+        theirs = lake.sql('select session, "timestamp" from bars order by "timestamp"')
+        local = pl.col("timestamp").dt.convert_time_zone("America/New_York").dt.date()
+        assert theirs.height == len(hours)
+        assert theirs.filter(pl.col("session") != local).is_empty()
+        assert_frame_equal(theirs, lake.bars("BTC/USD").select("session", "timestamp"))
