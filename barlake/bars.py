@@ -6,6 +6,8 @@ The manifest is asked when a query is answered, the files are read when rows are
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
@@ -108,13 +110,22 @@ class BarQuery:
 
     def polars(self) -> pl.DataFrame:
         """Bars in memory."""
-        is_raw = self.as_of is None and self.adjustment is Adjustment.RAW
-        if is_raw and self.timeframe is Timeframe.MINUTE:
-            lake = self.lake
-            rows = read_present(lake.root, lake.manifest, feed=self.feed, symbols=self.symbols, span=self.span)
-            return filter_session(rows, lake.calendar.frame, self.session)
+        lake, is_minutes = self.lake, self.timeframe is Timeframe.MINUTE
+        if is_minutes and self.as_of is None and self.adjustment is Adjustment.RAW:
+            return filter_session(self._present(self.symbols), lake.calendar.frame, self.session)
+        _ = lake.calendar  # made once, not by every thread
+        # As many symbols are in memory as there are threads.
+        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+            return pl.concat(pool.map(self._of_one, self.symbols))
+
+    def _of_one(self, symbol: str) -> pl.DataFrame:
+        if self.as_of is None:
+            return self._in_terms(symbol, self._present([symbol]))
         with reading_errors():
-            return pl.concat(pl.collect_all([self._in_terms(symbol, self._rows(symbol)) for symbol in self.symbols]))
+            return self._in_terms(symbol, self._rows(symbol).collect())
+
+    def _present(self, symbols: Sequence[str]) -> pl.DataFrame:
+        return read_present(self.lake.root, self.lake.manifest, feed=self.feed, symbols=symbols, span=self.span)
 
     def _rows(self, symbol: str) -> pl.LazyFrame:
         lake = self.lake

@@ -26,6 +26,7 @@ from barlake.importing import ImportReport, import_bars
 from barlake.inspection import Symbols, absent_minutes, inspect
 from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
 from barlake.lake_database import database_of, open_manifest
+from barlake.latest import latest_bars
 from barlake.partition_write import WriteReport
 from barlake.partitions import storage_errors
 from barlake.ranges import Boundary, parse_instant, time_range
@@ -205,6 +206,11 @@ class Lake:
         options = BarOptions(timeframe=timeframe, session=session, feed=feed, as_of=as_of, adjustment=adjustment)
         return BarQuery.parse(self, symbols, start, end, **options).answer(output)
 
+    def latest(self, symbols: Names, bars: int = 1, *, feed: str | None = None) -> pl.DataFrame:
+        """The last `bars` minute bars of each symbol, with the columns of `bars`; only the end of a file is read."""
+        names = parse_symbols(symbols)
+        return latest_bars(self, names, bars=bars, feed=self.feed_of(names, feed))
+
     def feed_of(self, symbols: Names, feed: str | None = None) -> str:
         """The feed meant for these symbols: the one named, or `sip` before `iex` before the only other.
 
@@ -216,9 +222,11 @@ class Lake:
             If several feeds do and none of them goes first.
         """
         names = parse_symbols(symbols)
-        feeds = self.manifest.feeds()
+        feed = None if feed is None else parse_feed(feed)
+        feeds = self.manifest.feeds(names)
+        if not (feeds.get(feed, set()) if feed else set().union(*feeds.values())).issuperset(names):
+            feeds = self.manifest.feeds()  # all there are, for what may have been meant
         if feed is not None:
-            feed = parse_feed(feed)
             self._require(names, feeds.get(feed, set()), f" for feed {feed!r}")
             return feed
         self._require(names, set().union(*feeds.values()), "")
@@ -385,7 +393,8 @@ class Lake:
     def write_bars(self, frame: pl.DataFrame, *, feed: str, symbol: str, source: str = "python") -> WriteReport:
         """Merge minute bars into the lake; see `BarWriter.write`. The catalogue is published afterwards."""
         report = self.writer.write(frame, feed=feed, symbol=symbol, source=source)
-        self.publish()
+        if report.files_written or not is_current(self):
+            self.publish()
         return report
 
     def import_bars(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Engine, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Engine, Select, bindparam, delete, func, insert, select, text, update
 
 from barlake import tables
 from barlake.action_records import ActionRecords
@@ -25,6 +25,18 @@ from barlake.receipts import Receipt
 from barlake.records import Commit, Cursor, FileRecord, FileView, utc_now
 
 __all__ = ["Manifest"]
+
+_FEEDS = text("""
+    WITH RECURSIVE feeds (feed) AS (
+        SELECT min(feed) FROM held_sessions
+        UNION ALL
+        SELECT (SELECT min(feed) FROM held_sessions WHERE feed > feeds.feed) FROM feeds WHERE feeds.feed IS NOT NULL
+    )
+    SELECT feed FROM feeds WHERE EXISTS (
+        SELECT 1 FROM held_sessions AS held WHERE held.feed = feeds.feed AND held.symbol = :one
+    )
+""")
+"""Feeds that hold a symbol, by steps from feed to feed in the key: as quick for a million sessions as for one."""
 
 
 class Manifest:
@@ -88,14 +100,18 @@ class Manifest:
         with reading(self._engine) as connection:
             return [_file_record(row) for row in connection.execute(query).mappings()]
 
-    def feeds(self) -> dict[str, set[str]]:
-        """Symbols held, by feed."""
+    def feeds(self, symbols: Iterable[str] | None = None) -> dict[str, set[str]]:
+        """Symbols held, by feed; of these symbols or of all."""
         table = tables.held_sessions
-        query = select(table.c.feed, table.c.symbol).distinct()
+        every = select(table.c.feed, table.c.symbol).distinct()
         found: dict[str, set[str]] = {}
         with reading(self._engine) as connection:
-            for feed, symbol in connection.execute(query):
-                found.setdefault(feed, set()).add(symbol)
+            if symbols is None:
+                pairs = [(feed, symbol) for feed, symbol in connection.execute(every)]
+            else:
+                pairs = [(feed, one) for one in symbols for feed in connection.execute(_FEEDS, {"one": one}).scalars()]
+        for feed, symbol in pairs:
+            found.setdefault(feed, set()).add(symbol)
         return found
 
     def symbols(self, *, feed: str | None = None) -> pl.DataFrame:
@@ -231,6 +247,19 @@ class Manifest:
             found = connection.execute(query.with_only_columns(table.c.symbol, table.c.path)).all()
         place = {symbol: number for number, symbol in enumerate(symbols)}
         return [path for _, path in sorted(found, key=lambda row: place[row.symbol])]
+
+    def last_files(self, *, feed: str, symbol: str, rows: int) -> list[tuple[str, int]]:
+        """Path and rows of the last files of bars that hold so many rows, or of all there are; oldest first."""
+        table = tables.files
+        query = _counting(BARS, feed, symbol, None, None).order_by(None).order_by(table.c.period_start.desc())
+        found: list[tuple[str, int]] = []
+        with reading(self._engine) as connection:
+            for path, held in connection.execute(query.with_only_columns(table.c.path, table.c.rows)):
+                found.insert(0, (path, held))
+                rows -= held
+                if rows <= 0:
+                    break
+        return found
 
     def cursor(self, key: str) -> Cursor | None:
         """How far the request of that name has come, or None when it has not begun or is finished."""

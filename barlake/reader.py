@@ -61,8 +61,9 @@ def read_present(root: Path, manifest: Manifest, *, feed: str, symbols: Sequence
     One look at the manifest and one scan of all files.
     """
     paths = manifest.bar_paths(feed=feed, symbols=symbols, start=span.first_session, end=span.end_session)
-    rows = collect(_within(read_files([root / path for path in paths], labelled=True), span))
-    return rows.select("feed", "symbol", new_york_dates(rows["timestamp"]).alias("session"), *BARS.names)
+    lazy = _within(read_files([root / path for path in paths], labelled=True), span)
+    rows = collect(lazy.select("feed", "symbol", *BARS.names))
+    return rows.insert_column(2, new_york_dates(rows["timestamp"]).alias("session"))
 
 
 def _with_session(rows: pl.LazyFrame) -> pl.LazyFrame:

@@ -93,11 +93,11 @@ def resample(bars: Bars, timeframe: Timeframe, sessions: pl.DataFrame) -> Bars:
         raise InvalidInputError("timeframe '1Min' is what is stored: ask for a longer one to resample.")
     if timeframe is Timeframe.DAY:
         # What part a day opens in is asked of its first bar alone, not of every minute.
-        daily = _grouped(bars, ["symbol", "session"])
+        daily = _grouped(bars, ["session"])
         starting = with_session_part(daily, sessions).drop("part")
     else:
         parts = with_session_part(bars, sessions).with_columns(_bucket(_MINUTES[timeframe]).alias("bucket"))
-        starting = _grouped(parts, ["symbol", "session", "bucket"]).rename({"bucket": "part_start"})
+        starting = _grouped(parts, ["session", "bucket"]).rename({"bucket": "part_start"})
     # A bar in no part, or before its part starts, opens the bucket with its own minute.
     return starting.with_columns(pl.coalesce("part_start", "timestamp").alias("timestamp")).select(
         "feed", "symbol", "session", "timestamp", "open", "high", "low", "close",
@@ -110,6 +110,7 @@ def _grouped(bars: Bars, groups: list[str]) -> Bars:
     weight = pl.when(pl.col("vwap").is_not_null()).then(pl.col("volume"))
     sums = bars.group_by(groups, maintain_order=True).agg(
         pl.col("feed").first(),
+        pl.col("symbol").first(),
         pl.col("timestamp").first(),
         pl.col("open").first(),
         pl.col("high").max(),
