@@ -26,11 +26,11 @@ from typing import Any
 
 from filelock import FileLock
 
+from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, NotFoundError, did_you_mean
 from barlake.keys import ArtifactKind
 from barlake.layout import TEMPORARY_PREFIX
 from barlake.manifest import Manifest
-from barlake.partitions import fsync_folder, storage_errors
 from barlake.records import utc_now
 
 __all__ = ["Artifact", "ArtifactStore", "Draft", "artifact_id", "canonical_json", "code_hash", "sha256_of"]

@@ -25,13 +25,14 @@ from filelock import FileLock
 
 from barlake import layout
 from barlake.artifacts import sha256_of
+from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, InvalidInputError, StorageError
 from barlake.keys import ArtifactKind
 from barlake.manifest import Manifest
 from barlake.manifest_files import copy_database
-from barlake.partitions import fsync_folder, storage_errors
 from barlake.records import FileRecord
 from barlake.snapshots import lake_root
+from barlake.stores import LocalStore, Store
 from barlake.verify import DATASETS, check_file
 
 __all__ = [
@@ -98,6 +99,7 @@ def generations(source: Path) -> list[Generation]:
 
 
 def backup(
+    store: Store,
     root: Path,
     manifest: Manifest,
     destination: Path,
@@ -106,6 +108,11 @@ def backup(
     on_file: OnFile = lambda _path, _done, _total: None,
 ) -> BackupReport:
     """Make a new generation in a folder, which is made when missing; the lake may be written meanwhile.
+
+    Parameters
+    ----------
+    store, root
+        Where the bar files lie, and everything else.
 
     Raises
     ------
@@ -123,16 +130,20 @@ def backup(
         for name in (FILES, OBJECTS, _GENERATIONS):
             (destination / name).mkdir(parents=True, exist_ok=True)
         with FileLock(destination / ".lock"):
-            return _Backup(root, manifest, destination, now(), on_file).run()
+            return _Backup(store, root, manifest, destination, now(), on_file).run()
 
 
 class _Backup:
     """One backup, while no other writes to its destination."""
 
-    def __init__(self, root: Path, manifest: Manifest, destination: Path, moment: dt.datetime, on_file: OnFile) -> None:
+    def __init__(
+        self, store: Store, root: Path, manifest: Manifest, destination: Path, moment: dt.datetime, on_file: OnFile
+    ) -> None:
+        self._store = store
         self._root = root
         self._manifest = manifest
         self._to = destination
+        self._files = LocalStore(destination / FILES)
         self._name = f"{moment:%Y%m%dT%H%M%S%f}"
         self._on_file = on_file
         self._copied = self._copied_bytes = 0
@@ -144,6 +155,8 @@ class _Backup:
                 shutil.rmtree(left)
             else:
                 left.unlink()
+        for path in self._files.leftovers():
+            self._files.delete(path)
         draft = self._to / _GENERATIONS / f"{layout.TEMPORARY_PREFIX}{self._name}"
         draft.mkdir()
         for _ in range(_ROUNDS):
@@ -155,8 +168,8 @@ class _Backup:
                 self._name_it(draft, facts)
                 return report
         raise StorageError(
-            f"files of {self._root} are gone before they can be copied to {self._to}: `barlake verify` says whether "
-            "they are missing; otherwise run it again when no vacuum with a short grace is at work."
+            f"files of {self._store.name} are gone before they can be copied to {self._to}: `barlake verify` says "
+            "whether they are missing; otherwise run it again when no vacuum with a short grace is at work."
         )
 
     def _copy_all(self, database: Path) -> tuple[BackupReport, dict[str, Any]]:
@@ -177,25 +190,24 @@ class _Backup:
         total = len(counting) + len(others)
         size = sum(file.bytes for file in counting) + sum(size for _, size in others.values())
         report = BackupReport(self._name, root_hash, total, size, self._copied, self._copied_bytes)
-        return report, {"format": FORMAT, **asdict(report), "lake": str(self._root), "others": others}
+        return report, {"format": FORMAT, **asdict(report), "lake": self._store.name, "others": others}
 
     def _copy_bars(self, file: FileRecord, frozen: Manifest) -> None:
-        """Copy a file that is not there yet; it gets its name once its values were found to be those on record."""
+        """Copy a file that is not there yet, once its values were found to be those on record."""
         target = self._to / FILES / file.path
         if target.exists() and target.stat().st_size == file.bytes:
             return
-        temporary = self._to / FILES / f"{layout.TEMPORARY_PREFIX}{target.name}"
-        copy_durably(self._root / file.path, temporary)
+        data = self._store.read(file.path)
         period = file.key.period
         held = frozen.held(feed=file.key.feed, symbol=file.key.symbol, start=period.start, end=period.end)
-        fault = check_file(temporary, file, held)
+        fault = check_file(data, file, held)
         if fault is not None:
-            temporary.unlink()
             raise FormatError(
                 f"{file.path} is damaged ({fault.detail}), so no backup was made: run `barlake repair`, then "
                 "this again."
             )
-        self._put(temporary, target)
+        self._files.put(file.path, data)
+        self._copied, self._copied_bytes = self._copied + 1, self._copied_bytes + data.size
 
     def _copy_object(self, path: Path) -> tuple[str, int]:
         """Copy a file under the name of its bytes, if no file of such bytes is there."""

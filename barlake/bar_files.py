@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
 from barlake import layout
 from barlake.keys import PartitionKey
-from barlake.partitions import write_file
+from barlake.partitions import to_parquet
 from barlake.records import FileRecord
+from barlake.stores import Store
 
 __all__ = ["write_bar_file"]
 
 
 def write_bar_file(
-    root: Path, dataset: str, key: PartitionKey, rows: pl.DataFrame, *, commit_id: str, replaces: Sequence[str]
+    store: Store, dataset: str, key: PartitionKey, rows: pl.DataFrame, *, commit_id: str, replaces: Sequence[str]
 ) -> FileRecord:
     """Write the rows of one partition into a new file named after its commit; it does not count yet.
 
@@ -26,10 +26,9 @@ def write_bar_file(
     Raises
     ------
     StorageError
-        If the disk is full or refuses; nothing remains.
+        If the store is full or refuses; nothing remains.
     """
-    folder = layout.partition_path(dataset, key)
-    name = f"{commit_id}.parquet"
+    path = str(layout.partition_path(dataset, key) / f"{commit_id}.parquet")
     metadata = {
         "barlake.dataset": dataset,
         "barlake.feed": key.feed,
@@ -38,6 +37,7 @@ def write_bar_file(
         "barlake.commit": commit_id,
         "barlake.replaces": "\n".join(replaces),
     }
-    path = write_file(root / folder, name, rows, metadata=metadata)
+    data = to_parquet(rows, metadata=metadata)
+    store.put(path, data)
     stamps = rows["timestamp"]
-    return FileRecord(str(folder / name), dataset, key, rows.height, path.stat().st_size, stamps[0], stamps[-1])
+    return FileRecord(path, dataset, key, rows.height, data.size, stamps[0], stamps[-1])

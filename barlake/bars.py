@@ -125,17 +125,17 @@ class BarQuery:
             return self._in_terms(symbol, self._rows(symbol).collect())
 
     def _present(self, symbols: Sequence[str]) -> pl.DataFrame:
-        return read_present(self.lake.root, self.lake.manifest, feed=self.feed, symbols=symbols, span=self.span)
+        return read_present(self.lake.store, self.lake.manifest, feed=self.feed, symbols=symbols, span=self.span)
 
     def _rows(self, symbol: str) -> pl.LazyFrame:
         lake = self.lake
-        return read_bars(lake.root, lake.manifest, feed=self.feed, symbol=symbol, span=self.span, as_of=self.as_of)
+        return read_bars(lake.store, lake.manifest, feed=self.feed, symbol=symbol, span=self.span, as_of=self.as_of)
 
     def _in_terms(self, symbol: str, rows: Bars) -> Bars:
         """Raw minute bars of one symbol as they were asked for."""
         lake, calendar = self.lake, self.lake.calendar.frame
         if self.adjustment is not Adjustment.RAW:
-            factors = factors_of(lake.root, lake.manifest, calendar, feed=self.feed, symbol=symbol, as_of=self.as_of)
+            factors = factors_of(lake.store, lake.manifest, calendar, feed=self.feed, symbol=symbol, as_of=self.as_of)
             rows = adjust(rows, factors, self.adjustment)
         rows = filter_session(rows, calendar, self.session)
         return rows if self.timeframe is Timeframe.MINUTE else resample(rows, self.timeframe, calendar)

@@ -47,7 +47,7 @@ def publish_lake(lake: Lake) -> None:
 def is_current(lake: Lake) -> bool:
     """Whether the catalogue is there, is of this lake, and shows its newest commit."""
     found = published(lake.catalogue_path)
-    return found is not None and (found.root, found.last_commit) == (lake.root, lake.manifest.last_commit_at())
+    return found is not None and (found.root, found.last_commit) == (lake.store.name, lake.manifest.last_commit_at())
 
 
 def refresh(lake: Lake) -> dt.datetime | None:
@@ -86,7 +86,7 @@ def _gather(lake: Lake) -> Catalogue:
 def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
     manifest = lake.manifest
     held, answers = manifest.held(), manifest.answers()
-    factors = current_factors(lake.root, manifest, lake.calendar.frame, held=held, keep=True)
+    factors = current_factors(lake.store, manifest, lake.calendar.frame, held=held, keep=True)
     tables = {
         "sessions": lake.calendar.frame,
         "symbols": manifest.symbols(),
@@ -103,12 +103,13 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         "runs": _artifact_table(lake.artifacts.list(ArtifactKind.RUN)),
     }
     return Catalogue(
-        root=lake.root,
+        root=lake.store.name,
         last_commit=last_commit,
-        bars=[lake.root / file.path for file in manifest.files()],
-        revisions=[lake.root / file.path for file in manifest.files(dataset=REVISIONS)],
+        bars=[lake.store.address(file.path) for file in manifest.files()],
+        revisions=[lake.store.address(file.path) for file in manifest.files(dataset=REVISIONS)],
         tables=tables,
         views=lake.feature_tables.views(),
+        filesystem=lake.store.filesystem(),
     )
 
 

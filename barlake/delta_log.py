@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import ConflictError, FormatError
-from barlake.partitions import fsync_folder, storage_errors
 from barlake.records import FileRecord, utc_now
 from barlake.schemas import BARS
 

@@ -10,10 +10,11 @@ from typing import IO
 
 import pyarrow.parquet as pq
 
+from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import InvalidInputError
 from barlake.exporting import BarExport, OnPiece, tell_nobody
 from barlake.line_protocol import lines
-from barlake.partitions import as_arrow, fsync_folder, storage_errors
+from barlake.partitions import as_arrow
 
 __all__ = ["WriteBars", "write_export", "write_lines", "writer_of"]
 

@@ -7,7 +7,6 @@ hash of its session, so publishing reads each file once and a corrected session 
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 
 import polars as pl
 
@@ -17,6 +16,7 @@ from barlake.manifest import Manifest
 from barlake.partitions import collect
 from barlake.ranges import TimeRange, time_range
 from barlake.reader import read_bars
+from barlake.stores import Store
 
 __all__ = ["current_factors", "factors_of"]
 
@@ -27,7 +27,7 @@ _EVERYTHING = TimeRange(None, None)
 
 
 def current_factors(
-    root: Path,
+    store: Store,
     manifest: Manifest,
     sessions: pl.DataFrame,
     *,
@@ -58,7 +58,7 @@ def current_factors(
     needed = _sessions_before_dividends(actions, held, spans)
     known = manifest.actions.closes(feed, symbol).join(needed, on=_KEYS, how="semi")
     absent = needed.join(known, on=_KEYS, how="anti")
-    read = _read_closes(root, manifest, absent, sessions)
+    read = _read_closes(store, manifest, absent, sessions)
     if keep and not read.is_empty():
         # A session that was corrected while its file was read may have lent its old hash to its new close.
         hashed = [*_KEYS, "content_hash"]
@@ -68,7 +68,7 @@ def current_factors(
 
 
 def factors_of(
-    root: Path,
+    store: Store,
     manifest: Manifest,
     sessions: pl.DataFrame,
     *,
@@ -78,11 +78,11 @@ def factors_of(
 ) -> pl.DataFrame:
     """Factors of one symbol's bars; `as_of` an instant: of those held then, by the actions known then."""
     if as_of is None:
-        return current_factors(root, manifest, sessions, feed=feed, symbol=symbol)
+        return current_factors(store, manifest, sessions, feed=feed, symbol=symbol)
     actions = counting(manifest.actions.statements([symbol], as_of=as_of))
     if actions.is_empty():
         return pl.DataFrame(schema=_SCHEMA)
-    rows = read_bars(root, manifest, feed=feed, symbol=symbol, span=_EVERYTHING, as_of=as_of)
+    rows = read_bars(store, manifest, feed=feed, symbol=symbol, span=_EVERYTHING, as_of=as_of)
     bars = collect(rows.select(*_KEYS, "timestamp", "close"))
     closes = regular_closes(bars, sessions).with_columns(pl.lit(feed).alias("feed"))
     return _by_feed(actions, closes, _spans(bars), sessions)
@@ -111,12 +111,12 @@ def _sessions_before_dividends(actions: pl.DataFrame, held: pl.DataFrame, spans:
     return found.select(_KEYS).drop_nulls().unique()
 
 
-def _read_closes(root: Path, manifest: Manifest, absent: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+def _read_closes(store: Store, manifest: Manifest, absent: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     found = [pl.DataFrame(schema=_CLOSES)]
     for (feed, symbol), part in absent.sort("session").group_by("feed", "symbol", maintain_order=True):
         days = part["session"]
         end = days[-1] + dt.timedelta(days=1)
-        rows = read_bars(root, manifest, feed=str(feed), symbol=str(symbol), span=time_range(days[0], end))
+        rows = read_bars(store, manifest, feed=str(feed), symbol=str(symbol), span=time_range(days[0], end))
         rows = rows.filter(pl.col("session").is_in(days.implode()))
         closes = regular_closes(collect(rows.select(*_KEYS, "timestamp", "close")), sessions)
         found.append(closes.select(pl.lit(str(feed)).alias("feed"), "symbol", "session", "close"))

@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 
 from barlake.artifacts import sha256_of
+from barlake.durable import fsync_folder
 from barlake.errors import FormatError, StorageError
 from barlake.layout import TEMPORARY_PREFIX
-from barlake.partitions import ROW_GROUP_ROWS, fsync_folder
+from barlake.partitions import ROW_GROUP_ROWS
 
 __all__ = [
     "FORMAT",

@@ -22,6 +22,7 @@ import polars as pl
 from filelock import FileLock
 
 from barlake.artifacts import canonical_json, library_versions, sha256_of
+from barlake.durable import storage_errors
 from barlake.errors import FormatError, InvalidInputError, NotFoundError, did_you_mean
 from barlake.feature_files import (
     FORMAT,
@@ -34,7 +35,6 @@ from barlake.feature_files import (
     write_file,
 )
 from barlake.keys import FeatureSetKey, parse_feed, parse_symbol, preferred_feed
-from barlake.partitions import storage_errors
 from barlake.publish import ParquetView
 from barlake.ranges import Boundary, time_range
 from barlake.records import utc_now

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
@@ -20,6 +19,7 @@ from barlake.artifacts import ArtifactStore
 from barlake.bars import BarOptions, BarQuery, Output
 from barlake.catalogue import action_table, is_current, publish_lake, refresh
 from barlake.coverage import coverage, gaps
+from barlake.durable import storage_errors
 from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
 from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
@@ -28,7 +28,6 @@ from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed
 from barlake.lake_database import database_of, open_manifest
 from barlake.latest import latest_bars
 from barlake.partition_write import WriteReport
-from barlake.partitions import storage_errors
 from barlake.ranges import Boundary, parse_instant, time_range
 from barlake.reader import read_revisions
 from barlake.records import utc_now
@@ -36,6 +35,7 @@ from barlake.rollup import RollupReport, RollupStep, rollup
 from barlake.sessions import NEW_YORK, Calendar
 from barlake.settings import Settings, load_settings
 from barlake.snapshots import Snapshot, lake_root, take_snapshot
+from barlake.stores import LocalStore, Store, folder_of, store_of
 from barlake.vacuum import GRACE, VacuumReport, vacuum
 from barlake.verify import OnFile, VerifyReport, tell_nobody, verify
 from barlake.writer import BarWriter
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Lake", "open_lake"]
-
-MISREAD_ROOT = re.compile(r"[?=]")
-"""Paths that would put foreign values into the rows, as `close=1/` does, or keep the catalogue from being opened."""
 
 
 def open_lake(path: Path | str | None = None, *, settings: Settings | None = None) -> Lake:
@@ -64,30 +61,31 @@ def open_lake(path: Path | str | None = None, *, settings: Settings | None = Non
     InvalidInputError
         If the folder's path cannot hold a lake.
     """
-    settings = settings or load_settings(path)
-    root = (Path(path) if path is not None else settings.root).absolute()
-    if MISREAD_ROOT.search(root.as_posix()):
-        raise InvalidInputError(
-            f"the lake's folder {root} has a '?' or a '=' in its path, which DuckDB and polars read as more than a "
-            "name: choose another."
-        )
+    settings = settings or load_settings()
+    if path is not None:
+        settings = settings.model_copy(update={"root": str(path)})
+    root = folder_of(settings)
     if (root / layout.RESTORING_FILE).exists():
         raise StorageError(f"{root} is being restored, or that was interrupted: run the same `barlake restore` again.")
-    return Lake(root, settings)
+    return Lake(root, settings, store=store_of(settings))
 
 
 class Lake:
-    """Bars, their coverage, and the artifacts made from them, in one folder.
+    """Bars, their coverage, and the artifacts made from them.
 
     Parameters
     ----------
     root
-        The folder, made when missing.
+        The folder of everything local, made when missing.
+    store
+        Where the bar files lie; None means the same folder.
     now
         The clock; tests hand in their own.
     """
 
-    def __init__(self, root: Path, settings: Settings, *, now: Callable[[], dt.datetime] = utc_now) -> None:
+    def __init__(
+        self, root: Path, settings: Settings, *, store: Store | None = None, now: Callable[[], dt.datetime] = utc_now
+    ) -> None:
         self.root = root
         self.settings = settings
         self.now = now
@@ -99,9 +97,10 @@ class Lake:
                 f"the lake's folder {root} cannot be used: {error.strerror or error}. Name another with --root "
                 "or BARLAKE_ROOT."
             ) from error
+        self.store = store or LocalStore(root)
         self.artifacts = ArtifactStore(root, self.manifest)
         self.feature_tables = FeatureTables(root / "features")
-        self.writer = BarWriter(root, self.manifest, lambda: self.calendar, now)
+        self.writer = BarWriter(self.store, self.manifest, lambda: self.calendar, now)
 
     def __enter__(self) -> Self:
         return self
@@ -260,9 +259,9 @@ class Lake:
             If DuckDB refuses the query.
         """
         found = publish.published(self.catalogue_path)
-        if found is None or found.root != self.root:
+        if found is None or found.root != self.store.name:
             self.publish()
-        return publish.query(self.catalogue_path, query)
+        return publish.query(self.catalogue_path, query, self.store.filesystem())
 
     # --- what is here --------------------------------------------------------------------------
 
@@ -369,7 +368,7 @@ class Lake:
         """One row per value that a bar once had; columns as in `barlake.reader.read_revisions`."""
         span, names = time_range(start, end), parse_symbols(symbols)
         feed = self.feed_of(names, feed)
-        return pl.concat(read_revisions(self.root, self.manifest, feed=feed, symbol=name, span=span) for name in names)
+        return pl.concat(read_revisions(self.store, self.manifest, feed=feed, symbol=name, span=span) for name in names)
 
     # --- corporate actions ---------------------------------------------------------------------
 
@@ -423,20 +422,20 @@ class Lake:
         """Make one file of each closed month and year, and publish the catalogue; see `barlake.rollup`."""
         names = None if symbols is None else parse_symbols(symbols)
         today = self.now().astimezone(NEW_YORK).date()
-        report = rollup(self.root, self.manifest, today=today, feed=feed, symbols=names, on_step=on_step)
+        report = rollup(self.store, self.manifest, today=today, feed=feed, symbols=names, on_step=on_step)
         if not is_current(self):
             self.publish()
         return report
 
     def vacuum(self, *, grace: dt.timedelta = GRACE) -> VacuumReport:
         """Delete bar files that were replaced, or left behind by a crash, longer than `grace` ago; see `vacuum`."""
-        return vacuum(self.root, self.manifest, grace=grace, shown=refresh(self))
+        return vacuum(self.store, self.manifest, grace=grace, shown=refresh(self))
 
     def verify(
         self, symbols: Iterable[str] | None = None, *, feed: str | None = None, on_file: OnFile = tell_nobody
     ) -> VerifyReport:
         """Compare every file that counts with the manifest; see `barlake.verify`."""
-        return verify(self.root, self.manifest, symbols=symbols, feed=feed, on_file=on_file)
+        return verify(self.store, self.manifest, symbols=symbols, feed=feed, on_file=on_file)
 
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""

@@ -21,9 +21,9 @@ from sqlalchemy.engine import URL
 
 from barlake import layout, tables
 from barlake.database import Place, postgres_url, reading, writing
+from barlake.durable import fsync_folder
 from barlake.errors import FormatError, StorageError
 from barlake.manifest import Manifest
-from barlake.partitions import fsync_folder
 from barlake.records import utc_now
 from barlake.settings import Settings
 

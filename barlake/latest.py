@@ -36,5 +36,5 @@ def latest_bars(lake: Lake, symbols: Sequence[str], *, bars: int, feed: str) -> 
 def _ending(lake: Lake, feed: str, symbol: str, bars: int) -> pl.LazyFrame:
     files = lake.manifest.last_files(feed=feed, symbol=symbol, rows=bars)
     beyond = max(sum(rows for _, rows in files) - bars, 0)
-    lazy = read_files([lake.root / path for path, _ in files], labelled=True)
+    lazy = read_files(lake.store, [path for path, _ in files], labelled=True)
     return lazy.slice(beyond, bars).select("feed", "symbol", *BARS.names)

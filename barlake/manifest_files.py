@@ -18,8 +18,8 @@ from sqlalchemy.engine import URL
 
 from barlake import tables
 from barlake.database import Place, make_engine, reading, upgrade, writing
+from barlake.durable import fsync_folder
 from barlake.errors import FormatError
-from barlake.partitions import fsync_folder
 from barlake.records import new_commit_id
 
 __all__ = ["copy_database", "exchange", "remove_database"]

@@ -9,7 +9,6 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import polars as pl
 
@@ -23,6 +22,7 @@ from barlake.partitions import Merge, collect, content_hashes, merge, read_files
 from barlake.records import Commit, FileRecord, HeldSession, RowRank
 from barlake.schemas import BAR_VALUES
 from barlake.sessions import NEW_YORK, Calendar, session_of
+from barlake.stores import Store
 
 __all__ = ["PartitionWrite", "WriteReport", "choose_periods"]
 
@@ -101,9 +101,9 @@ class PartitionWrite:
     """
 
     def __init__(
-        self, root: Path, manifest: Manifest, calendar: Callable[[], Calendar], base: Commit, *, rank: RowRank
+        self, store: Store, manifest: Manifest, calendar: Callable[[], Calendar], base: Commit, *, rank: RowRank
     ) -> None:
-        self._root = root
+        self._store = store
         self._manifest = manifest
         self._calendar = calendar
         self._base = base
@@ -157,8 +157,7 @@ class PartitionWrite:
         """
         with contextlib.suppress(BarlakeError):
             for path in self._manifest.never_counted(self._fresh):
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it never came to be
-                    (self._root / path).unlink()
+                self._store.delete(path)
 
     def _targets(self, sessions: list[dt.date], longest: PeriodLength) -> list[tuple[Period, list[FileRecord]]]:
         """Each period to write, with the files that count in it now."""
@@ -179,7 +178,7 @@ class PartitionWrite:
     ) -> _Written:
         key = PartitionKey(self._base.feed, self._base.symbol, period)
         rows = incoming.filter(pl.col("session").is_between(period.start, period.end, closed="left")).drop("session")
-        held = collect(read_files([self._root / file.path for file in counting]))
+        held = collect(read_files(self._store, [file.path for file in counting]))
         merged = merge(held, rows, ingested_at=self._moment, protected=self._protected(held))
         leaving = merged.rows["timestamp"].is_in(gone.implode())
         removed, kept = merged.rows.filter(leaving), merged.rows
@@ -226,12 +225,12 @@ class PartitionWrite:
         )
         if not kept:
             return outranked
-        known = collect(read_files([self._root / file.path for file in kept]))
+        known = collect(read_files(self._store, [file.path for file in kept]))
         return outranked.join(known, on=["timestamp", *BAR_VALUES], how="anti", nulls_equal=True)
 
     def _write_file(self, dataset: str, key: PartitionKey, rows: pl.DataFrame, *, replaces: list[str]) -> FileRecord:
         self._fresh.append(str(layout.partition_path(dataset, key) / f"{self._base.commit_id}.parquet"))
-        return write_bar_file(self._root, dataset, key, rows, commit_id=self._base.commit_id, replaces=replaces)
+        return write_bar_file(self._store, dataset, key, rows, commit_id=self._base.commit_id, replaces=replaces)
 
     def _as_commit(self, written: list[_Written], touched: pl.Series) -> Commit:
         rewritten = [one for one in written if one.rewrites]

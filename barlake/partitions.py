@@ -1,15 +1,13 @@
-"""One partition: merge rows into it, write it whole or not at all, read it back, hash its values."""
+"""One partition: merge rows into it, make a file of it, read it back, hash its values."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,22 +15,26 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from barlake.errors import FormatError, StorageError
-from barlake.layout import TEMPORARY_PREFIX
+from barlake import layout
+from barlake.errors import FormatError
 from barlake.new_york import new_york_dates
-from barlake.schemas import BAR_VALUES, BARS, REVISIONS, empty_bars
+from barlake.schemas import BAR_VALUES, BARS, REVISIONS
+from barlake.stores import Store
 
 __all__ = [
+    "SCHEMAS",
     "Merge",
+    "as_arrow",
     "collect",
     "content_hashes",
-    "fsync_folder",
     "merge",
     "read_files",
     "reading_errors",
-    "storage_errors",
-    "write_file",
+    "to_parquet",
 ]
+
+SCHEMAS = {layout.BARS: BARS, layout.REVISIONS: REVISIONS}
+"""Columns of the files of each dataset."""
 
 ROW_GROUP_ROWS = 16_384
 """About one month of one symbol: a year file can skip to a few sessions."""
@@ -201,40 +203,14 @@ def _hashed_columns(rows: pl.DataFrame) -> list[tuple[int, memoryview]]:
     return [(column.itemsize, np.ascontiguousarray(column).data.cast("B")) for column in columns]
 
 
-def write_file(folder: Path, name: str, rows: pl.DataFrame, *, metadata: dict[str, str]) -> Path:
-    """Write one Parquet file that is complete and on disk when this returns, or not there at all.
-
-    Temporary name, fsync of the file, rename, fsync of the folder: in that order a power cut leaves
-    either nothing or the whole file under its final name.
-
-    Raises
-    ------
-    StorageError
-        If the disk is full or refuses; the temporary file is removed.
-    """
+def to_parquet(rows: pl.DataFrame, *, metadata: dict[str, str]) -> pa.Buffer:
+    """Rows of bars or of old values as the bytes of one Parquet file, with words of ours in its footer."""
     schema = REVISIONS if "superseded_at" in rows.columns else BARS
     table = rows.select(schema.names).to_arrow().cast(schema)
     table = table.replace_schema_metadata({key.encode(): text.encode() for key, text in metadata.items()})
-    target = folder / name
-    temporary = folder / f"{TEMPORARY_PREFIX}{name}"
-    with storage_errors(target):
-        _make_folder(folder)
-        try:
-            with temporary.open("wb") as stream:
-                _write_parquet(table, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        fsync_folder(folder)
-    return target
-
-
-def _write_parquet(table: pa.Table, stream: IO[bytes]) -> None:
     stepped = {name: "DELTA_BINARY_PACKED" for name in STEPPED_COLUMNS if name in table.column_names}
     repeated = [name for name in table.column_names if name not in stepped]
+    stream = pa.BufferOutputStream()
     pq.write_table(
         table,
         stream,
@@ -244,37 +220,12 @@ def _write_parquet(table: pa.Table, stream: IO[bytes]) -> None:
         use_dictionary=repeated,
         write_page_checksum=True,
     )
+    return stream.getvalue()
 
 
-def _make_folder(folder: Path) -> None:
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        fsync_folder(path.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make names in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about a write into a `StorageError` that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}. Nothing was half written: free space or mend "
-            "the permissions, then run the same command again."
-        ) from error
-
-
-def read_files(paths: Sequence[Path], *, labelled: bool = False) -> pl.LazyFrame:
+def read_files(
+    store: Store, paths: Sequence[str], *, dataset: str = layout.BARS, labelled: bool = False
+) -> pl.LazyFrame:
     """Lazy rows of the named files, in the order of the paths; no files give no rows.
 
     Parameters
@@ -285,20 +236,14 @@ def read_files(paths: Sequence[Path], *, labelled: bool = False) -> pl.LazyFrame
     Raises
     ------
     FormatError
-        If a file that counts is not on disk.
+        If a file that counts is not there.
     """
-    missing = [str(path) for path in paths if not path.exists()]
-    if missing:
-        raise FormatError(
-            f"the manifest counts {missing[0]} but the disk does not have it ({len(missing)} of {len(paths)} "
-            "files are missing): `barlake repair` keeps what is left and fetches the rest again."
-        )
-    if not paths:
-        rows = empty_bars().lazy()
-        return rows.with_columns(feed=pl.lit(""), symbol=pl.lit("")) if labelled else rows
-    keys = dict.fromkeys(("feed", "symbol", "dt"), pl.String()) if labelled else None
-    rows = pl.scan_parquet([str(path) for path in paths], hive_partitioning=labelled, hive_schema=keys, glob=False)
-    return rows.drop("dt") if labelled else rows
+    if paths:
+        rows = store.scan(paths, keys=("feed", "symbol", "dt") if labelled else ())
+        return rows.drop("dt") if labelled else rows
+    empty = pl.from_arrow(SCHEMAS[dataset].empty_table())
+    assert isinstance(empty, pl.DataFrame)  # noqa: S101 - narrows polars' union type
+    return empty.lazy().with_columns(feed=pl.lit(""), symbol=pl.lit("")) if labelled else empty.lazy()
 
 
 def collect(rows: pl.LazyFrame) -> pl.DataFrame:
@@ -323,12 +268,6 @@ def reading_errors() -> Iterator[None]:
             f"a file that the manifest counts cannot be read: {str(error).splitlines()[0]}. `barlake verify` names it, "
             "`barlake repair` keeps what is good of it and fetches the rest again."
         ) from error
-
-
-def file_metadata(path: Path) -> dict[str, str]:
-    """Key-value metadata that `write_file` put into a file's footer."""
-    found: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
-    return {key.decode(): text.decode() for key, text in found.items() if not key.startswith(b"ARROW")}
 
 
 def as_arrow(frame: pl.DataFrame) -> pa.Table:

@@ -23,11 +23,14 @@ import pyarrow as pa
 from filelock import FileLock
 
 from barlake.adjust import BUCKET_US
+from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, InvalidInputError, StorageError
 from barlake.layout import TEMPORARY_PREFIX
-from barlake.partitions import as_arrow, fsync_folder, storage_errors
+from barlake.partitions import as_arrow
 
 if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
     from barlake.feature_tables import FeatureTables
 
 __all__ = [
@@ -140,7 +143,7 @@ class ParquetView:
     """A view over Parquet files of Hive-named folders; all path keys are read as text."""
 
     name: str
-    paths: Sequence[Path]
+    paths: Sequence[Path | str]
     keys: Sequence[str] = ("symbol", "dt")
 
 
@@ -150,17 +153,22 @@ class Catalogue:
 
     Parameters
     ----------
+    root
+        The place it is published for.
     last_commit
         The newest commit that it shows; None before the first.
+    filesystem
+        What DuckDB needs to read the files, when it is not a disk.
     """
 
-    root: Path
+    root: str
     last_commit: dt.datetime | None = None
-    bars: Sequence[Path] = ()
-    revisions: Sequence[Path] = ()
+    bars: Sequence[str] = ()
+    revisions: Sequence[str] = ()
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     views: Sequence[ParquetView] = ()
     with_bars: bool = True
+    filesystem: AbstractFileSystem | None = None
 
 
 def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
@@ -198,14 +206,16 @@ def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
             fsync_folder(path.parent)
 
 
-def _open() -> duckdb.DuckDBPyConnection:
+def _open(filesystem: AbstractFileSystem | None = None) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config=_CONFIG)
+    if filesystem is not None:
+        connection.register_filesystem(filesystem)
     connection.execute("SET TimeZone = 'UTC'")
     return connection
 
 
 def _build(path: Path, catalogue: Catalogue) -> None:
-    with contextlib.closing(_open()) as connection:
+    with contextlib.closing(_open(catalogue.filesystem)) as connection:
         connection.execute(f"ATTACH {_text(str(path))} AS market (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE market")
         if catalogue.with_bars:
@@ -215,7 +225,7 @@ def _build(path: Path, catalogue: Catalogue) -> None:
                 files = _read_parquet(view.paths, view.keys)
                 connection.execute(f"CREATE VIEW {_name(view.name)} AS SELECT * EXCLUDE (dt) FROM {files}")
         schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC")}
-        info = pl.DataFrame({"root": [str(catalogue.root)], "last_commit": [catalogue.last_commit]}, schema=schema)
+        info = pl.DataFrame({"root": [catalogue.root], "last_commit": [catalogue.last_commit]}, schema=schema)
         for name, frame in {**catalogue.tables, "catalogue_info": info}.items():
             connection.register("incoming", as_arrow(frame))
             connection.execute(f"CREATE TABLE {_name(name)} AS SELECT * FROM incoming")
@@ -238,12 +248,12 @@ def _add_faces_of_bars(connection: duckdb.DuckDBPyConnection, catalogue: Catalog
         connection.execute(macro)
 
 
-def _over(paths: Sequence[Path], select: str, *, empty: str) -> str:
+def _over(paths: Sequence[str], select: str, *, empty: str) -> str:
     """A select over bar files, or the one without rows where there are no files."""
     return select.format(source=_read_parquet(paths, _BAR_KEYS)) if paths else empty
 
 
-def _read_parquet(paths: Sequence[Path], keys: Sequence[str]) -> str:
+def _read_parquet(paths: Sequence[Path | str], keys: Sequence[str]) -> str:
     files = ", ".join(_text(str(path)) for path in paths)
     types = ", ".join(f"{_text(key)}: VARCHAR" for key in keys)
     return f"read_parquet([{files}], hive_partitioning = true, hive_types = {{{types}}})"
@@ -263,7 +273,7 @@ def view_name(value: str) -> str:
 
 
 @contextlib.contextmanager
-def connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(path: Path, filesystem: AbstractFileSystem | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Read-only connection to a published catalogue, as it lies on disk now.
 
     Raises
@@ -271,7 +281,7 @@ def connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     FormatError
         If the file cannot be opened; publishing again makes a new one.
     """
-    with contextlib.closing(_open()) as connection:
+    with contextlib.closing(_open(filesystem)) as connection:
         try:
             # Attached, not opened: by one path a process gets one database, so while anybody in it keeps
             # an older catalogue open, opening would meet that one, or a quarrel about its settings.
@@ -286,7 +296,7 @@ def connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 class Published:
     """What a catalogue says of itself: the lake's root, and the newest commit it shows."""
 
-    root: Path
+    root: str
     last_commit: dt.datetime | None
 
 
@@ -303,10 +313,10 @@ def published(path: Path) -> Published | None:
     with connect(path) as connection:
         rows = connection.sql("SELECT * FROM catalogue_info").pl().to_dicts()
     # A catalogue of an earlier release does not say which commit it shows.
-    return Published(Path(rows[0]["root"]), rows[0].get("last_commit")) if rows else None
+    return Published(rows[0]["root"], rows[0].get("last_commit")) if rows else None
 
 
-def query(path: Path, sql: str) -> pl.DataFrame:
+def query(path: Path, sql: str, filesystem: AbstractFileSystem | None = None) -> pl.DataFrame:
     """Rows of one query on a catalogue; instants are UTC.
 
     The catalogue is trusted ground: whoever may call this may also read the disk.
@@ -316,7 +326,7 @@ def query(path: Path, sql: str) -> pl.DataFrame:
     InvalidInputError
         If DuckDB refuses the query; the message is DuckDB's own.
     """
-    with connect(path) as connection:
+    with connect(path, filesystem) as connection:
         try:
             relation = connection.sql(sql)
             frame = relation.pl() if relation is not None else pl.DataFrame()
@@ -336,7 +346,7 @@ def publish_features(path: Path, tables: FeatureTables) -> None:
     publish(
         path,
         lambda: Catalogue(
-            root=tables.root,
+            root=str(tables.root),
             tables={"feature_versions": tables.versions()},
             views=tables.views(),
             with_bars=False,

@@ -16,9 +16,9 @@ import polars as pl
 
 from barlake.checks import CheckName, Severity
 from barlake.coverage import GapClass
+from barlake.durable import storage_errors
 from barlake.halts import halted_minutes
 from barlake.keys import SYNTHETIC_FEED
-from barlake.partitions import storage_errors
 from barlake.ranges import Boundary, time_range
 from barlake.sessions import session_of
 

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
+from barlake import layout
 from barlake.manifest import Manifest
 from barlake.new_york import new_york_dates
 from barlake.partitions import collect, read_files
 from barlake.ranges import TimeRange
-from barlake.schemas import BAR_VALUES, BARS, REVISIONS
+from barlake.schemas import BAR_VALUES, BARS
 from barlake.sessions import session_of
+from barlake.stores import Store
 
 __all__ = ["read_bars", "read_present", "read_revisions"]
 
 
 def read_bars(
-    root: Path, manifest: Manifest, *, feed: str, symbol: str, span: TimeRange, as_of: dt.datetime | None = None
+    store: Store, manifest: Manifest, *, feed: str, symbol: str, span: TimeRange, as_of: dt.datetime | None = None
 ) -> pl.LazyFrame:
     """Lazy bars of one symbol with start <= timestamp < end, by timestamp: feed, symbol, session, `schemas.BARS`.
 
@@ -40,7 +41,7 @@ def read_bars(
         If a file that counts is not on disk.
     """
     view = manifest.view(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=as_of)
-    bars = read_files([root / path for path in view.bars], labelled=True)
+    bars = read_files(store, view.bars, labelled=True)
     if as_of is None:
         return _with_session(_within(bars, span))
     # A row may carry a moment before `as_of` and still have been committed after it.
@@ -49,33 +50,27 @@ def read_bars(
     replaced_later = (until > as_of) | until.is_in(view.late)
     bars = bars.filter(known)
     if view.revisions:
-        old = read_files([root / path for path in view.revisions], labelled=True)
+        old = read_files(store, view.revisions, labelled=True)
         old = old.filter(known & replaced_later).drop("superseded_at")
         bars = pl.concat([bars, old]).sort("timestamp")
     return _with_session(_within(bars, span))
 
 
-def read_present(root: Path, manifest: Manifest, *, feed: str, symbols: Sequence[str], span: TimeRange) -> pl.DataFrame:
+def read_present(
+    store: Store, manifest: Manifest, *, feed: str, symbols: Sequence[str], span: TimeRange
+) -> pl.DataFrame:
     """Bars of several symbols as they are now, by symbol in the order given, then by timestamp; as `read_bars`.
 
     One look at the manifest and one scan of all files.
     """
     paths = manifest.bar_paths(feed=feed, symbols=symbols, start=span.first_session, end=span.end_session)
-    lazy = _within(read_files([root / path for path in paths], labelled=True), span)
+    lazy = _within(read_files(store, paths, labelled=True), span)
     rows = collect(lazy.select("feed", "symbol", *BARS.names))
     return rows.insert_column(2, new_york_dates(rows["timestamp"]).alias("session"))
 
 
 def _with_session(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.select("feed", "symbol", session_of(pl.col("timestamp")).alias("session"), *BARS.names)
-
-
-def _read_old(root: Path, paths: tuple[str, ...]) -> pl.LazyFrame:
-    if not paths:
-        empty = pl.from_arrow(REVISIONS.empty_table())
-        assert isinstance(empty, pl.DataFrame)  # noqa: S101 - narrows polars' union type
-        return empty.lazy()
-    return read_files([root / path for path in paths])
 
 
 def _within(rows: pl.LazyFrame, span: TimeRange) -> pl.LazyFrame:
@@ -86,7 +81,7 @@ def _within(rows: pl.LazyFrame, span: TimeRange) -> pl.LazyFrame:
     return rows
 
 
-def read_revisions(root: Path, manifest: Manifest, *, feed: str, symbol: str, span: TimeRange) -> pl.DataFrame:
+def read_revisions(store: Store, manifest: Manifest, *, feed: str, symbol: str, span: TimeRange) -> pl.DataFrame:
     """Every value that a bar of a symbol once had or was refused, with what stands in its place.
 
     Returns
@@ -99,8 +94,8 @@ def read_revisions(root: Path, manifest: Manifest, *, feed: str, symbol: str, sp
     view = manifest.view(
         feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=dt.datetime.now(tz=dt.UTC)
     )
-    old = collect(_within(_read_old(root, view.revisions), span))
-    bars = collect(_within(read_files([root / path for path in view.bars]), span))
+    old = collect(_within(read_files(store, view.revisions, dataset=layout.REVISIONS), span))
+    bars = collect(_within(read_files(store, view.bars), span))
     since, until = pl.col("ingested_at"), pl.col("superseded_at")
     refused = since == until
     versions = pl.concat([bars, old.filter(~refused).select(BARS.names)])

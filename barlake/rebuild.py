@@ -39,16 +39,16 @@ from sqlalchemy.engine import URL
 
 from barlake import layout, tables
 from barlake.database import writing
+from barlake.durable import storage_errors
 from barlake.errors import FormatError, InvalidInputError
 from barlake.keys import ArtifactKind
 from barlake.lake_database import filled_place
 from barlake.manifest import Manifest
 from barlake.manifest_files import exchange, remove_database
 from barlake.partition_write import held_sessions
-from barlake.partitions import storage_errors
 from barlake.records import Answer, AnswerStatus, Commit, FileRecord, HeldSession, utc_now
-from barlake.repair import set_aside
 from barlake.sessions import Calendar, session_bounds, session_of
+from barlake.stores import Store
 from barlake.strict_files import difference, key_of_path, metadata_of, open_strictly, whole_rows
 
 __all__ = ["RebuildReport", "TreeFile", "Verdict", "decide", "rebuild"]
@@ -140,6 +140,7 @@ def _overlap(one: TreeFile, other: TreeFile) -> bool:
 
 
 def rebuild(
+    store: Store,
     root: Path,
     calendar: Calendar,
     *,
@@ -147,7 +148,7 @@ def rebuild(
     url: URL | None = None,
     on_file: Callable[[str, int, int], None] = lambda _path, _done, _total: None,
 ) -> RebuildReport:
-    """Put a manifest made from the files below `root` in the place of the one that is there, if any.
+    """Put a manifest made from the files of a store in the place of the one below `root`, if any.
 
     The old manifest is kept in `manifest/kept-<instant>/`. Nothing may write to the lake meanwhile. One file
     is in memory at a time.
@@ -160,14 +161,14 @@ def rebuild(
     Raises
     ------
     InvalidInputError
-        If there is no file of bars below `root`.
+        If there is no file of bars.
     StorageError
         If the disk is full or refuses; the old manifest stays.
     """
-    paths = sorted(path for path in (root / "parquet").rglob("*.parquet") if not _is_temporary(path))
+    paths = sorted(file.path for file in store.files() if not _is_temporary(file.path))
     if not paths:
-        raise InvalidInputError(f"there is no bar file below {root / 'parquet'}: nothing to make a manifest from.")
-    files, wordless = _look(root, paths)
+        raise InvalidInputError(f"there is no bar file in {store.name}: nothing to make a manifest from.")
+    files, wordless = _look(store, paths)
     verdict = decide(files)
     file = root / layout.MANIFEST_FILE
     building = file.with_name(f"{layout.TEMPORARY_PREFIX}{file.name}")
@@ -177,16 +178,16 @@ def rebuild(
         remove_database(building)
         try:
             with contextlib.closing(Manifest(building)) as manifest:
-                sums = _fill(root, manifest, verdict, calendar, on_file)
+                sums = _fill(store, manifest, verdict, calendar, on_file)
             unreadable = [*wordless, *sums.damaged]
             disputed = [file.record.path for file in verdict.disputed]
             for path in [*unreadable, *disputed]:
-                set_aside(root, path)
+                store.set_aside(path)
             kept = exchange(building, place, now())
         finally:
             remove_database(building)
         for path in [*unreadable, *disputed]:
-            (root / path).unlink(missing_ok=True)
+            store.delete(path)
     artifacts = [path for kind in ArtifactKind for path in (root / kind.value).glob("[0-9a-f]*/manifest.json")]
     return RebuildReport(
         files=len(verdict.counting) - len(sums.damaged),
@@ -201,35 +202,35 @@ def rebuild(
     )
 
 
-def _is_temporary(path: Path) -> bool:
-    return path.name.startswith(layout.TEMPORARY_PREFIX)
+def _is_temporary(path: str) -> bool:
+    return PurePosixPath(path).name.startswith(layout.TEMPORARY_PREFIX)
 
 
-def _look(root: Path, paths: Sequence[Path]) -> tuple[list[TreeFile], list[str]]:
+def _look(store: Store, paths: Sequence[str]) -> tuple[list[TreeFile], list[str]]:
     """What each file says of itself, and the paths of those that say nothing that fits their place."""
     files, wordless = [], []
     for path in paths:
-        relative = path.relative_to(root).as_posix()
-        found = _ask(path, relative)
+        found = _ask(store, path)
         if found is None:
-            wordless.append(relative)
+            wordless.append(path)
         else:
             files.append(found)
     return files, wordless
 
 
-def _ask(path: Path, relative: str) -> TreeFile | None:
-    where = key_of_path(relative)
-    if where is None or not _COMMIT.fullmatch(path.stem):
+def _ask(store: Store, path: str) -> TreeFile | None:
+    where = key_of_path(path)
+    if where is None or not _COMMIT.fullmatch(PurePosixPath(path).stem):
         return None
     dataset, key = where
     try:
-        with open_strictly(path) as source:
+        data = store.read(path)
+        with open_strictly(data) as source:
             metadata, rows = metadata_of(source), source.metadata.num_rows
-    except FormatError:
+    except (FormatError, OSError):
         return None
     edges = session_bounds(key.period.start, key.period.end)
-    record = FileRecord(relative, dataset, key, rows, path.stat().st_size, *edges)
+    record = FileRecord(path, dataset, key, rows, data.size, *edges)
     if difference(metadata, record) is not None or not rows:
         return None
     return TreeFile(record, frozenset(metadata.get("barlake.replaces", "").splitlines()))
@@ -246,7 +247,7 @@ class _Sums:
 
 
 def _fill(
-    root: Path,
+    store: Store,
     manifest: Manifest,
     verdict: Verdict,
     calendar: Calendar,
@@ -259,7 +260,7 @@ def _fill(
         held: list[HeldSession] = []
         answers: list[Answer] = []
         for file in group:
-            rows = _rows_of(root, file.record)
+            rows = _rows_of(store, file.record)
             done += 1
             on_file(file.record.path, done, len(by_commit))
             if rows is None:
@@ -320,12 +321,12 @@ def _put_replaced(manifest: Manifest, verdict: Verdict) -> None:
             connection.execute(insert(tables.files), rows)
 
 
-def _rows_of(root: Path, record: FileRecord) -> pl.DataFrame | None:
+def _rows_of(store: Store, record: FileRecord) -> pl.DataFrame | None:
     """All rows of a file, or None when they cannot be what was written."""
     try:
-        with open_strictly(root / record.path) as source:
+        with open_strictly(store.read(record.path)) as source:
             rows = whole_rows(source, record.dataset)
-    except FormatError:
+    except (FormatError, OSError):
         return None
     start, end = session_bounds(record.key.period.start, record.key.period.end)
     inside = rows["timestamp"].is_between(start, end, closed="left").all()

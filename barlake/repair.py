@@ -9,25 +9,25 @@ for them. No file is deleted: damaged ones go to `damaged/` under their old path
 from __future__ import annotations
 
 import datetime as dt
-import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import polars as pl
+import pyarrow as pa
 
 from barlake import layout
 from barlake.bar_files import write_bar_file
 from barlake.errors import ConflictError, FormatError
 from barlake.manifest import Manifest
-from barlake.partitions import content_hashes, fsync_folder, storage_errors
+from barlake.partitions import content_hashes
 from barlake.records import Commit, FileRecord, new_commit_id
 from barlake.sessions import session_bounds, session_of
+from barlake.stores import Store
 from barlake.strict_files import difference, metadata_of, open_strictly, readable_rows
-from barlake.verify import Fault, FaultKind, check_file
+from barlake.verify import Fault, FaultKind, bytes_of, check_file
 
-__all__ = ["Mended", "repair", "set_aside"]
+__all__ = ["Mended", "repair"]
 
 SOURCE = "repair"
 
@@ -54,7 +54,7 @@ class Mended:
 
 
 def repair(
-    root: Path,
+    store: Store,
     manifest: Manifest,
     faults: Iterable[Fault],
     *,
@@ -74,7 +74,7 @@ def repair(
         if fault.kind is FaultKind.UNFILED:
             mended.append(_forget(manifest, fault, now))
             continue
-        one = _mend(root, manifest, fault, now)
+        one = _mend(store, manifest, fault, now)
         if one is not None:
             mended.append(one)
     return mended
@@ -86,27 +86,27 @@ def _forget(manifest: Manifest, fault: Fault, now: Callable[[], dt.datetime]) ->
     return Mended(fault, (), fault.sessions, 0, 0, None)
 
 
-def _mend(root: Path, manifest: Manifest, fault: Fault, now: Callable[[], dt.datetime]) -> Mended | None:
+def _mend(store: Store, manifest: Manifest, fault: Fault, now: Callable[[], dt.datetime]) -> Mended | None:
     """Put what is good in the place of one damaged file; None when it counts no more, or is not damaged."""
     counting = manifest.files(dataset=fault.dataset, feed=fault.feed, symbol=fault.symbol)
     file = next((one for one in counting if one.path == fault.path), None)
     held = manifest.held(feed=fault.feed, symbol=fault.symbol)
-    if file is None or check_file(root / file.path, file, held) is None:
+    if file is None or check_file(bytes_of(store, file.path), file, held) is None:
         return None
     period = file.key.period
     held = held.filter(pl.col("session").is_between(period.start, period.end, closed="left"))
-    earlier = [one for one in manifest.replaced_by(PurePosixPath(file.path).stem) if (root / one.path).exists()]
+    earlier = [one for one in manifest.replaced_by(PurePosixPath(file.path).stem) if store.exists(one.path)]
     earlier = [one for one in earlier if one.dataset == file.dataset and period.covers(one.key.period)]
-    rows = _old_values(root, file, earlier) if file.dataset == layout.REVISIONS else _good(root, file, earlier, held)
+    rows = _old_values(store, file, earlier) if file.dataset == layout.REVISIONS else _good(store, file, earlier, held)
     saved = tuple(rows.select(session_of(pl.col("timestamp")).unique().sort()).to_series())
     lost = tuple(day for day in held["session"] if day not in set(saved)) if file.dataset == layout.BARS else ()
     # What stays where it is could be taken for the newest version by whoever rebuilds a lost manifest.
     doubtful = [] if rows.height else [one.path for one in earlier]
-    aside = set_aside(root, file.path)
+    aside = store.set_aside(file.path)
     commit_id = new_commit_id(manifest.next_moment(fault.feed, fault.symbol, now()))
     added = []
     if rows.height:
-        added = [write_bar_file(root, file.dataset, file.key, rows, commit_id=commit_id, replaces=[file.path])]
+        added = [write_bar_file(store, file.dataset, file.key, rows, commit_id=commit_id, replaces=[file.path])]
     commit = Commit(
         commit_id, SOURCE, fault.feed, fault.symbol, added=added, removed=[file.path], forgotten=lost,
         periods=[period] if file.dataset == layout.BARS else [],
@@ -115,39 +115,41 @@ def _mend(root: Path, manifest: Manifest, fault: Fault, now: Callable[[], dt.dat
         manifest.commit(commit)
     except ConflictError:
         for one in added:
-            (root / one.path).unlink(missing_ok=True)
+            store.delete(one.path)
         return None
     for path in [file.path, *doubtful]:
-        set_aside(root, path)
-        (root / path).unlink(missing_ok=True)
+        store.set_aside(path)
+        store.delete(path)
     return Mended(fault, saved, lost, rows.height, file.rows - rows.height, aside)
 
 
-def _good(root: Path, file: FileRecord, earlier: Sequence[FileRecord], held: pl.DataFrame) -> pl.DataFrame:
+def _good(store: Store, file: FileRecord, earlier: Sequence[FileRecord], held: pl.DataFrame) -> pl.DataFrame:
     """Rows of the sessions whose hash is the one on record, from the file or those it replaced."""
     wanted = dict(held.select("session", "content_hash").iter_rows())
-    found = _matching(_own_rows(root, file), file, wanted)
+    found = _matching(_own_rows(store, file), file, wanted)
     for one in earlier:
         missing = {day: value for day, value in wanted.items() if day not in _sessions(found)}
-        found = pl.concat([found, _matching(_own_rows(root, one), one, missing)])
+        found = pl.concat([found, _matching(_own_rows(store, one), one, missing)])
     return found.sort("timestamp")
 
 
-def _old_values(root: Path, file: FileRecord, earlier: Sequence[FileRecord]) -> pl.DataFrame:
+def _old_values(store: Store, file: FileRecord, earlier: Sequence[FileRecord]) -> pl.DataFrame:
     """Every old value that can still be read: their pages have checksums, and no hash is on record of them."""
-    parts = [_within(_own_rows(root, one), one) for one in (file, *earlier)]
+    parts = [_within(_own_rows(store, one), one) for one in (file, *earlier)]
     return pl.concat(parts).unique().sort("timestamp", "superseded_at")
 
 
-def _own_rows(root: Path, file: FileRecord) -> pl.DataFrame:
+def _own_rows(store: Store, file: FileRecord) -> pl.DataFrame:
     """Readable rows of a file that is the one on record; another file that took its place has none."""
-    path = root / file.path
+    data = bytes_of(store, file.path)
+    if isinstance(data, OSError):
+        data = pa.py_buffer(b"")
     try:
-        with open_strictly(path) as source:
+        with open_strictly(data) as source:
             is_other = difference(metadata_of(source), file) is not None
     except FormatError:
         is_other = False
-    rows = readable_rows(path, file.dataset)
+    rows = readable_rows(data, file.dataset)
     return rows.clear() if is_other else rows
 
 
@@ -165,39 +167,3 @@ def _matching(rows: pl.DataFrame, file: FileRecord, wanted: dict[dt.date, str]) 
 
 def _sessions(rows: pl.DataFrame) -> set[dt.date]:
     return set(rows.select(session_of(pl.col("timestamp")).unique()).to_series())
-
-
-def set_aside(root: Path, path: str) -> str | None:
-    """Keep a file under `damaged/` too, where nothing ever deletes it; None when there is no such file.
-
-    It gets a second name and keeps the first: until the commit that puts another in its place, readers
-    still look for it there.
-
-    Raises
-    ------
-    StorageError
-        If the disk refuses.
-    """
-    origin = root / path
-    if not origin.exists():
-        return None
-    target = root / layout.DAMAGED_FOLDER / path
-    with storage_errors(target):
-        number = 1
-        while target.exists() and not _is_same(origin, target):
-            number += 1
-            target = (root / layout.DAMAGED_FOLDER / path).with_suffix(f".{number}.parquet")
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(origin, target)
-            except OSError:  # a file system without hard links
-                temporary = target.with_name(f"{layout.TEMPORARY_PREFIX}{target.name}")
-                shutil.copy2(origin, temporary)
-                temporary.replace(target)
-            fsync_folder(target.parent)
-    return target.relative_to(root).as_posix()
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one.samefile(other) or one.read_bytes() == other.read_bytes()

@@ -15,14 +15,15 @@ from sqlalchemy.engine import URL
 from barlake import layout
 from barlake.artifacts import sha256_of
 from barlake.backup import DATABASE, FILES, OBJECTS, Generation, copy_durably, generations
+from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, InvalidInputError, NotFoundError
 from barlake.lake_database import filled_place
 from barlake.manifest import Manifest
 from barlake.manifest_files import exchange, remove_database
-from barlake.partitions import fsync_folder, storage_errors
 from barlake.records import FileRecord, utc_now
 from barlake.snapshots import lake_root
-from barlake.verify import DATASETS, check_file
+from barlake.stores import LocalStore, Store
+from barlake.verify import DATASETS, bytes_of, check_file
 
 __all__ = ["RestoreReport", "restore"]
 
@@ -44,6 +45,7 @@ class RestoreReport:
 
 def restore(
     source: Path,
+    store: Store,
     root: Path,
     *,
     generation: str | None = None,
@@ -56,6 +58,8 @@ def restore(
 
     Parameters
     ----------
+    store, root
+        Where the bar files shall lie, and everything else.
     generation
         Its name, or the beginning of it; None takes the newest.
     url
@@ -77,6 +81,8 @@ def restore(
     with storage_errors(root):
         if root.exists() and not marker.exists() and any(root.iterdir()):
             raise InvalidInputError(f"{root} is not empty: restore into a folder that is, or that does not exist.")
+        if not marker.exists() and next(store.files(), None) is not None:
+            raise InvalidInputError(f"{store.name} holds bar files: restore into an empty place.")
         root.mkdir(parents=True, exist_ok=True)
         marker.touch()
         fsync_folder(root)
@@ -87,7 +93,7 @@ def restore(
         draft = file.with_name(f"{layout.TEMPORARY_PREFIX}{file.name}")
         remove_database(draft)
         copy_durably(chosen.path / DATABASE, draft)
-        report = _bring_back(source, root, chosen, draft, on_file)
+        report = _bring_back(source, store, root, chosen, draft, on_file)
         exchange(draft, place, utc_now())
         remove_database(draft)
         marker.unlink()
@@ -95,7 +101,9 @@ def restore(
     return report
 
 
-def _bring_back(source: Path, root: Path, chosen: Generation, database: Path, on_file: OnFile) -> RestoreReport:
+def _bring_back(
+    source: Path, store: Store, root: Path, chosen: Generation, database: Path, on_file: OnFile
+) -> RestoreReport:
     with contextlib.closing(Manifest(database)) as manifest:
         held = manifest.held()
         if lake_root(held) != chosen.root_hash:
@@ -103,7 +111,7 @@ def _bring_back(source: Path, root: Path, chosen: Generation, database: Path, on
         counting = [file for dataset in DATASETS for file in manifest.files(dataset=dataset)]
         total = len(counting) + len(chosen.others)
         for done, file in enumerate(counting, start=1):
-            _bring_bars(source, root, file, manifest)
+            _bring_bars(LocalStore(source / FILES), store, file, manifest)
             on_file(file.path, done, total)
     for done, (name, (sha, _)) in enumerate(chosen.others.items(), start=len(counting) + 1):
         target = root / name
@@ -116,15 +124,16 @@ def _bring_back(source: Path, root: Path, chosen: Generation, database: Path, on
     return RestoreReport(chosen.name, chosen.root_hash, total, size, held.height)
 
 
-def _bring_bars(source: Path, root: Path, file: FileRecord, manifest: Manifest) -> None:
-    target, period = root / file.path, file.key.period
+def _bring_bars(source: Store, target: Store, file: FileRecord, manifest: Manifest) -> None:
+    period = file.key.period
     held = manifest.held(feed=file.key.feed, symbol=file.key.symbol, start=period.start, end=period.end)
-    if target.exists() and check_file(target, file, held) is None:
+    if check_file(bytes_of(target, file.path), file, held) is None:
         return
-    _fetch(source / FILES / file.path, target)
-    fault = check_file(target, file, held)
-    if fault is not None:
-        raise FormatError(f"{file.path} in the backup is damaged ({fault.detail}): {_OLDER}")
+    data = bytes_of(source, file.path)
+    fault = check_file(data, file, held)
+    if fault is not None or isinstance(data, OSError):
+        raise FormatError(f"{file.path} in the backup is damaged ({fault.detail if fault else data}): {_OLDER}")
+    target.put(file.path, data)
 
 
 def _fetch(origin: Path, target: Path) -> None:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import polars as pl
 
@@ -24,6 +23,7 @@ from barlake.manifest import Manifest
 from barlake.partitions import collect, read_files
 from barlake.records import Commit, FileRecord, new_commit_id
 from barlake.sessions import session_bounds
+from barlake.stores import Store
 from barlake.verify import DATASETS
 
 __all__ = ["Expiry", "parse_cut", "plan_retention", "retain"]
@@ -103,7 +103,7 @@ def plan_retention(
 
 
 def retain(
-    root: Path,
+    store: Store,
     manifest: Manifest,
     cut: dt.date,
     *,
@@ -125,22 +125,22 @@ def retain(
     gone: list[Expiry] = []
     for done, expiry in enumerate(plan):
         on_symbol(expiry.symbol, done, len(plan))
-        gone += _expire(root, manifest, expiry, cut, now)
+        gone += _expire(store, manifest, expiry, cut, now)
     return gone
 
 
 def _expire(
-    root: Path, manifest: Manifest, expiry: Expiry, cut: dt.date, now: Callable[[], dt.datetime]
+    store: Store, manifest: Manifest, expiry: Expiry, cut: dt.date, now: Callable[[], dt.datetime]
 ) -> Sequence[Expiry]:
     for attempt in range(_ATTEMPTS):
         added: list[FileRecord] = []
         commit_id = new_commit_id(manifest.next_moment(expiry.feed, expiry.symbol, now()))
         for (dataset, key), group in groupby(sorted(expiry.files, key=_place), key=_place):
             files = list(group)
-            rest = pl.concat([_rest(root, file, cut) for file in files]).sort("timestamp")
+            rest = pl.concat([_rest(store, file, cut) for file in files]).sort("timestamp")
             if rest.height:
                 replaced = [file.path for file in files]
-                added.append(write_bar_file(root, dataset, key, rest, commit_id=commit_id, replaces=replaced))
+                added.append(write_bar_file(store, dataset, key, rest, commit_id=commit_id, replaces=replaced))
         try:
             manifest.commit(
                 Commit(
@@ -150,7 +150,7 @@ def _expire(
             )  # fmt: skip
         except ConflictError:
             for one in added:
-                (root / one.path).unlink(missing_ok=True)
+                store.delete(one.path)
             if attempt == _ATTEMPTS - 1:
                 raise
             again = plan_retention(manifest, cut, feed=expiry.feed, symbols=[expiry.symbol])
@@ -166,9 +166,9 @@ def _place(file: FileRecord) -> tuple[str, PartitionKey]:
     return file.dataset, file.key
 
 
-def _rest(root: Path, file: FileRecord, cut: dt.date) -> pl.DataFrame:
+def _rest(store: Store, file: FileRecord, cut: dt.date) -> pl.DataFrame:
     """Rows of a file that stay."""
-    rows = read_files([root / file.path])
+    rows = read_files(store, [file.path])
     if file.key.period.end <= cut:
         return collect(rows.limit(0))
     start, _ = session_bounds(cut, file.key.period.end)

@@ -12,7 +12,6 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 from barlake import layout
 from barlake.bar_files import write_bar_file
@@ -21,6 +20,7 @@ from barlake.keys import PartitionKey, Period, PeriodLength
 from barlake.manifest import Manifest
 from barlake.partitions import collect, read_files
 from barlake.records import Commit, FileRecord, new_commit_id, utc_now
+from barlake.stores import Store
 
 __all__ = ["RollupReport", "RollupStep", "plan_rollup", "rollup"]
 
@@ -80,7 +80,7 @@ def plan_rollup(files: Iterable[FileRecord], *, today: dt.date) -> list[RollupSt
 
 
 def rollup(
-    root: Path,
+    store: Store,
     manifest: Manifest,
     *,
     today: dt.date,
@@ -112,7 +112,7 @@ def rollup(
     for done, step in enumerate(steps):
         on_step(step, done, len(steps))
         try:
-            written = _merge_files(root, manifest, step)
+            written = _merge_files(store, manifest, step)
         except ConflictError:
             skipped += 1
             continue
@@ -120,11 +120,11 @@ def rollup(
     return RollupReport(before, after, rows, skipped)
 
 
-def _merge_files(root: Path, manifest: Manifest, step: RollupStep) -> FileRecord:
+def _merge_files(store: Store, manifest: Manifest, step: RollupStep) -> FileRecord:
     paths = [file.path for file in step.files]
-    content = collect(read_files([root / path for path in paths])).sort(_SORT[step.dataset])
+    content = collect(read_files(store, paths)).sort(_SORT[step.dataset])
     commit_id = new_commit_id(utc_now())
-    new = write_bar_file(root, step.dataset, step.key, content, commit_id=commit_id, replaces=paths)
+    new = write_bar_file(store, step.dataset, step.key, content, commit_id=commit_id, replaces=paths)
     try:
         manifest.commit(
             Commit(
@@ -141,6 +141,6 @@ def _merge_files(root: Path, manifest: Manifest, step: RollupStep) -> FileRecord
     except BarlakeError:
         with contextlib.suppress(BarlakeError):  # no answer: the vacuum takes it
             for path in manifest.never_counted([new.path]):
-                (root / path).unlink(missing_ok=True)
+                store.delete(path)
         raise
     return new

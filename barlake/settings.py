@@ -45,13 +45,21 @@ OptionalUrl = Annotated[str | None, BeforeValidator(_base_url)]
 
 
 class Settings(BaseSettings):
-    """Where the lake lies and how Alpaca is reached. Fields read the environment names they list."""
+    """Where the lake lies and how its services are reached. Fields read the environment names they list."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    root: Path = Field(default=Path("data"), validation_alias=AliasChoices("BARLAKE_ROOT"))
+    root: str = Field(default="data", validation_alias=AliasChoices("BARLAKE_ROOT"))
+    local_root: Path | None = Field(default=None, validation_alias=AliasChoices("BARLAKE_LOCAL_ROOT"))
+    s3_endpoint_url: OptionalUrl = Field(
+        default=None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    )
+    s3_region: str | None = Field(default=None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
+    s3_access_key_id: OptionalSecret = Field(default=None, validation_alias=AliasChoices("AWS_ACCESS_KEY_ID"))
+    s3_secret_access_key: OptionalSecret = Field(default=None, validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY"))
+    s3_session_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("AWS_SESSION_TOKEN"))
 
     database_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
 
@@ -102,5 +110,5 @@ def load_settings(root: Path | str | None = None) -> Settings:
     except UnicodeDecodeError as error:
         raise InvalidInputError(f".env in this folder is not UTF-8 text: {error}. Save it as UTF-8.") from error
     if root is not None:
-        settings = settings.model_copy(update={"root": Path(root)})
+        settings = settings.model_copy(update={"root": str(root)})
     return settings

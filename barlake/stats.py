@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from barlake import layout
 from barlake.manifest import Manifest
+from barlake.stores import Store
 
 __all__ = ["LakeStats", "lake_stats"]
 
@@ -41,8 +40,8 @@ class LakeStats:
     symbols: pl.DataFrame
 
 
-def lake_stats(root: Path, manifest: Manifest) -> LakeStats:
-    """Figures from the manifest, and the sizes of files on disk that it does not count."""
+def lake_stats(store: Store, manifest: Manifest) -> LakeStats:
+    """Figures from the manifest, and the sizes of stored files that it does not count."""
     bars = manifest.files(dataset=layout.BARS)
     old = manifest.files(dataset=layout.REVISIONS)
     schema = {"feed": pl.String(), "symbol": pl.String(), "bars": pl.Int64(), "bytes": pl.Int64()}
@@ -61,7 +60,7 @@ def lake_stats(root: Path, manifest: Manifest) -> LakeStats:
         .select(*keys, "sessions", "bars", "files", "bytes", "bytes_per_bar", "sessions_per_file")
         .sort("files", *keys, descending=[True, False, False])
     )
-    dead = _dead(root, manifest)
+    dead = _dead(store, manifest)
     rows = sum(file.rows for file in bars)
     return LakeStats(
         files=len(bars) + len(old),
@@ -75,14 +74,9 @@ def lake_stats(root: Path, manifest: Manifest) -> LakeStats:
     )
 
 
-def _dead(root: Path, manifest: Manifest) -> list[int]:
+def _dead(store: Store, manifest: Manifest) -> list[int]:
     """Sizes of files below `parquet` that do not count."""
-    present = list((root / "parquet").rglob("*.parquet"))
-    # The disk first, the manifest after: what a writer commits in between counts by then.
+    present = list(store.files())
+    # The store first, the manifest after: what a writer commits in between counts by then.
     counting = {file.path for data in (layout.BARS, layout.REVISIONS) for file in manifest.files(dataset=data)}
-    sizes = []
-    for path in present:
-        with contextlib.suppress(FileNotFoundError):  # a vacuum took it meanwhile
-            if path.relative_to(root).as_posix() not in counting:
-                sizes.append(path.stat().st_size)
-    return sizes
+    return [file.bytes for file in present if file.path not in counting]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import polars as pl
 import pyarrow as pa
@@ -17,17 +17,16 @@ import pyarrow.parquet as pq
 from barlake import layout
 from barlake.errors import FormatError, InvalidInputError
 from barlake.keys import PartitionKey
+from barlake.partitions import SCHEMAS
 from barlake.records import FileRecord
-from barlake.schemas import BAR_VALUES, BARS, REVISIONS
+from barlake.schemas import BAR_VALUES
 
 __all__ = ["difference", "key_of_path", "metadata_of", "open_strictly", "readable_rows", "whole_rows"]
 
-_SCHEMAS = {layout.BARS: BARS, layout.REVISIONS: REVISIONS}
-
 
 @contextlib.contextmanager
-def open_strictly(path: Path, *, checksums: bool = True) -> Iterator[pq.ParquetFile]:
-    """A Parquet file whose footer can be read; its pages are checked when they are.
+def open_strictly(data: pa.Buffer, *, checksums: bool = True) -> Iterator[pq.ParquetFile]:
+    """The bytes of a Parquet file whose footer can be read; its pages are checked when they are.
 
     Raises
     ------
@@ -35,14 +34,14 @@ def open_strictly(path: Path, *, checksums: bool = True) -> Iterator[pq.ParquetF
         If the footer, or within the block a page, cannot be read.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=checksums, pre_buffer=False) as source:
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=checksums, pre_buffer=False) as source:
             yield source
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FormatError(str(error).splitlines()[0][:200] if str(error) else type(error).__name__) from error
 
 
 def metadata_of(source: pq.ParquetFile) -> dict[str, str]:
-    """What `write_file` noted in the footer."""
+    """What `write_bar_file` noted in the footer."""
     found: dict[bytes, bytes] = source.schema_arrow.metadata or {}
     return {key.decode(): text.decode() for key, text in found.items() if key.startswith(b"barlake.")}
 
@@ -88,33 +87,33 @@ def _refuse_wrong_bounds(facts: pq.RowGroupMetaData, rows: pa.Table) -> None:
                 raise FormatError(f"the footer's bounds of {name} are not those of its values")
 
 
-def readable_rows(path: Path, dataset: str) -> pl.DataFrame:
+def readable_rows(data: pa.Buffer, dataset: str) -> pl.DataFrame:
     """The rows of every row group that can be read; none where the footer cannot.
 
     Values of bars may be wrong where a page is damaged and can still be unpacked: they are proven by the hash
     of their session. What no hash covers comes from sound pages only.
     """
-    schema = _SCHEMAS[dataset]
+    schema = SCHEMAS[dataset]
     hashed = ["timestamp", *BAR_VALUES] if dataset == layout.BARS else []
     parts = [_rows(schema.empty_table(), dataset)]
-    with contextlib.suppress(FormatError), open_strictly(path) as source:
+    with contextlib.suppress(FormatError), open_strictly(data) as source:
         for group in range(source.num_row_groups):
             with contextlib.suppress(FormatError):
                 columns = [name for name in schema.names if name not in hashed]
-                table = _group(path, group, columns, checksums=True)
+                table = _group(data, group, columns, checksums=True)
                 for name in hashed:
-                    table = table.append_column(name, _group(path, group, [name], checksums=False).column(0))
+                    table = table.append_column(name, _group(data, group, [name], checksums=False).column(0))
                 parts.append(_rows(table, dataset))
     return pl.concat(parts)
 
 
-def _group(path: Path, group: int, columns: list[str], *, checksums: bool) -> pa.Table:
-    with open_strictly(path, checksums=checksums) as source:
+def _group(data: pa.Buffer, group: int, columns: list[str], *, checksums: bool) -> pa.Table:
+    with open_strictly(data, checksums=checksums) as source:
         return source.read_row_group(group, columns=columns, use_threads=False)
 
 
 def _rows(table: pa.Table, dataset: str) -> pl.DataFrame:
-    schema = _SCHEMAS[dataset]
+    schema = SCHEMAS[dataset]
     for field in schema:
         place = table.schema.get_field_index(field.name)
         if place < 0 or table.schema.field(place).type != field.type:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from barlake.manifest import Manifest
 from barlake.records import utc_now
+from barlake.stores import Store
 
 __all__ = ["GRACE", "VacuumReport", "vacuum"]
 
@@ -26,9 +24,9 @@ class VacuumReport:
 
 
 def vacuum(
-    root: Path, manifest: Manifest, *, grace: dt.timedelta = GRACE, shown: dt.datetime | None = None
+    store: Store, manifest: Manifest, *, grace: dt.timedelta = GRACE, shown: dt.datetime | None = None
 ) -> VacuumReport:
-    """Delete bar files below `root` that were replaced, or left behind by a crash, longer than `grace` ago.
+    """Delete bar files that were replaced, or left behind by a crash, longer than `grace` ago.
 
     A file that counts is never touched: the manifest is asked after the files were listed, so a file that
     a writer commits meanwhile is either too young or known.
@@ -40,23 +38,13 @@ def vacuum(
         and stays. None when there is no catalogue.
     """
     horizon = utc_now() - grace
-    old = list(_older_files(root / "parquet", horizon))
+    present = {file.path: file for file in store.files()}
     known = manifest.known_paths()
     replaced = manifest.removed_files(before=horizon, by=shown)
-    orphans = [path for path in old if path.relative_to(root).as_posix() not in known]
-    doomed = [*orphans, *(root / path for path in replaced)]
+    orphans = [path for path, file in present.items() if file.modified_at < horizon and path not in known]
     deleted = freed = 0
-    for path in doomed:
-        with contextlib.suppress(FileNotFoundError):  # another vacuum was first
-            size = path.stat().st_size
-            path.unlink()
-            deleted, freed = deleted + 1, freed + size
+    for path in [*orphans, *replaced]:
+        if store.delete(path):  # else another vacuum was first
+            deleted, freed = deleted + 1, freed + (present[path].bytes if path in present else 0)
     manifest.forget_files(replaced)
     return VacuumReport(deleted, freed)
-
-
-def _older_files(folder: Path, horizon: dt.datetime) -> Iterator[Path]:
-    for path in folder.rglob("*.parquet"):
-        with contextlib.suppress(FileNotFoundError):  # a writer gave it its final name meanwhile
-            if path.stat().st_mtime < horizon.timestamp():
-                yield path

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
-from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from barlake import layout
 from barlake.errors import FormatError, NotFoundError, did_you_mean
@@ -23,9 +23,20 @@ from barlake.manifest import Manifest
 from barlake.partitions import content_hashes
 from barlake.records import FileRecord
 from barlake.sessions import session_bounds
+from barlake.stores import Store
 from barlake.strict_files import difference, metadata_of, open_strictly, whole_rows
 
-__all__ = ["DATASETS", "Fault", "FaultKind", "OnFile", "VerifyReport", "check_file", "tell_nobody", "verify"]
+__all__ = [
+    "DATASETS",
+    "Fault",
+    "FaultKind",
+    "OnFile",
+    "VerifyReport",
+    "bytes_of",
+    "check_file",
+    "tell_nobody",
+    "verify",
+]
 
 WORKERS = min(4, os.cpu_count() or 1)
 """How many files are read at once, each wholly in memory: a year of one symbol is about 10 MB there."""
@@ -99,13 +110,13 @@ def tell_nobody(_path: str, _done: int, _total: int) -> None:
     """Nothing happens: for whoever does not want to hear how far the work has come."""
 
 
-def check_file(path: Path, file: FileRecord, held: pl.DataFrame) -> Fault | None:
+def check_file(data: pa.Buffer | OSError, file: FileRecord, held: pl.DataFrame) -> Fault | None:
     """What is wrong with one file, or None.
 
     Parameters
     ----------
-    path
-        Where it lies; `file.path` below the lake's root, or a copy.
+    data
+        Its bytes, or why there are none.
     held
         Rows of `Manifest.held` of that feed and symbol; those outside the file's period do not matter.
     """
@@ -117,7 +128,7 @@ def check_file(path: Path, file: FileRecord, held: pl.DataFrame) -> Fault | None
         key = file.key
         return Fault(kind, file.path, file.dataset, key.feed, key.symbol, period.label, sessions, detail)
 
-    rows = _read(path, file)
+    rows = _rows(data, file)
     if not isinstance(rows, pl.DataFrame):
         return fault(*rows)
     start, end = session_bounds(period.start, period.end)
@@ -132,14 +143,21 @@ def check_file(path: Path, file: FileRecord, held: pl.DataFrame) -> Fault | None
     return fault(FaultKind.VALUES, f"values of {len(wrong)} session(s) differ", wrong) if wrong else None
 
 
-def _read(path: Path, file: FileRecord) -> pl.DataFrame | tuple[FaultKind, str]:
-    """All rows of a file, or why there are none."""
+def bytes_of(store: Store, path: str) -> pa.Buffer | OSError:
+    """All bytes of a file, or why there are none."""
     try:
-        size = path.stat().st_size
+        return store.read(path)
     except OSError as error:
-        return FaultKind.MISSING, error.strerror or str(error)
+        return error
+
+
+def _rows(data: pa.Buffer | OSError, file: FileRecord) -> pl.DataFrame | tuple[FaultKind, str]:
+    """All rows of a file, or what keeps them from being read."""
+    if isinstance(data, OSError):
+        return FaultKind.MISSING, data.strerror or str(data)
+    size = data.size
     try:
-        with open_strictly(path) as source:
+        with open_strictly(data) as source:
             other = difference(metadata_of(source), file)
             rows = whole_rows(source, file.dataset) if other is None else None
     except FormatError as error:
@@ -161,7 +179,7 @@ def _wrong_sessions(rows: pl.DataFrame, expected: pl.DataFrame) -> tuple[dt.date
 
 
 def verify(
-    root: Path,
+    store: Store,
     manifest: Manifest,
     *,
     feed: str | None = None,
@@ -195,13 +213,13 @@ def verify(
     faults: list[Fault] = []
     with ThreadPoolExecutor(WORKERS) as pool:
         for pair in chosen:
-            checked, held, found = _check_symbol(root, manifest, *pair, pool)
+            checked, held, found = _check_symbol(store, manifest, *pair, pool)
             for file in checked:
                 files, size = files + 1, size + file.bytes
                 on_file(file.path, files, max(total, files))
             sessions += held.height
             faults.extend(found)
-    return VerifyReport(files, size, sessions, tuple(faults), *_strays(root, manifest))
+    return VerifyReport(files, size, sessions, tuple(faults), *_strays(store, manifest))
 
 
 def _counting(manifest: Manifest, feed: str, symbol: str) -> list[FileRecord]:
@@ -209,7 +227,7 @@ def _counting(manifest: Manifest, feed: str, symbol: str) -> list[FileRecord]:
 
 
 def _check_symbol(
-    root: Path, manifest: Manifest, feed: str, symbol: str, pool: ThreadPoolExecutor
+    store: Store, manifest: Manifest, feed: str, symbol: str, pool: ThreadPoolExecutor
 ) -> tuple[list[FileRecord], pl.DataFrame, list[Fault]]:
     """Check all files of one symbol against what was on record while they counted.
 
@@ -219,7 +237,7 @@ def _check_symbol(
     for _ in range(_ROUNDS):
         files = _counting(manifest, feed, symbol)
         held = manifest.held(feed=feed, symbol=symbol)
-        found = [fault for fault in pool.map(_checker(root, held), files) if fault]
+        found = [fault for fault in pool.map(_checker(store, held), files) if fault]
         found += _unfiled(feed, symbol, files, held)
         if not found:
             break
@@ -231,8 +249,8 @@ def _check_symbol(
     return files, held, found
 
 
-def _checker(root: Path, held: pl.DataFrame) -> Callable[[FileRecord], Fault | None]:
-    return lambda file: check_file(root / file.path, file, held)
+def _checker(store: Store, held: pl.DataFrame) -> Callable[[FileRecord], Fault | None]:
+    return lambda file: check_file(bytes_of(store, file.path), file, held)
 
 
 def _unfiled(feed: str, symbol: str, files: list[FileRecord], held: pl.DataFrame) -> Iterator[Fault]:
@@ -245,11 +263,11 @@ def _unfiled(feed: str, symbol: str, files: list[FileRecord], held: pl.DataFrame
         yield Fault(FaultKind.UNFILED, "", layout.BARS, feed, symbol, str(year), sessions, detail)
 
 
-def _strays(root: Path, manifest: Manifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _strays(store: Store, manifest: Manifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Files below `parquet` without a record, and temporary ones anywhere."""
-    # The disk first, the manifest after: what a writer commits in between is known by then.
-    present = sorted(path.relative_to(root).as_posix() for path in (root / "parquet").rglob("*.parquet"))
-    temporary = sorted(path.relative_to(root).as_posix() for path in root.rglob(f"{layout.TEMPORARY_PREFIX}*"))
+    # The store first, the manifest after: what a writer commits in between is known by then.
+    present = sorted(file.path for file in store.files())
+    temporary = store.leftovers()
     known = manifest.known_paths()
     orphans = tuple(path for path in present if path not in known and path not in set(temporary))
     return orphans, tuple(temporary)

@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import polars as pl
 
@@ -23,6 +22,7 @@ from barlake.quality import QUARANTINE_COLUMNS, check_rows
 from barlake.records import Answer, AnswerStatus, Commit, Cursor, RowRank, new_commit_id, utc_now
 from barlake.schemas import BAR_VALUES, empty_bars
 from barlake.sessions import Calendar, session_of
+from barlake.stores import Store
 
 __all__ = ["BarWriter", "Progress"]
 
@@ -58,12 +58,12 @@ class BarWriter:
 
     def __init__(
         self,
-        root: Path,
+        store: Store,
         manifest: Manifest,
         calendar: Callable[[], Calendar],
         now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
-        self._root = root
+        self._store = store
         self._manifest = manifest
         self._calendar = calendar
         self._now = now
@@ -146,7 +146,7 @@ class BarWriter:
         for attempt in range(MAX_CONFLICTS):
             moment = self._manifest.next_moment(base.feed, base.symbol, self._now())
             write = PartitionWrite(
-                self._root,
+                self._store,
                 self._manifest,
                 self._calendar,
                 replace(base, commit_id=new_commit_id(moment), moment=moment),

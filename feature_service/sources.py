@@ -62,7 +62,7 @@ class LakeBars:
         if not names:
             where = "" if feed is None else f" of feed {parse_feed(feed)!r}"
             raise NotFoundError(
-                f"the lake {self.lake.root} holds no bars{where}: `barlake ingest SPY` or `barlake import PATH` "
+                f"the lake {self.lake.store.name} holds no bars{where}: `barlake ingest SPY` or `barlake import PATH` "
                 "brings some."
             )
         return [Target(self.lake.feed_of(name, feed), name) for name in names]

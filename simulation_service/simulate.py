@@ -21,9 +21,9 @@ import polars as pl
 
 from barlake import Lake
 from barlake.artifacts import Artifact, artifact_id, code_hash, sha256_of
+from barlake.durable import storage_errors
 from barlake.errors import ConflictError, InvalidInputError
 from barlake.keys import ArtifactKind, SessionFilter, parse_symbol
-from barlake.partitions import storage_errors
 from barlake.ranges import Boundary, time_range
 from barlake.sessions import session_of
 from simulation_service import accounts, charts, kernel, metrics, report, signals, ticks, trades

@@ -15,10 +15,10 @@ import polars as pl
 from sklearn.pipeline import Pipeline
 
 from barlake.artifacts import code_hash
+from barlake.durable import storage_errors
 from barlake.errors import ConflictError
 from barlake.keys import ArtifactKind, SessionFilter
 from barlake.lake import Lake
-from barlake.partitions import storage_errors
 from training_service import dataset, folds, labels, models, report, scores, walk
 from training_service.dataset import Dataset, make_dataset
 from training_service.labels import Target

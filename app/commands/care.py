@@ -24,6 +24,7 @@ from barlake.manifest import Manifest
 from barlake.records import utc_now
 from barlake.sessions import NEW_YORK, Calendar
 from barlake.settings import load_settings
+from barlake.stores import folder_of, store_of
 from barlake.vacuum import GRACE
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def repair(
 
     with barlake.open(root) as lake, progress(shown=not as_json) as start:
         found = lake.verify(_names(symbol), feed=_feed(feed), on_file=_files(start("verify")))
-        mended = mend(lake.root, lake.manifest, found.faults, now=lake.now)
+        mended = mend(lake.store, lake.manifest, found.faults, now=lake.now)
         if mended:
             lake.publish()
         lost = {
@@ -152,7 +153,7 @@ def rebuild(yes: Yes = False, root: Root = None, as_json: AsJson = False) -> Non
     from barlake.rebuild import rebuild as make
 
     settings = load_settings(root)
-    place = settings.root.absolute()
+    place = folder_of(settings)
     url = database_of(settings)
     if not yes and _is_manifest_sound(manifest_place(place, url)):
         raise InvalidInputError(
@@ -161,7 +162,7 @@ def rebuild(yes: Yes = False, root: Root = None, as_json: AsJson = False) -> Non
         )
     with progress(shown=not as_json) as start:
         calendar = Calendar.cached(place / layout.CALENDAR_FILE)
-        report = make(place, calendar, now=utc_now, url=url, on_file=_files(start("rebuild")))
+        report = make(store_of(settings), place, calendar, now=utc_now, url=url, on_file=_files(start("rebuild")))
     with barlake.open(root) as lake:
         lake.publish()
         root_hash = lake.snapshot().root_hash
@@ -202,7 +203,7 @@ def backup(
     from barlake.backup import backup as copy
 
     with barlake.open(root) as lake, progress(shown=not as_json) as start:
-        report = copy(lake.root, lake.manifest, destination, now=utc_now, on_file=_files(start("backup")))
+        report = copy(lake.store, lake.root, lake.manifest, destination, now=utc_now, on_file=_files(start("backup")))
     _print_facts(asdict(report), as_json=as_json, title=f"backup in {destination}")
 
 
@@ -218,12 +219,13 @@ def restore(
     from barlake.restore import restore as bring_back
 
     settings = load_settings(root)
-    place, url = settings.root.absolute(), database_of(settings)
+    place, url = folder_of(settings), database_of(settings)
     with progress(shown=not as_json) as start:
-        report = bring_back(source, place, generation=generation, url=url, on_file=_files(start("restore")))
+        store, advance = store_of(settings), _files(start("restore"))
+        report = bring_back(source, store, place, generation=generation, url=url, on_file=advance)
     with barlake.open(root) as lake:
         lake.publish()
-    _print_facts(asdict(report), as_json=as_json, title=f"restored into {place}")
+    _print_facts(asdict(report), as_json=as_json, title=f"restored into {settings.root}")
 
 
 def vacuum(
@@ -260,7 +262,7 @@ def retention(
         cut = parse_cut(older_than, today=lake.now().astimezone(NEW_YORK).date())
         chosen: dict[str, Any] = {"feed": _feed(feed), "symbols": _names(symbol)}
         if yes:
-            plan = retain(lake.root, lake.manifest, cut, now=lake.now, on_symbol=start("retention"), **chosen)
+            plan = retain(lake.store, lake.manifest, cut, now=lake.now, on_symbol=start("retention"), **chosen)
             lake.publish()
         else:
             plan = plan_retention(lake.manifest, cut, **chosen)
@@ -290,12 +292,12 @@ def stats(root: Root = None, as_json: AsJson = False) -> None:
     from barlake.stats import lake_stats
 
     with barlake.open(root) as lake:
-        report = lake_stats(lake.root, lake.manifest)
+        report = lake_stats(lake.store, lake.manifest)
     facts = {name: value for name, value in vars(report).items() if name != "symbols"}
     if as_json:
         print_json({**facts, "symbols": report.symbols.to_dicts()})
         return
-    figures(facts, title=f"lake in {lake.root}")
+    figures(facts, title=f"lake in {lake.store.name}")
     if report.symbols.height:
         print_frame(report.symbols, title="most files first: `barlake rollup` makes one of many")
 

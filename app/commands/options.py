@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,7 +22,10 @@ __all__ = [
     "TimeframeOption",
 ]
 
-Root = Annotated[Path | None, typer.Option("--root", help="The lake's folder. Default: BARLAKE_ROOT, or ./data.")]
+Root = Annotated[
+    str | None,
+    typer.Option("--root", help="The lake: a folder, or s3://bucket/prefix. Default: BARLAKE_ROOT, or ./data."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Feed = Annotated[str | None, typer.Option("--feed", help="Default: sip, then iex, then the only other feed.")]
 Start = Annotated[str | None, typer.Option("--start", help="First session, such as 2024-01-02, or an instant.")]

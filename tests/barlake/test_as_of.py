@@ -62,7 +62,7 @@ def test_three_corrections_replay_to_exactly_each_earlier_state_before_and_after
         states.append((write(lake, bars), values(lake)))
     for moment, state in states:
         assert values(lake, moment).equals(state)
-    rollup(lake.root, lake.manifest, today=LATER)
+    rollup(lake.store, lake.manifest, today=LATER)
     for moment, state in states:
         assert values(lake, moment).equals(state)
 
@@ -173,6 +173,6 @@ def test_every_earlier_state_can_be_read_after_any_series_of_writes(steps: list[
             states.append((lake.snapshot(SYMBOL).moment, values(lake)))
         lake.writer.finalise([MONDAY], feed=FEED, symbol=SYMBOL, source="test")
         states.append((lake.snapshot().moment, values(lake)))
-        rollup(lake.root, lake.manifest, today=LATER)
+        rollup(lake.store, lake.manifest, today=LATER)
         for moment, state in states:
             assert values(lake, moment).equals(state)

@@ -13,7 +13,8 @@ from barlake import open as open_lake
 from barlake.backup import BackupReport, backup, generations
 from barlake.errors import FormatError, InvalidInputError, NotFoundError, StorageError
 from barlake.keys import ArtifactKind
-from barlake.restore import restore
+from barlake.restore import RestoreReport, restore
+from barlake.stores import LocalStore
 from barlake.testing import make_bars
 
 DAYS = [dt.date(2023, 12, 29), dt.date(2024, 1, 2), dt.date(2024, 2, 1), dt.date(2024, 2, 2)]
@@ -23,8 +24,12 @@ def write(lake: Lake, *, seed: int = 0, days: list[dt.date] = DAYS, symbol: str 
     lake.writer.write(make_bars(days, seed=seed, minutes=30), feed="sip", symbol=symbol, source="test")
 
 
+def bring_back(source: Path, root: Path, *, generation: str | None = None) -> RestoreReport:
+    return restore(source, LocalStore(root), root, generation=generation)
+
+
 def copy(lake: Lake, destination: Path) -> BackupReport:
-    return backup(lake.root, lake.manifest, destination, now=lambda: dt.datetime.now(tz=dt.UTC))
+    return backup(lake.store, lake.root, lake.manifest, destination, now=lambda: dt.datetime.now(tz=dt.UTC))
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def full(lake: Lake) -> Lake:
 
 def test_what_comes_back_has_the_same_root_bars_old_values_and_models(full: Lake, tmp_path: Path) -> None:
     made = copy(full, tmp_path / "copies")
-    report = restore(tmp_path / "copies", tmp_path / "again")
+    report = bring_back(tmp_path / "copies", tmp_path / "again")
     assert report.root_hash == made.root_hash == full.snapshot().root_hash
     with open_lake(tmp_path / "again") as again:
         assert again.bars(["SPY", "QQQ"]).equals(full.bars(["SPY", "QQQ"]))
@@ -65,10 +70,10 @@ def test_an_older_backup_comes_back_too(full: Lake, tmp_path: Path) -> None:
     write(full, seed=2)
     full.vacuum(grace=dt.timedelta(0))
     copy(full, tmp_path / "copies")
-    report = restore(tmp_path / "copies", tmp_path / "again", generation=first.generation)
+    report = bring_back(tmp_path / "copies", tmp_path / "again", generation=first.generation)
     assert report.root_hash == first.root_hash
     with pytest.raises(NotFoundError, match="no single backup 19"):
-        restore(tmp_path / "copies", tmp_path / "other", generation="19")
+        bring_back(tmp_path / "copies", tmp_path / "other", generation="19")
 
 
 def test_a_folder_that_is_not_empty_is_refused(full: Lake, tmp_path: Path) -> None:
@@ -76,7 +81,7 @@ def test_a_folder_that_is_not_empty_is_refused(full: Lake, tmp_path: Path) -> No
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
     with pytest.raises(InvalidInputError, match="not empty"):
-        restore(tmp_path / "copies", tmp_path / "mine")
+        bring_back(tmp_path / "copies", tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
@@ -96,7 +101,7 @@ def test_a_damaged_file_stops_the_backup_and_leaves_the_earlier_one(full: Lake, 
     with pytest.raises(FormatError, match="barlake repair"):
         copy(full, tmp_path / "copies")
     assert [one.name for one in generations(tmp_path / "copies")] == [first.generation]
-    assert restore(tmp_path / "copies", tmp_path / "again").root_hash == first.root_hash
+    assert bring_back(tmp_path / "copies", tmp_path / "again").root_hash == first.root_hash
 
 
 def test_a_backup_that_was_damaged_is_not_restored(full: Lake, tmp_path: Path) -> None:
@@ -106,7 +111,7 @@ def test_a_backup_that_was_damaged_is_not_restored(full: Lake, tmp_path: Path) -
     content[len(content) // 3] ^= 4
     path.write_bytes(content)
     with pytest.raises(FormatError, match="is damaged"):
-        restore(tmp_path / "copies", tmp_path / "again")
+        bring_back(tmp_path / "copies", tmp_path / "again")
     with pytest.raises(StorageError, match="is being restored"):
         open_lake(tmp_path / "again")
 
@@ -133,7 +138,12 @@ def test_a_backup_taken_while_bars_are_written_is_one_moment_of_the_lake(lake: L
         writer.join()
     assert {one.root_hash for one in made} <= roots
     for one in made:
-        report = restore(tmp_path / "copies", tmp_path / one.generation, generation=one.generation)
+        report = restore(
+            tmp_path / "copies",
+            LocalStore(tmp_path / one.generation),
+            tmp_path / one.generation,
+            generation=one.generation,
+        )
         assert report.root_hash == one.root_hash
 
 

@@ -25,6 +25,7 @@ from barlake.schemas import BAR_VALUES
 from barlake.sessions import NEW_YORK
 from barlake.settings import Settings
 from barlake.snapshots import symbol_root
+from barlake.stores import LocalStore
 from barlake.verify import DATASETS
 from tests.campaign.plain_lake import Key, PlainLake, Rows, frame_of, root_of, session
 
@@ -98,7 +99,7 @@ class LakeBesideAModel(RuleBasedStateMachine):
     @rule(cut=st.sampled_from(DAYS[1:]))
     def give_up_old_sessions(self, cut: dt.date) -> None:
         self.now += dt.timedelta(seconds=1)
-        retain(self.lake.root, self.lake.manifest, cut, now=lambda: self.now)
+        retain(self.lake.store, self.lake.manifest, cut, now=lambda: self.now)
         for model in (self.model, *(model for _, model in self.moments)):
             model.give_up(cut)
         self.committed()
@@ -138,9 +139,10 @@ class LakeBesideAModel(RuleBasedStateMachine):
         """The copy is the lake, with all it ever held."""
         self.now += dt.timedelta(seconds=1)
         copies = self.folder / "copies"
-        made = backup(self.lake.root, self.lake.manifest, copies, now=lambda: self.now)
+        made = backup(self.lake.store, self.lake.root, self.lake.manifest, copies, now=lambda: self.now)
         self.restored += 1
-        report = restore(copies, self.folder / f"again-{self.restored}")
+        folder = self.folder / f"again-{self.restored}"
+        report = restore(copies, LocalStore(folder), folder)
         assert report.root_hash == made.root_hash == self.model.root()
         with self.open(f"again-{self.restored}") as again:
             assert again.verify().is_sound

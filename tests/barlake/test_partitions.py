@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barlake import partitions
-from barlake.errors import FormatError, StorageError
-from barlake.partitions import collect, content_hashes, file_metadata, merge, read_files, write_file
+from barlake.errors import FormatError
+from barlake.partitions import collect, content_hashes, merge, read_files, to_parquet
 from barlake.schemas import BAR_VALUES, BARS, REVISIONS, empty_bars
+from barlake.stores import LocalStore
 from barlake.testing import make_bars
 
 START = dt.datetime(2024, 1, 2, 14, 30, tzinfo=dt.UTC)
@@ -164,45 +164,35 @@ def test_each_session_has_a_hash_of_its_own() -> None:
 # --- files -------------------------------------------------------------------------------------------
 
 
+def put(folder: Path, path: str, rows: pl.DataFrame, **words: str) -> LocalStore:
+    store = LocalStore(folder)
+    store.put(path, to_parquet(rows, metadata=words))
+    return store
+
+
 def test_a_file_comes_back_with_its_metadata_and_schema(tmp_path: Path) -> None:
     rows = a_session()
-    path = write_file(tmp_path / "a" / "b", "one.parquet", rows, metadata={"barlake.symbol": "BRK.B", "x": ""})
-    pl.testing.assert_frame_equal(collect(read_files([path])), rows)
-    assert file_metadata(path)["barlake.symbol"] == "BRK.B"
-    assert pq.read_schema(path).remove_metadata().equals(BARS)
-    assert [one.name for one in path.parent.iterdir()] == ["one.parquet"]
+    store = put(tmp_path, "a/b/one.parquet", rows, symbol="BRK.B", x="")
+    pl.testing.assert_frame_equal(collect(read_files(store, ["a/b/one.parquet"])), rows)
+    schema = pq.read_schema(tmp_path / "a/b/one.parquet")
+    assert schema.metadata[b"symbol"] == b"BRK.B"
+    assert schema.remove_metadata().equals(BARS)
 
 
 def test_old_values_have_a_schema_of_their_own(tmp_path: Path) -> None:
-    rows = a_session().with_columns(superseded_at=pl.lit(NOON))
-    path = write_file(tmp_path, "old.parquet", rows, metadata={})
-    assert pq.read_schema(path).remove_metadata().equals(REVISIONS)
+    put(tmp_path, "old.parquet", a_session().with_columns(superseded_at=pl.lit(NOON)))
+    assert pq.read_schema(tmp_path / "old.parquet").remove_metadata().equals(REVISIONS)
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(partitions.os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_file(tmp_path, "one.parquet", a_session(), metadata={})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match=r"cannot write .*file/x/one\.parquet: Not a directory\. Nothing was half"):
-        write_file(tmp_path / "file" / "x", "one.parquet", a_session(), metadata={})
-
-
-def test_no_files_are_no_rows_of_the_same_columns() -> None:
-    assert collect(read_files([])).equals(empty_bars())
+def test_no_files_are_no_rows_of_the_same_columns(tmp_path: Path) -> None:
+    assert collect(read_files(LocalStore(tmp_path), [])).equals(empty_bars())
 
 
 def test_a_counting_file_that_is_gone_or_damaged_is_a_format_error(tmp_path: Path) -> None:
-    path = write_file(tmp_path, "one.parquet", a_session(), metadata={})
+    store = put(tmp_path, "one.parquet", a_session())
     with pytest.raises(FormatError, match=r"does not have it \(1 of 2 files"):
-        read_files([path, tmp_path / "gone.parquet"])
+        read_files(store, ["one.parquet", "gone.parquet"])
+    path = tmp_path / "one.parquet"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(FormatError, match="cannot be read"):
-        collect(read_files([path]))
+        collect(read_files(store, ["one.parquet"]))

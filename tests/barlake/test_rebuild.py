@@ -19,6 +19,7 @@ from barlake.rebuild import RebuildReport, TreeFile, decide, rebuild
 from barlake.records import FileRecord, RowRank, new_commit_id
 from barlake.sessions import Calendar, session_bounds
 from barlake.settings import Settings
+from barlake.stores import LocalStore
 from barlake.testing import make_bars, temporary_lake
 from barlake.writer import BarWriter
 
@@ -35,9 +36,9 @@ def lose_the_manifest(lake: Lake) -> None:
 
 
 def make_again(lake: Lake) -> RebuildReport:
-    report = rebuild(lake.root, Calendar.default(), now=lake.now)
+    report = rebuild(lake.store, lake.root, Calendar.default(), now=lake.now)
     lake.manifest = Manifest(lake.root / layout.MANIFEST_FILE)
-    lake.writer = BarWriter(lake.root, lake.manifest, lambda: lake.calendar, lake.now)
+    lake.writer = BarWriter(lake.store, lake.manifest, lambda: lake.calendar, lake.now)
     return report
 
 
@@ -262,7 +263,7 @@ def test_a_file_whose_commit_never_happened_counts_as_the_write_it_was(full: Lak
     file = full.manifest.files(symbol="SPY")[0]
     rows = pl.read_parquet(full.root / file.path, hive_partitioning=False).with_columns(pl.col("volume") + 7)
     commit = new_commit_id(dt.datetime.now(tz=dt.UTC))
-    orphan = write_bar_file(full.root, "bars", file.key, rows, commit_id=commit, replaces=[file.path])
+    orphan = write_bar_file(full.store, "bars", file.key, rows, commit_id=commit, replaces=[file.path])
     lose_the_manifest(full)
     make_again(full)
     assert orphan.path in {one.path for one in counting(full)}
@@ -272,7 +273,7 @@ def test_a_file_whose_commit_never_happened_counts_as_the_write_it_was(full: Lak
 
 def test_nothing_to_make_a_manifest_from_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="no bar file"):
-        rebuild(tmp_path, Calendar.default(), now=Moment())
+        rebuild(LocalStore(tmp_path), tmp_path, Calendar.default(), now=Moment())
     assert not (tmp_path / "manifest").exists()
 
 

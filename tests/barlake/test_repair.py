@@ -30,7 +30,7 @@ def the_file(lake: Lake, dataset: str = "bars") -> FileRecord:
 
 
 def mend(lake: Lake) -> list[Mended]:
-    return repair(lake.root, lake.manifest, lake.verify().faults, now=lake.now)
+    return repair(lake.store, lake.manifest, lake.verify().faults, now=lake.now)
 
 
 def damage(path: Path, *, at: float) -> None:
@@ -150,7 +150,7 @@ def test_sessions_that_no_file_holds_are_forgotten(year: Lake) -> None:
     file = the_file(year)
     (year.root / file.path).unlink()
     faults = year.verify().faults
-    assert [one.lost for one in repair(year.root, year.manifest, faults, now=year.now)] == [tuple(DAYS)]
+    assert [one.lost for one in repair(year.store, year.manifest, faults, now=year.now)] == [tuple(DAYS)]
     assert year.manifest.held().is_empty()
     assert year.manifest.answers().is_empty()
 
@@ -160,7 +160,7 @@ def test_a_file_replaced_since_it_was_found_damaged_is_left_alone(year: Lake) ->
     damage(year.root / the_file(year).path, at=0.9)
     faults = year.verify().faults
     mend(year)
-    assert repair(year.root, year.manifest, faults, now=year.now) == []
+    assert repair(year.store, year.manifest, faults, now=year.now) == []
 
 
 def test_repairing_again_after_a_stop_half_way_comes_to_the_same(year: Lake) -> None:

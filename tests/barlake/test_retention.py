@@ -31,14 +31,14 @@ def full(lake: Lake) -> Lake:
 
 def test_older_sessions_go_with_their_old_values_and_answers_and_the_rest_stays(full: Lake) -> None:
     bars, old = full.bars(["SPY", "QQQ"]), full.revisions(["SPY", "QQQ"])
-    gone = retain(full.root, full.manifest, CUT, now=full.now, symbols=["SPY"])
+    gone = retain(full.store, full.manifest, CUT, now=full.now, symbols=["SPY"])
     assert [(one.symbol, one.sessions, one.bars) for one in gone] == [("SPY", tuple(DAYS[:3]), 9)]
     stays = (pl.col("symbol") == "QQQ") | (pl.col("session") >= CUT)
     assert full.bars(["SPY", "QQQ"]).equals(bars.filter(stays))
     assert full.revisions(["SPY", "QQQ"]).equals(old.filter(stays))
     assert full.manifest.answers(symbol="SPY")["session"].to_list() == DAYS[3:]
     assert full.verify().is_sound
-    assert retain(full.root, full.manifest, CUT, now=full.now, symbols=["SPY"]) == []
+    assert retain(full.store, full.manifest, CUT, now=full.now, symbols=["SPY"]) == []
 
 
 def test_a_plan_changes_nothing_and_the_vacuum_frees_the_bytes(full: Lake) -> None:
@@ -46,15 +46,15 @@ def test_a_plan_changes_nothing_and_the_vacuum_frees_the_bytes(full: Lake) -> No
     assert [one.symbol for one in plan_retention(full.manifest, CUT)] == ["QQQ", "SPY"]
     assert full.manifest.held().equals(before)
     full.vacuum(grace=dt.timedelta(0))
-    retain(full.root, full.manifest, CUT, now=full.now)
-    stats = lake_stats(full.root, full.manifest)
+    retain(full.store, full.manifest, CUT, now=full.now)
+    stats = lake_stats(full.store, full.manifest)
     assert (stats.bars, stats.dead_files) == (12, 8)
     assert full.vacuum(grace=dt.timedelta(0)).files == 8
-    assert lake_stats(full.root, full.manifest).dead_bytes == 0
+    assert lake_stats(full.store, full.manifest).dead_bytes == 0
 
 
 def test_figures_of_a_lake_add_up(full: Lake) -> None:
-    stats = lake_stats(full.root, full.manifest)
+    stats = lake_stats(full.store, full.manifest)
     assert (stats.bars, stats.revisions) == (30, 30)
     assert stats.symbols["bars"].sum() == 30
     assert stats.symbols["symbol"].to_list() == ["QQQ", "SPY"]
@@ -63,7 +63,7 @@ def test_figures_of_a_lake_add_up(full: Lake) -> None:
 
 
 def test_an_empty_lake_has_figures(lake: Lake) -> None:
-    stats = lake_stats(lake.root, lake.manifest)
+    stats = lake_stats(lake.store, lake.manifest)
     assert (stats.files, stats.bytes_per_bar, stats.symbols.height) == (0, None, 0)
 
 

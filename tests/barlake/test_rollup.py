@@ -73,19 +73,19 @@ def test_rows_and_hashes_are_the_same_before_and_after() -> None:
     with temporary_lake(now=clock) as lake:
         fill_session_by_session(lake, clock)
         before, root = lake.bars(SYMBOL), lake.snapshot(SYMBOL).root_hash
-        report = rollup(lake.root, lake.manifest, today=LATER)
+        report = rollup(lake.store, lake.manifest, today=LATER)
         assert labels(lake) == ["2023", "2024-01", "2024-02-01", "2024-02-02"]
         assert (report.files_before, report.files_after, report.rows) == (4, 2, 20)
         assert lake.bars(SYMBOL).equals(before)
         assert lake.snapshot(SYMBOL).root_hash == root
-        assert rollup(lake.root, lake.manifest, today=LATER).files_after == 0
+        assert rollup(lake.store, lake.manifest, today=LATER).files_after == 0
 
 
 def test_a_correction_of_a_rolled_up_session_goes_into_the_coarse_file() -> None:
     clock = Clock(SESSIONS[0])
     with temporary_lake(now=clock) as lake:
         fill_session_by_session(lake, clock)
-        rollup(lake.root, lake.manifest, today=LATER)
+        rollup(lake.store, lake.manifest, today=LATER)
         corrected = make_bars([SESSIONS[0]], seed=0, minutes=5).with_columns(pl.col("volume") + 1)
         report = lake.write_bars(corrected, feed=FEED, symbol=SYMBOL)
         assert report.changed == 5
@@ -100,7 +100,7 @@ def test_old_values_are_rolled_up_too_and_none_is_lost() -> None:
             corrected = make_bars([SESSIONS[2]], seed=2, minutes=5).with_columns(pl.col("volume") + step)
             lake.write_bars(corrected, feed=FEED, symbol=SYMBOL)
         assert len(lake.manifest.files(dataset=layout.REVISIONS)) == 3
-        rollup(lake.root, lake.manifest, today=LATER)
+        rollup(lake.store, lake.manifest, today=LATER)
         kept = lake.manifest.files(dataset=layout.REVISIONS)
         assert [file.rows for file in kept] == [15]
 
@@ -111,7 +111,7 @@ def test_a_catalogue_opened_before_still_answers_and_the_next_one_says_the_same(
         fill_session_by_session(lake, clock)
         question = "select count(*) as bars, sum(volume) as volume from bars"
         before = lake.sql(question)
-        rollup(lake.root, lake.manifest, today=LATER)
+        rollup(lake.store, lake.manifest, today=LATER)
         assert lake.sql(question).equals(before)
         lake.publish()
         assert lake.sql(question).equals(before)
@@ -121,5 +121,5 @@ def test_only_the_symbols_asked_for_are_rolled_up() -> None:
     clock = Clock(SESSIONS[0])
     with temporary_lake(now=clock) as lake:
         fill_session_by_session(lake, clock)
-        assert rollup(lake.root, lake.manifest, today=LATER, symbols=["QQQ"]).files_before == 0
-        assert rollup(lake.root, lake.manifest, today=LATER, symbols=[SYMBOL], feed="iex").files_before == 0
+        assert rollup(lake.store, lake.manifest, today=LATER, symbols=["QQQ"]).files_before == 0
+        assert rollup(lake.store, lake.manifest, today=LATER, symbols=[SYMBOL], feed="iex").files_before == 0

@@ -45,7 +45,7 @@ def test_a_replaced_file_goes_after_the_grace_period_and_not_before(written: Lak
     assert len(before) == 3
     assert written.vacuum() == VacuumReport()
     assert bar_files(written) == before
-    report = vacuum(written.root, written.manifest, grace=NOW)
+    report = vacuum(written.store, written.manifest, grace=NOW)
     assert report.files == 1
     assert report.bytes > 0
     counting = {file.path for dataset in ("bars", "revisions") for file in written.manifest.files(dataset=dataset)}
@@ -53,8 +53,8 @@ def test_a_replaced_file_goes_after_the_grace_period_and_not_before(written: Lak
 
 
 def test_a_second_vacuum_finds_nothing(written: Lake) -> None:
-    vacuum(written.root, written.manifest, grace=NOW)
-    assert vacuum(written.root, written.manifest, grace=NOW) == VacuumReport()
+    vacuum(written.store, written.manifest, grace=NOW)
+    assert vacuum(written.store, written.manifest, grace=NOW) == VacuumReport()
     assert written.manifest.removed_files(before=dt.datetime.now(tz=dt.UTC)) == []
 
 
@@ -77,14 +77,14 @@ def test_a_file_that_counts_stays_however_old_it_is(written: Lake) -> None:
     expected = written.bars("SPY")
     for path in bar_files(written):
         os.utime(path, (0, 0))
-    vacuum(written.root, written.manifest, grace=NOW)
+    vacuum(written.store, written.manifest, grace=NOW)
     pl.testing.assert_frame_equal(written.bars("SPY"), expected)
 
 
 def test_a_file_somebody_else_deleted_is_not_missed(written: Lake) -> None:
     [replaced] = written.manifest.removed_files(before=dt.datetime.now(tz=dt.UTC))
     (written.root / replaced).unlink()
-    assert vacuum(written.root, written.manifest, grace=NOW) == VacuumReport()
+    assert vacuum(written.store, written.manifest, grace=NOW) == VacuumReport()
     assert replaced not in written.manifest.known_paths()
 
 
@@ -104,7 +104,7 @@ def test_writers_and_other_vacuums_at_work_do_not_disturb_it(written: Lake) -> N
     writer.start()
     try:
         for _ in range(100):
-            vacuum(written.root, written.manifest)
+            vacuum(written.store, written.manifest)
     finally:
         done.set()
         writer.join()

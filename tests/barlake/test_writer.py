@@ -179,7 +179,7 @@ def test_an_interrupt_around_the_commit_leaves_the_lake_before_or_after_it(lake:
     write(lake, OPEN)
     manifest = InterruptedManifest(lake.manifest.place)
     manifest.after = after
-    writer = BarWriter(lake.root, manifest, lambda: lake.calendar, lake.now)
+    writer = BarWriter(lake.store, manifest, lambda: lake.calendar, lake.now)
     with pytest.raises(KeyboardInterrupt):
         writer.write(make_bars([OPEN], seed=1, minutes=40), feed="sip", symbol="SPY", source="test")
     manifest.close()

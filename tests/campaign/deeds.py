@@ -34,6 +34,7 @@ from barlake.rebuild import rebuild
 from barlake.records import RowRank, utc_now
 from barlake.restore import restore
 from barlake.settings import Settings
+from barlake.stores import LocalStore
 from ingest_service import pages
 from ingest_service.alpaca import AlpacaSource
 from ingest_service.backfill import backfill
@@ -118,19 +119,19 @@ def ingest(folder: Path, *, symbol: str, url: str, start: str, end: str) -> None
 
 def save(folder: Path) -> None:
     with open_at(folder / "lake") as lake:
-        backup(lake.root, lake.manifest, folder / "copies", now=utc_now)
+        backup(lake.store, lake.root, lake.manifest, folder / "copies", now=utc_now)
 
 
 def bring_back(folder: Path, *, name: str, generation: str) -> None:
     root = folder / name
     if (root / layout.RESTORING_FILE).exists() or not root.exists() or not any(root.iterdir()):
-        restore(folder / "copies", root, generation=generation)
+        restore(folder / "copies", LocalStore(root), root, generation=generation)
 
 
 def make_anew(folder: Path) -> None:
     with open_at(folder / "lake") as lake:
         calendar = lake.calendar
-    rebuild(folder / "lake", calendar, now=utc_now)
+    rebuild(LocalStore(folder / "lake"), folder / "lake", calendar, now=utc_now)
 
 
 DEEDS: dict[str, Callable[..., None]] = {
