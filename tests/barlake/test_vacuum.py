@@ -156,7 +156,7 @@ def test_what_a_catalogue_names_that_cannot_be_published_again_stays(
 def test_a_rollup_with_nothing_to_do_publishes_what_a_killed_one_did_not() -> None:
     with temporary_lake() as lake:
         lake.write_bars(make_bars([SESSION], minutes=10), feed="sip", symbol="SPY")
-        rollup(lake.root, lake.manifest, today=dt.date(2025, 1, 2))
+        rollup(lake.store, lake.manifest, today=dt.date(2025, 1, 2))
         assert lake.rollup().files_after == 0
         lake.vacuum(grace=NOW)
         assert lake.sql("SELECT count(*) AS n FROM bars").item() == 10
