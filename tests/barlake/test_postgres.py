@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import URL
 
 import barlake
 from barlake import database, layout
@@ -26,9 +27,10 @@ from barlake.lake_database import database_of
 from barlake.manifest import Manifest
 from barlake.rebuild import rebuild
 from barlake.receipts import Receipt
-from barlake.restore import restore
+from barlake.restore import RestoreReport, restore
 from barlake.schemas import BAR_VALUES
 from barlake.settings import Settings
+from barlake.stores import LocalStore
 from barlake.testing import make_bars
 from tests.servers import PostgresServer
 
@@ -43,6 +45,12 @@ def settings(url: str | None) -> Settings:
 
 def open_at(root: Path, url: str | None) -> Lake:
     return barlake.open(root, settings=settings(url))
+
+
+def bring_back(folder: Path, *, url: URL | None) -> RestoreReport:
+    """Restore `copies` into `again`."""
+    again = folder / "again"
+    return restore(folder / "copies", LocalStore(again), again, url=url)
 
 
 def write(lake: Lake, *, seed: int = 0, days: list[dt.date] = DAYS, symbol: str = "SPY") -> None:
@@ -362,8 +370,8 @@ def test_a_backup_comes_back_on_either_database(
         )
         lake = stack.enter_context(open_at(tmp_path / "lake", url))
         fill(lake)
-        backup(lake.root, lake.manifest, tmp_path / "copies", now=now)
-        report = restore(tmp_path / "copies", tmp_path / "again", url=database_of(settings(other)))
+        backup(lake.store, lake.root, lake.manifest, tmp_path / "copies", now=now)
+        report = bring_back(tmp_path, url=database_of(settings(other)))
         again = stack.enter_context(open_at(tmp_path / "again", other))
         assert report.root_hash == lake.snapshot().root_hash == again.snapshot().root_hash
         assert contents(again) == contents(lake)
@@ -378,15 +386,15 @@ def test_a_restore_that_was_interrupted_goes_on_and_needs_an_empty_database(
 ) -> None:
     with open_at(tmp_path / "lake", postgres) as lake:
         fill(lake)
-        backup(lake.root, lake.manifest, tmp_path / "copies", now=now)
+        backup(lake.store, lake.root, lake.manifest, tmp_path / "copies", now=now)
     with pytest.raises(StorageError, match="needs a database of its own"):
-        restore(tmp_path / "copies", tmp_path / "again", url=postgres_url(postgres))
+        bring_back(tmp_path, url=postgres_url(postgres))
     with postgres_server.database() as empty:
         with monkeypatch.context() as patch:
             patch.setattr("barlake.restore.remove_database", interrupted_after(2))
             with pytest.raises(KeyboardInterrupt):
-                restore(tmp_path / "copies", tmp_path / "again", url=postgres_url(empty))
-        report = restore(tmp_path / "copies", tmp_path / "again", url=postgres_url(empty))
+                bring_back(tmp_path, url=postgres_url(empty))
+        report = bring_back(tmp_path, url=postgres_url(empty))
         with open_at(tmp_path / "again", empty) as again:
             assert again.snapshot().root_hash == report.root_hash
 
@@ -416,7 +424,7 @@ def test_a_backup_is_one_state_though_others_write(tmp_path: Path, postgres: str
 
         thread = threading.Thread(target=change)
         thread.start()
-        made = [backup(lake.root, lake.manifest, tmp_path / "copies", now=now) for _ in range(2)]
+        made = [backup(lake.store, lake.root, lake.manifest, tmp_path / "copies", now=now) for _ in range(2)]
         stop.set()
         thread.join()
         assert {one.root_hash for one in made} <= roots
@@ -431,14 +439,17 @@ def test_a_manifest_is_made_again_from_the_tree_in_its_database_or_a_new_one(
         calendar = lake.calendar
         with writing(lake.manifest.engine) as connection:
             connection.execute(sa.text("DELETE FROM held_sessions"))
-        report = rebuild(lake.root, calendar, now=now, url=postgres_url(postgres))
+        report = rebuild(lake.store, lake.root, calendar, now=now, url=postgres_url(postgres))
         assert lake.snapshot().root_hash == before
         assert lake.bars("SPY").select(BAR_VALUES).equals(bars.select(BAR_VALUES))
         assert report.kept is not None
         with contextlib.closing(Manifest(lake.root / report.kept / "manifest.sqlite")) as kept:
             assert kept.receipts().height == 1
     with postgres_server.database() as empty:
-        assert rebuild(tmp_path / "lake", calendar, now=now, url=postgres_url(empty)).kept is None
+        assert (
+            rebuild(LocalStore(tmp_path / "lake"), tmp_path / "lake", calendar, now=now, url=postgres_url(empty)).kept
+            is None
+        )
         with open_at(tmp_path / "lake", empty) as lake:
             assert lake.snapshot().root_hash == before
             write(lake, seed=3)
