@@ -159,7 +159,7 @@ def _import_file(
             feed=feed,
             symbol=name,
             source=IMPORT_SOURCE,
-            origin=str(path),
+            origin=str(path.absolute()),  # one file is one origin, however it was named
             refused=refused,
             longest=PeriodLength.YEAR,
         )

@@ -45,6 +45,16 @@ def held_symbols(lake: Lake) -> list[str]:
     return lake.symbols()["symbol"].to_list()
 
 
+def test_a_bad_row_is_counted_once_however_its_file_is_named(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = a_csv(tmp_path / "SPY.csv", f"{minute(0)},{VALUES}", f"{minute(1)},10,8,9,9,100")
+    bring(lake, path)
+    monkeypatch.chdir(tmp_path)
+    bring(lake, Path("SPY.csv"))
+    assert lake.manifest.quarantine().height == 1
+
+
 @pytest.mark.parametrize("name", ["SPY.parquet", "SPY.csv", "SPY.csv.gz"])
 def test_a_file_comes_back_as_it_was(lake: Lake, tmp_path: Path, name: str) -> None:
     bars, path = make_bars([SESSION]), tmp_path / name
