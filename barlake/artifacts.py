@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import hashlib
 import importlib.metadata
 import inspect
 import json
+import math
 import os
 import platform
 import shutil
@@ -36,6 +38,7 @@ from barlake.records import utc_now
 __all__ = ["Artifact", "ArtifactStore", "Draft", "artifact_id", "canonical_json", "code_hash", "sha256_of"]
 
 _ID_LENGTH = 16
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _LIBRARIES = ("barlake", "duckdb", "polars", "pyarrow", "numpy", "polars-talib", "scikit-learn", "numba")
 
 
@@ -73,7 +76,10 @@ def sha256_of(path: Path) -> str:
 
 @dataclass
 class Draft:
-    """An artifact being made: write files into `path`, put figures that JSON can hold into `results`."""
+    """An artifact being made: write files into `path`, put figures that JSON can hold into `results`.
+
+    A figure that is no number, or not finite, is kept as null.
+    """
 
     path: Path
     results: dict[str, Any] = field(default_factory=dict)
@@ -127,21 +133,25 @@ class ArtifactStore:
             temporary.mkdir(parents=True)
         try:
             draft = Draft(temporary)
-            yield draft
+            with _refusals(folder, temporary):
+                yield draft
             created_at = utc_now()
             text = json.dumps(
-                {
-                    "kind": kind.value,
-                    "id": artifact_id,
-                    "created_at": created_at.isoformat(),
-                    "parameters": parameters,
-                    "inputs": inputs,
-                    "code": code,
-                    "seed": seed,
-                    "results": draft.results,
-                    "files": _file_facts(temporary),
-                    "libraries": library_versions(),
-                },
+                _finite(
+                    {
+                        "kind": kind.value,
+                        "id": artifact_id,
+                        "created_at": created_at.isoformat(),
+                        "parameters": parameters,
+                        "inputs": inputs,
+                        "code": code,
+                        "seed": seed,
+                        "results": draft.results,
+                        "files": _file_facts(temporary),
+                        "libraries": library_versions(),
+                    }
+                ),
+                allow_nan=False,
                 indent=2,
                 default=str,
             )
@@ -214,6 +224,28 @@ def library_versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
+
+
+@contextlib.contextmanager
+def _refusals(folder: Path, temporary: Path) -> Iterator[None]:
+    """What the operating system says about a draft's files, as a `StorageError`; other errors are the maker's own."""
+    try:
+        yield
+    except OSError as error:
+        is_ours = error.errno in _FULL or str(error.filename or "").startswith(str(temporary))
+        with storage_errors(folder) if is_ours else contextlib.nullcontext():
+            raise
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for each float that JSON has no word for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
 
 
 def _finish(temporary: Path, folder: Path, manifest_text: str) -> None:

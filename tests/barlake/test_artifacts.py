@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 import barlake
 from barlake import errors, keys
 from barlake.artifacts import ArtifactStore, artifact_id, canonical_json, code_hash
-from barlake.errors import FormatError, NotFoundError
+from barlake.errors import FormatError, NotFoundError, StorageError
 from barlake.keys import ArtifactKind
 from barlake.lake import Lake
 from barlake.settings import Settings
@@ -96,6 +97,36 @@ def test_nothing_remains_of_one_that_was_not_finished(lake: Lake, error: type[Ba
         half()
     assert folders(lake) == []
     assert lake.artifacts.list(MODEL) == []
+
+
+def test_a_figure_that_is_not_finite_is_null_in_strict_json(lake: Lake) -> None:
+    make(lake, score=float("nan"), folds=[1.5, float("inf"), (float("-inf"),)], deep={"a": float("nan")})
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    text = (lake.root / "models" / "0123456789abcdef" / "manifest.json").read_text()
+    found = json.loads(text, parse_constant=refuse)["results"]
+    assert found == {"score": None, "folds": [1.5, None, [None]], "deep": {"a": None}}
+    assert lake.artifacts.find(MODEL, "0123").results == found
+
+
+def test_what_the_disk_refuses_a_draft_is_a_storage_error_and_other_errors_stay_what_they_are(
+    lake: Lake, tmp_path: Path
+) -> None:
+    def half(error: OSError | None = None) -> None:
+        with lake.artifacts.create(MODEL, "ab", parameters={}, inputs={}, code="") as draft:
+            if error is not None:
+                raise error
+            (draft.path / "no" / "folder").write_text("half")
+
+    with pytest.raises(StorageError, match=r"cannot write .*/models/ab: No such file"):
+        half()
+    with pytest.raises(StorageError, match="free space"):
+        half(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(FileNotFoundError):
+        half(FileNotFoundError(errno.ENOENT, "gone", str(tmp_path / "input.csv")))
+    assert folders(lake) == []
 
 
 def test_a_folder_that_was_never_registered_does_not_exist_and_is_replaced(lake: Lake) -> None:
