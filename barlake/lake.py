@@ -235,7 +235,7 @@ class Lake:
             if first is not None:
                 return first
             raise InvalidInputError(
-                f"{', '.join(names)} are held from the feeds {', '.join(holding)}: name one with feed=."
+                f"{' and '.join(names)} can be had from the feeds {', '.join(holding)}: name one, with feed= or --feed."
             )
         raise NotFoundError(
             f"no single feed holds all of {', '.join(names)}, and feeds are never mixed: ask for one at a time."
@@ -293,18 +293,19 @@ class Lake:
     ) -> pl.DataFrame:
         """One row per session with absent regular minutes; columns as in `barlake.coverage.gaps`.
 
-        Sessions are expected from `start`, or the first session held of any symbol asked for, up to
-        `end`, or the last session held.
+        Sessions are expected from `start`, or the first session that the feed holds of any symbol asked for, up
+        to `end`, or the last one it holds.
         """
-        span = time_range(start, end)
-        pairs = self._pairs(symbols, feed)
+        span, pairs = time_range(start, end), self._pairs(symbols, feed)
         held, answers = self._records(None, None)
-        days = held.join(pairs, on=["feed", "symbol"], how="semi")["session"].sort().to_list()
-        if not days:
-            return gaps(pairs, held, answers, self.calendar.frame.clear(), now=self.now())
-        first = span.first_session or days[0]
-        end_session = span.end_session or days[-1] + dt.timedelta(days=1)
-        return gaps(pairs, held, answers, self.calendar.in_range(first, end_session), now=self.now())
+        asked = held.join(pairs, on=["feed", "symbol"], how="semi").sort("feed")
+        found = [gaps(pairs.clear(), held, answers, self.calendar.frame.clear(), now=self.now())]
+        for (name,), own in asked.group_by("feed", maintain_order=True):
+            days = own["session"].sort()
+            first, end_session = span.first_session or days[0], span.end_session or days[-1] + dt.timedelta(days=1)
+            expected = self.calendar.in_range(first, end_session)
+            found.append(gaps(pairs.filter(pl.col("feed") == name), held, answers, expected, now=self.now()))
+        return pl.concat(found)
 
     def missing_minutes(
         self, symbol: str, start: Boundary = None, end: Boundary = None, *, feed: str | None = None

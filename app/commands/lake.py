@@ -57,7 +57,7 @@ def import_(
         if report.total.quarantined:
             say(f'{report.total.quarantined:,} rows are no bars: `barlake sql "select * from quarantine"` says why')
     for file, error in report.failures:
-        notice(f"error: {file} was not imported: {error}")
+        notice(f"error: not imported: {error if str(file) in error else f'{file}: {error}'}")
     if report.failures:
         raise typer.Exit(1)
 

@@ -20,9 +20,9 @@ FULL, THIN, ABSENT = dt.date(2024, 3, 11), dt.date(2024, 3, 12), dt.date(2024, 3
 TODAY = dt.date(2024, 3, 15)
 
 
-def write(lake: Lake, *sessions: dt.date, minutes: int | None = None, symbol: str = "SPY") -> None:
+def write(lake: Lake, *sessions: dt.date, minutes: int | None = None, symbol: str = "SPY", feed: str = "sip") -> None:
     bars = make_bars(sessions, minutes=minutes)
-    lake.writer.write(bars, feed="sip", symbol=symbol, source="test", longest=PeriodLength.MONTH)
+    lake.writer.write(bars, feed=feed, symbol=symbol, source="test", longest=PeriodLength.MONTH)
 
 
 def answer(lake: Lake, session: dt.date, status: AnswerStatus, attempts: int = 1) -> None:
@@ -118,6 +118,17 @@ def test_gaps_without_a_range_lie_between_the_first_and_last_session_held(lake: 
     assert lake.gaps()["session"].to_list() == [THIN]
     write(lake, THIN, symbol="QQQ")
     assert lake.gaps().select("symbol", "session").rows() == [("QQQ", FULL), ("QQQ", ABSENT), ("SPY", THIN)]
+
+
+def test_gaps_of_one_feed_are_not_stretched_by_what_another_holds(lake: Lake) -> None:
+    write(lake, FULL, ABSENT)
+    write(lake, dt.date(2023, 3, 13), dt.date(2023, 3, 15), feed="mine")
+    assert lake.gaps("SPY").select("feed", "session").rows() == [("mine", dt.date(2023, 3, 14)), ("sip", THIN)]
+    lake.publish()
+    assert lake.sql("SELECT feed, session FROM gaps ORDER BY ALL").rows() == [
+        ("mine", dt.date(2023, 3, 14)),
+        ("sip", THIN),
+    ]
 
 
 def test_coverage_tells_what_is_held_of_each_session(lake: Lake) -> None:
