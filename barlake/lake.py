@@ -88,16 +88,16 @@ class Lake:
     ) -> None:
         self.root = root
         self.settings = settings
+        self.store = store or LocalStore(root)
         self.now = now
         try:
             root.mkdir(parents=True, exist_ok=True)
-            self.manifest = open_manifest(root, database_of(settings), now=now)
+            self.manifest = open_manifest(self.store, root, database_of(settings), now=now)
         except OSError as error:
             raise StorageError(
                 f"the lake's folder {root} cannot be used: {error.strerror or error}. Name another with --root "
                 "or BARLAKE_ROOT."
             ) from error
-        self.store = store or LocalStore(root)
         self.artifacts = ArtifactStore(root, self.manifest)
         self.feature_tables = FeatureTables(root / "features")
         self.writer = BarWriter(self.store, self.manifest, lambda: self.calendar, now)

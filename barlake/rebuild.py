@@ -42,7 +42,7 @@ from barlake.database import writing
 from barlake.durable import storage_errors
 from barlake.errors import FormatError, InvalidInputError
 from barlake.keys import ArtifactKind
-from barlake.lake_database import filled_place
+from barlake.lake_database import filled_place, name_lake
 from barlake.manifest import Manifest
 from barlake.manifest_files import exchange, remove_database
 from barlake.partition_write import held_sessions
@@ -174,11 +174,12 @@ def rebuild(
     building = file.with_name(f"{layout.TEMPORARY_PREFIX}{file.name}")
     with storage_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        place = filled_place(root, url)
+        place = filled_place(store, root, url)
         remove_database(building)
         try:
             with contextlib.closing(Manifest(building)) as manifest:
                 sums = _fill(store, manifest, verdict, calendar, on_file)
+                name_lake(store, manifest)
             unreadable = [*wordless, *sums.damaged]
             disputed = [file.record.path for file in verdict.disputed]
             for path in [*unreadable, *disputed]:

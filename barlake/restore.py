@@ -17,7 +17,7 @@ from barlake.artifacts import sha256_of
 from barlake.backup import DATABASE, FILES, OBJECTS, Generation, copy_durably, generations
 from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, InvalidInputError, NotFoundError
-from barlake.lake_database import filled_place
+from barlake.lake_database import filled_place, name_lake
 from barlake.manifest import Manifest
 from barlake.manifest_files import exchange, remove_database
 from barlake.records import FileRecord, utc_now
@@ -89,7 +89,7 @@ def restore(
         file = root / layout.MANIFEST_FILE
         file.parent.mkdir(exist_ok=True)
         remove_database(file)
-        place = filled_place(root, url)
+        place = filled_place(store, root, url)
         draft = file.with_name(f"{layout.TEMPORARY_PREFIX}{file.name}")
         remove_database(draft)
         copy_durably(chosen.path / DATABASE, draft)
@@ -105,6 +105,7 @@ def _bring_back(
     source: Path, store: Store, root: Path, chosen: Generation, database: Path, on_file: OnFile
 ) -> RestoreReport:
     with contextlib.closing(Manifest(database)) as manifest:
+        name_lake(store, manifest)
         held = manifest.held()
         if lake_root(held) != chosen.root_hash:
             raise FormatError(f"the manifest of backup {chosen.name} is not the one that was written: {_OLDER}")

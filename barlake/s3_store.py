@@ -75,6 +75,11 @@ class S3Store:
         """The address, without credentials."""
         return f"s3://{self._location}"
 
+    @property
+    def is_remote(self) -> bool:
+        """Yes."""
+        return True
+
     def put(self, path: str, data: pa.Buffer) -> None:
         """Send one object in one piece."""
         with self._refusals(f"did not take {path}"), self._files.open_output_stream(self._key(path)) as stream:

@@ -52,6 +52,10 @@ class Store(Protocol):
     def name(self) -> str:
         """The folder or the address, for messages and for the catalogue."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether other machines reach it too, and a manifest on this one does not lie beside its files."""
+
     def put(self, path: str, data: pa.Buffer) -> None:
         """Keep a new file: complete and durable when this returns, or not there at all.
 
@@ -137,11 +141,12 @@ def store_of(settings: Settings) -> Store:
     InvalidInputError
         If it is neither a folder that can hold a lake nor the address of a bucket.
     """
+    folder = folder_of(settings)
     if settings.root.startswith(S3_SCHEME):
         from barlake.s3_store import S3Store  # noqa: PLC0415 - Arrow's S3 client is a quarter of a second
 
         return S3Store.of(settings)
-    return LocalStore(folder_of(settings))
+    return LocalStore(folder)
 
 
 class LocalStore:
@@ -154,6 +159,11 @@ class LocalStore:
     def name(self) -> str:
         """The folder."""
         return str(self._root)
+
+    @property
+    def is_remote(self) -> bool:
+        """No."""
+        return False
 
     def put(self, path: str, data: pa.Buffer) -> None:
         """Write it under a temporary name, then rename it; both are on disk when this returns."""

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -138,3 +139,78 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A server that speaks S3 on the loopback address."""
+
+    url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Settings that lead to it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "your-key-id",
+            "AWS_SECRET_ACCESS_KEY": "your-secret",
+            "AWS_REGION": "us-east-1",
+        }
+
+    @contextlib.contextmanager
+    def bucket(self) -> Iterator[str]:
+        """Name of an empty bucket that is gone when the block ends."""
+        import boto3
+
+        service = boto3.resource(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id="your-key-id",
+            aws_secret_access_key="your-secret",  # noqa: S106 - the server takes any
+            region_name="us-east-1",
+        )
+        bucket = service.Bucket(f"bucket-{next(_numbers)}")
+        bucket.create()
+        try:
+            yield bucket.name
+        finally:
+            bucket.objects.all().delete()
+            bucket.delete()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One server for each pytest process."""
+    pytest.importorskip("moto.server", reason="moto is not installed", exc_type=ImportError)
+    pytest.importorskip("boto3", reason="boto3 is not installed")
+    port = _free_port()
+    log = tmp_path_factory.mktemp("s3") / "log"
+    with log.open("w") as stream:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while not _is_listening(port):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, "the S3 server did not start"
+            time.sleep(0.05)
+        yield S3Server(f"http://127.0.0.1:{port}")
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def s3_root(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Root of a lake in an empty bucket, with the settings that lead there."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    with s3_server.bucket() as bucket:
+        yield f"s3://{bucket}/lake"
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -155,7 +155,7 @@ def rebuild(yes: Yes = False, root: Root = None, as_json: AsJson = False) -> Non
     settings = load_settings(root)
     place = folder_of(settings)
     url = database_of(settings)
-    if not yes and _is_manifest_sound(manifest_place(place, url)):
+    if not yes and _is_manifest_sound(manifest_place(store_of(settings), place, url)):
         raise InvalidInputError(
             f"the manifest of {place} can be read and is not empty; a new one would lack its answers, receipts and "
             "models. If it must be made all the same, say --yes."
