@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from barlake.lake import Lake
 from barlake.layout import DATABASE_FILE, MANIFEST_FILE
 from barlake.settings import load_settings
 from barlake.snapshots import session_differences
+from barlake.stores import folder_of, store_of
 
 __all__ = ["diff", "revisions", "rollup"]
 
@@ -48,8 +48,8 @@ def rollup(symbols: Symbols = None, feed: Feed = None, root: Root = None, as_jso
 
 
 def diff(
-    lake_a: Annotated[Path, typer.Argument(help="Folder of a lake.", show_default=False)],
-    lake_b: Annotated[Path, typer.Argument(help="Folder of another.", show_default=False)],
+    lake_a: Annotated[str, typer.Argument(help="Folder of a lake, or s3://bucket/prefix.", show_default=False)],
+    lake_b: Annotated[str, typer.Argument(help="The same of another.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
     """List the sessions that two lakes do not hold alike, from hashes alone. Exit code 1 if there are any."""
@@ -66,11 +66,11 @@ def diff(
         raise typer.Exit(1)
 
 
-def _open(folder: Path) -> Lake:
-    """The lake in a folder, in whichever kind of database its manifest is."""
-    settings = load_settings(folder)
-    if (folder / MANIFEST_FILE).is_file():
+def _open(place: str) -> Lake:
+    """The lake in a place, in whichever kind of database its manifest is."""
+    settings = load_settings(place)
+    if (folder_of(settings) / MANIFEST_FILE).is_file():
         settings = settings.model_copy(update={"database_url": None})
-    elif not (folder / DATABASE_FILE).is_file():
-        raise NotFoundError(f"{folder} is no lake: it has no {MANIFEST_FILE}. Name the folder given to --root.")
-    return barlake.open(folder, settings=settings)
+    elif not store_of(settings).exists(str(DATABASE_FILE)):
+        raise NotFoundError(f"{place} is no lake: it has no {MANIFEST_FILE}. Name what was given to --root.")
+    return barlake.open(settings=settings)

@@ -119,9 +119,7 @@ def test_feeds_are_never_mixed_nor_guessed(lake: Lake) -> None:
     put(lake, "SPY", feed="one")
     put(lake, "SPY", "QQQ", feed="two")
     put(lake, "IWM", feed="three")
-    with pytest.raises(
-        InvalidInputError, match="had from the feeds one, two: name one, with feed= or --feed"
-    ):
+    with pytest.raises(InvalidInputError, match="had from the feeds one, two: name one, with feed= or --feed"):
         lake.bars("SPY")
     with pytest.raises(NotFoundError, match="no single feed holds all of QQQ, IWM"):
         lake.bars(["QQQ", "IWM"])

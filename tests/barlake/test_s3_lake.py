@@ -122,9 +122,7 @@ def test_a_lost_manifest_is_made_again_from_the_bucket(s3_root: str, tmp_path: P
         history(lake)
         before, calendar = lake.snapshot().root_hash, lake.calendar
     # Another machine has no manifest, and must not take the files for leftovers.
-    with pytest.raises(
-        StorageError, match="has its manifest in another: name that one"
-    ):
+    with pytest.raises(StorageError, match="has its manifest in another: name that one"):
         open_at(s3_root, tmp_path / "two")
     there = settings(s3_root, tmp_path / "two")
     rebuild(store_of(there), tmp_path / "two", calendar, now=now)
