@@ -95,6 +95,7 @@ def watch(look: Callable[[Path, Log], Iterator[list[Sight]]], folder: Path, stop
     parent, log = os.getppid(), Log()
     looks = look(folder, log)
     while not stop.exists() and os.getppid() == parent and len(log.errors) < 5:
+        began = time.monotonic()
         try:
             sights = next(looks)
             log.looks += 1
@@ -105,7 +106,8 @@ def watch(look: Callable[[Path, Log], Iterator[list[Sight]]], folder: Path, stop
             else:
                 log.errors.append(traceback.format_exc()[-3000:])
             looks = look(folder, log)
-        time.sleep(PAUSE_S)
+        # Most of the machine is for those who are killed.
+        time.sleep(max(PAUSE_S, 3 * (time.monotonic() - began)))
     log.connections = len({sight.connection for sight in log.sights})
     temporary = place.with_suffix(".half")
     temporary.write_bytes(pickle.dumps(log))
@@ -151,4 +153,4 @@ def by_shell(folder: Path, log: Log) -> Iterator[list[Sight]]:
         until = time.monotonic()
         rows = csv.reader(io.StringIO(done.stdout))
         yield [Sight("shell", (row[0], row[1]), tuple(map(int, row[2:])), opened, until, number) for row in rows]
-        time.sleep(2)
+        time.sleep(3)
