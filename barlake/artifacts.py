@@ -35,7 +35,20 @@ from barlake.layout import TEMPORARY_PREFIX
 from barlake.manifest import Manifest
 from barlake.records import utc_now
 
-__all__ = ["Artifact", "ArtifactStore", "Draft", "artifact_id", "canonical_json", "code_hash", "sha256_of"]
+__all__ = [
+    "DRAFT_AGE",
+    "Artifact",
+    "ArtifactStore",
+    "Draft",
+    "artifact_id",
+    "canonical_json",
+    "code_hash",
+    "old_drafts",
+    "sha256_of",
+]
+
+DRAFT_AGE = dt.timedelta(days=1)
+"""How long nobody must have touched a draft before it counts as left behind: longer than any training rests."""
 
 _ID_LENGTH = 16
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -246,6 +259,16 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return value
+
+
+def old_drafts(root: Path, *, before: dt.datetime) -> Iterator[Path]:
+    """Folders and files of artifacts below `root` that were never finished and not touched since an instant."""
+    unfinished = [path for kind in ArtifactKind for path in (root / kind.value).glob(f"{TEMPORARY_PREFIX}*")]
+    unfinished += (root / ArtifactKind.FEATURES.value).glob(f"*/**/{TEMPORARY_PREFIX}*")
+    for path in unfinished:
+        with contextlib.suppress(FileNotFoundError):  # whoever makes it finished meanwhile
+            if max(part.stat().st_mtime for part in (path, *path.rglob("*"))) < before.timestamp():
+                yield path
 
 
 def _finish(temporary: Path, folder: Path, manifest_text: str) -> None:

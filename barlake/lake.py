@@ -36,7 +36,7 @@ from barlake.sessions import NEW_YORK, Calendar
 from barlake.settings import Settings, load_settings
 from barlake.snapshots import Snapshot, lake_root, take_snapshot
 from barlake.stores import LocalStore, Store, folder_of, store_of
-from barlake.vacuum import GRACE, VacuumReport, vacuum
+from barlake.vacuum import GRACE, VacuumReport, vacuum, vacuum_drafts
 from barlake.verify import OnFile, VerifyReport, tell_nobody, verify
 from barlake.writer import BarWriter
 
@@ -429,8 +429,9 @@ class Lake:
         return report
 
     def vacuum(self, *, grace: dt.timedelta = GRACE) -> VacuumReport:
-        """Delete bar files that were replaced, or left behind by a crash, longer than `grace` ago; see `vacuum`."""
-        return vacuum(self.store, self.manifest, grace=grace, shown=refresh(self))
+        """Delete bar files that were replaced, and what a crash left behind, longer than `grace` ago; see `vacuum`."""
+        bars = vacuum(self.store, self.manifest, grace=grace, shown=refresh(self))
+        return bars + vacuum_drafts(self.root, grace=grace)
 
     def verify(
         self, symbols: Iterable[str] | None = None, *, feed: str | None = None, on_file: OnFile = tell_nobody

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
+from barlake.artifacts import DRAFT_AGE, old_drafts
 from barlake.manifest import Manifest
 from barlake.records import utc_now
 from barlake.stores import Store
 
-__all__ = ["GRACE", "VacuumReport", "vacuum"]
+__all__ = ["GRACE", "VacuumReport", "vacuum", "vacuum_drafts"]
 
 GRACE = dt.timedelta(hours=1)
 """How long a file stays after it was replaced: longer than any query on a catalogue that still names it."""
@@ -21,6 +25,9 @@ class VacuumReport:
 
     files: int = 0
     bytes: int = 0
+
+    def __add__(self, other: VacuumReport) -> VacuumReport:
+        return VacuumReport(self.files + other.files, self.bytes + other.bytes)
 
 
 def vacuum(
@@ -48,3 +55,20 @@ def vacuum(
             deleted, freed = deleted + 1, freed + (present[path].bytes if path in present else 0)
     manifest.forget_files(replaced)
     return VacuumReport(deleted, freed)
+
+
+def vacuum_drafts(root: Path, *, grace: dt.timedelta) -> VacuumReport:
+    """Delete what killed runs left below `root` of models, runs and features that were never finished.
+
+    A draft is left alone for a day, and for `grace` if that is longer: a training may rest between two files.
+    """
+    report = VacuumReport()
+    for path in old_drafts(root, before=utc_now() - max(grace, DRAFT_AGE)):
+        files = [part for part in (path, *path.rglob("*")) if part.is_file()]
+        report += VacuumReport(len(files), sum(file.stat().st_size for file in files))
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            with contextlib.suppress(FileNotFoundError):  # another vacuum was first
+                path.unlink()
+    return report

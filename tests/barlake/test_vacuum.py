@@ -15,6 +15,7 @@ import polars as pl
 import polars.testing
 import pytest
 
+from barlake.keys import ArtifactKind
 from barlake.lake import Lake
 from barlake.rollup import rollup
 from barlake.testing import make_bars, temporary_lake
@@ -160,3 +161,23 @@ def test_a_rollup_with_nothing_to_do_publishes_what_a_killed_one_did_not() -> No
         assert lake.rollup().files_after == 0
         lake.vacuum(grace=NOW)
         assert lake.sql("SELECT count(*) AS n FROM bars").item() == 10
+
+
+def test_what_a_killed_run_never_finished_goes_after_a_day_and_what_was_finished_stays(lake: Lake) -> None:
+    with lake.artifacts.create(ArtifactKind.MODEL, "ab" * 8, parameters={}, inputs={}, code="") as draft:
+        (draft.path / "model.bin").write_bytes(b"model")
+    old, resting = lake.root / "models" / ".tmp-old", lake.root / "runs" / ".tmp-resting"
+    half = lake.root / "features" / "core" / "v=1" / "symbol=SPY" / "dt=2024" / ".tmp-half.parquet"
+    for path in (old / "deep" / "a.bin", old / "b.bin", resting / "deep" / "a.bin", half):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    past = time.time() - 25 * 3600
+    for path in (*lake.root.rglob("*"), lake.root):
+        os.utime(path, (past, past))
+    os.utime(resting / "deep" / "a.bin")
+    assert lake.vacuum() == VacuumReport(3, 12)
+    assert not old.exists()
+    assert not half.exists()
+    assert (resting / "deep" / "a.bin").exists()
+    model = lake.artifacts.find(ArtifactKind.MODEL, "ab")
+    assert lake.artifacts.verified_file(model, "model.bin").read_bytes() == b"model"
