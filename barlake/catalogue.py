@@ -96,6 +96,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         "corporate_actions": action_table(manifest.actions.statements()),
         "adjustment_factors": factors,
         "adjustment_buckets": factor_buckets(factors),
+        "commits": manifest.commits(),
         "receipts": manifest.receipts(),
         "quarantine": manifest.quarantine(),
         "feature_versions": lake.feature_tables.versions(),

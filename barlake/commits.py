@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
 
 from barlake import tables
 from barlake.database import upsert
@@ -50,7 +51,7 @@ def apply_commit(connection: Connection, commit: Commit, now: dt.datetime) -> No
     if commit.added:
         rows = [_file_row(file, commit.commit_id) for file in commit.added]
         connection.execute(insert(tables.files), rows)
-    _forget(connection, commit)
+    _forget(connection, commit, now)
     _put_held(connection, commit)
     _put_ranks(connection, commit)
     _put_answers(connection, commit, now)
@@ -88,10 +89,11 @@ def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
         )
 
 
-def _forget(connection: Connection, commit: Commit) -> None:
+def _forget(connection: Connection, commit: Commit, now: dt.datetime) -> None:
     """Drop sessions with all that was said about them, and half-finished requests that may have stored some."""
     if not commit.forgotten:
         return
+    _keep_answers(connection, commit, commit.forgotten, now)
     own = {"of_feed": commit.feed, "of_symbol": commit.symbol}
     for table in (tables.held_sessions, tables.answers, tables.provisional_rows):
         gone = (
@@ -144,6 +146,8 @@ def _put_ranks(connection: Connection, commit: Commit) -> None:
 def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> None:
     if not commit.answers:
         return
+    final = [answer.session for answer in commit.answers if answer.status != AnswerStatus.IMPORTED]
+    _keep_answers(connection, commit, final, now)
     statement = upsert(connection, tables.answers)
     statement = statement.on_conflict_do_update(
         index_elements=["feed", "symbol", "session"],
@@ -153,6 +157,19 @@ def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> No
     )
     own = {"feed": commit.feed, "symbol": commit.symbol, "answered_at": now}
     connection.execute(statement, [vars(answer) | own for answer in commit.answers])
+
+
+def _keep_answers(connection: Connection, commit: Commit, sessions: Sequence[dt.date], now: dt.datetime) -> None:
+    """Keep what was said about sessions until now, for whoever asks how the lake was before."""
+    if not sessions:
+        return
+    said, kept = tables.answers, tables.superseded_answers
+    until = literal(now, tables.UtcDateTime()).label("superseded_at")
+    standing = select(*said.columns, until).where(
+        said.c.feed == commit.feed, said.c.symbol == commit.symbol, said.c.session == bindparam("of_session")
+    )
+    statement = insert(kept).from_select([*said.columns.keys(), "superseded_at"], standing)
+    connection.execute(statement, [{"of_session": day} for day in sessions])
 
 
 def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> None:

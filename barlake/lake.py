@@ -28,6 +28,7 @@ from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed
 from barlake.lake_database import database_of, open_manifest
 from barlake.latest import latest_bars
 from barlake.partition_write import WriteReport
+from barlake.past import held_as_of, symbols_of
 from barlake.ranges import Boundary, parse_instant, time_range
 from barlake.reader import read_revisions
 from barlake.records import utc_now
@@ -265,9 +266,16 @@ class Lake:
 
     # --- what is here --------------------------------------------------------------------------
 
-    def symbols(self, feed: str | None = None) -> pl.DataFrame:
-        """One row per feed and symbol: feed, symbol, sessions, bars, first, last (session dates)."""
-        return self.manifest.symbols(feed=None if feed is None else parse_feed(feed))
+    def symbols(self, feed: str | None = None, *, as_of: dt.datetime | str | None = None) -> pl.DataFrame:
+        """One row per feed and symbol: feed, symbol, sessions, bars, first, last (session dates).
+
+        Parameters
+        ----------
+        as_of
+            An instant with its zone: what the lake held then. None means now.
+        """
+        feed, moment = None if feed is None else parse_feed(feed), parse_instant(as_of, "as_of")
+        return self.manifest.symbols(feed=feed) if moment is None else symbols_of(self.held(moment, feed=feed))
 
     def coverage(
         self,
@@ -276,12 +284,13 @@ class Lake:
         end: Boundary = None,
         *,
         feed: str | None = None,
+        as_of: dt.datetime | str | None = None,
     ) -> pl.DataFrame:
-        """One row per session held; columns as in `barlake.coverage.coverage`."""
-        span = time_range(start, end)
-        held, answers = self._records(span.first_session, span.end_session)
-        frame = coverage(held, answers, self.calendar.frame)
-        return frame.join(self._pairs(symbols, feed), on=["feed", "symbol"], how="semi", maintain_order="left")
+        """One row per session held, now or at an instant; columns as in `barlake.coverage.coverage`."""
+        span, moment = time_range(start, end), parse_instant(as_of, "as_of")
+        first, last = span.first_session, span.end_session
+        held = self._asked_for(self.held(moment, start=first, end=last), symbols, feed)
+        return coverage(held, self.manifest.answers(start=first, end=last, as_of=moment), self.calendar.frame)
 
     def gaps(
         self,
@@ -290,21 +299,23 @@ class Lake:
         end: Boundary = None,
         *,
         feed: str | None = None,
+        as_of: dt.datetime | str | None = None,
     ) -> pl.DataFrame:
         """One row per session with absent regular minutes; columns as in `barlake.coverage.gaps`.
 
         Sessions are expected from `start`, or the first session that the feed holds of any symbol asked for, up
-        to `end`, or the last one it holds.
+        to `end`, or the last one it holds; with `as_of`, of those held then.
         """
-        span, pairs = time_range(start, end), self._pairs(symbols, feed)
-        held, answers = self._records(None, None)
-        asked = held.join(pairs, on=["feed", "symbol"], how="semi").sort("feed")
-        found = [gaps(pairs.clear(), held, answers, self.calendar.frame.clear(), now=self.now())]
+        span, moment = time_range(start, end), parse_instant(as_of, "as_of")
+        held, answers, now = self.held(moment), self.manifest.answers(as_of=moment), moment or self.now()
+        asked = self._asked_for(held, symbols, feed).sort("feed")
+        pairs = asked.select("feed", "symbol").unique()
+        found = [gaps(pairs.clear(), held, answers, self.calendar.frame.clear(), now=now)]
         for (name,), own in asked.group_by("feed", maintain_order=True):
             days = own["session"].sort()
             first, end_session = span.first_session or days[0], span.end_session or days[-1] + dt.timedelta(days=1)
             expected = self.calendar.in_range(first, end_session)
-            found.append(gaps(pairs.filter(pl.col("feed") == name), held, answers, expected, now=self.now()))
+            found.append(gaps(pairs.filter(pl.col("feed") == name), held, answers, expected, now=now))
         return pl.concat(found)
 
     def missing_minutes(
@@ -319,17 +330,33 @@ class Lake:
         """What the checks find in regular bars, checked now where they changed; see `barlake.inspection.inspect`."""
         return inspect(self, self._pairs(symbols, feed), time_range(start, end))
 
-    def _records(self, start: dt.date | None, end: dt.date | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-        return self.manifest.held(start=start, end=end), self.manifest.answers(start=start, end=end)
+    def held(
+        self,
+        as_of: dt.datetime | None = None,
+        *,
+        feed: str | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+    ) -> pl.DataFrame:
+        """Sessions as on record now, or as they were at an instant; columns as in `Manifest.held`."""
+        if as_of is None:
+            return self.manifest.held(feed=feed, start=start, end=end)
+        return held_as_of(self.store, self.manifest, self.calendar, as_of, feed=feed, start=start, end=end)
 
     def _pairs(self, symbols: Names | None, feed: str | None) -> pl.DataFrame:
         """Feed and symbol of everything asked for; every feed that holds a symbol, when none is named."""
-        known = self.symbols(feed).select("feed", "symbol")
+        return self._asked_for(self.symbols(feed), symbols, feed).select("feed", "symbol")
+
+    def _asked_for(self, rows: pl.DataFrame, symbols: Names | None, feed: str | None) -> pl.DataFrame:
+        """Rows of these symbols and this feed; a symbol must be held now, or be among the rows."""
+        if feed is not None:
+            rows = rows.filter(pl.col("feed") == parse_feed(feed))
         if symbols is None:
-            return known
+            return rows
         names = parse_symbols(symbols)
-        self._require(names, set(known["symbol"]), "" if feed is None else f" for feed {feed!r}")
-        return known.filter(pl.col("symbol").is_in(names))
+        known = {*self.symbols(feed)["symbol"], *rows["symbol"]}
+        self._require(names, known, "" if feed is None else f" for feed {feed!r}")
+        return rows.filter(pl.col("symbol").is_in(names))
 
     def snapshot(
         self,
@@ -338,25 +365,36 @@ class Lake:
         end: Boundary = None,
         *,
         feed: str | None = None,
+        as_of: dt.datetime | str | None = None,
     ) -> Snapshot:
         """The moment and the root hash of all sessions held, of these symbols in a range of session dates.
 
         Equal roots mean equal bars, however they are laid out in files. Without symbols the root covers
         the whole lake, every feed of it.
 
+        Parameters
+        ----------
+        as_of
+            An instant with its zone: what a snapshot gave then. None means now.
+
         Raises
         ------
         NotFoundError
             If a symbol is not held.
         """
-        span = time_range(start, end)
-        if symbols is None:
-            held, moment = self.manifest.held_now(start=span.first_session, end=span.end_session)
-            return Snapshot(moment or self.now(), "*", lake_root(held), ())
-        names = parse_symbols(symbols)
-        feed = self.feed_of(names, feed)
-        held, moment = self.manifest.held_now(feed=feed, start=span.first_session, end=span.end_session)
-        return take_snapshot(held, feed=feed, symbols=names, moment=moment or self.now())
+        span, instant = time_range(start, end), parse_instant(as_of, "as_of")
+        names = None if symbols is None else parse_symbols(symbols)
+        feed = None if names is None else self.feed_of(names, feed)
+        first, last = span.first_session, span.end_session
+        if instant is None:
+            held, moment = self.manifest.held_now(feed=feed, start=first, end=last)
+        else:
+            held = self.held(instant, feed=feed, start=first, end=last)
+            moment = self.manifest.last_commit_at(by=instant)
+        moment = moment or instant or self.now()
+        if names is None or feed is None:
+            return Snapshot(moment, "*", lake_root(held), ())
+        return take_snapshot(held, feed=feed, symbols=names, moment=moment)
 
     def revisions(
         self,

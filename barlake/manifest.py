@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Engine, Select, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import CompoundSelect, Engine, Select, bindparam, delete, func, insert, select, text, update
 
 from barlake import tables
 from barlake.action_records import ActionRecords
@@ -24,7 +24,14 @@ from barlake.quality_records import QualityRecords
 from barlake.receipts import Receipt
 from barlake.records import Commit, Cursor, FileRecord, FileView, utc_now
 
-__all__ = ["Manifest"]
+__all__ = ["HELD", "Manifest"]
+
+_STAMP = pl.Datetime("us", "UTC")
+HELD: dict[str, pl.DataType] = {
+    "feed": pl.String(), "symbol": pl.String(), "session": pl.Date(), "rows": pl.Int64(),
+    "regular_rows": pl.Int64(), "first": _STAMP, "last": _STAMP, "content_hash": pl.String(),
+}  # fmt: skip
+"""Columns of sessions held."""
 
 _FEEDS = text("""
     WITH RECURSIVE feeds (feed) AS (
@@ -146,24 +153,30 @@ class Manifest:
         end: dt.date | None = None,
     ) -> pl.DataFrame:
         """One row per session held: feed, symbol, session, rows, regular_rows, first, last, content_hash."""
-        table = tables.held_sessions
-        query: Select[Any] = select(
-            table.c.feed,
-            table.c.symbol,
-            table.c.session,
-            table.c.rows,
-            table.c.regular_rows,
-            table.c.first_timestamp.label("first"),
-            table.c.last_timestamp.label("last"),
-            table.c.content_hash,
-        ).order_by(table.c.feed, table.c.symbol, table.c.session)
-        query = _restrict(query, table, feed, symbol, start, end)
-        stamp = pl.Datetime("us", "UTC")
-        schema = {
-            "feed": pl.String(), "symbol": pl.String(), "session": pl.Date(), "rows": pl.Int64(),
-            "regular_rows": pl.Int64(), "first": stamp, "last": stamp, "content_hash": pl.String(),
-        }  # fmt: skip
-        return self._frame(query, schema)
+        query = _restrict(_held(), tables.held_sessions, feed, symbol, start, end)
+        return self._frame(query, HELD)
+
+    def held_with_commits(
+        self, *, feed: str | None = None, start: dt.date | None = None, end: dt.date | None = None
+    ) -> pl.DataFrame:
+        """What `held` gives, and committed_at: since when each session is as it is."""
+        held, commits = tables.held_sessions, tables.commits
+        query = _held().add_columns(commits.c.committed_at).join(commits, commits.c.commit_id == held.c.commit_id)
+        return self._frame(_restrict(query, held, feed, None, start, end), HELD | {"committed_at": _STAMP})
+
+    def pairs_changed_after(self, instant: dt.datetime) -> list[tuple[str, str]]:
+        """Feed and symbol of every commit since an instant."""
+        table = tables.commits
+        query = select(table.c.feed, table.c.symbol).where(table.c.committed_at > instant).distinct()
+        with reading(self._engine) as connection:
+            return [(row.feed, row.symbol) for row in connection.execute(query.order_by(table.c.feed, table.c.symbol))]
+
+    def commits(self) -> pl.DataFrame:
+        """One row per commit of bars: feed, symbol, moment (`ingested_at` of its rows), committed_at."""
+        table = tables.commits
+        query = select(table.c.feed, table.c.symbol, table.c.moment, table.c.committed_at)
+        schema = {"feed": pl.String(), "symbol": pl.String(), "moment": _STAMP, "committed_at": _STAMP}
+        return self._frame(query.where(table.c.moment.is_not(None)).order_by(table.c.committed_at), schema)
 
     def held_now(
         self, *, feed: str | None = None, start: dt.date | None = None, end: dt.date | None = None
@@ -182,16 +195,27 @@ class Manifest:
         symbol: str | None = None,
         start: dt.date | None = None,
         end: dt.date | None = None,
+        as_of: dt.datetime | None = None,
     ) -> pl.DataFrame:
-        """One row per session a source answered for: feed, symbol, session, status, attempts, answered_at."""
-        table = tables.answers
-        query = select(table).order_by(table.c.feed, table.c.symbol, table.c.session)
-        query = _restrict(query, table, feed, symbol, start, end)
+        """One row per session a source answered for: feed, symbol, session, status, attempts, answered_at.
+
+        Parameters
+        ----------
+        as_of
+            The answers that stood at that instant; None means now.
+        """
         schema = {
             "feed": pl.String(), "symbol": pl.String(), "session": pl.Date(), "status": pl.String(),
-            "attempts": pl.Int64(), "answered_at": pl.Datetime("us", "UTC"),
+            "attempts": pl.Int64(), "answered_at": _STAMP,
         }  # fmt: skip
-        return self._frame(query, schema)
+        table, old = tables.answers, tables.superseded_answers
+        now = _restrict(select(*(table.c[name] for name in schema)), table, feed, symbol, start, end)
+        query: Select[Any] | CompoundSelect[Any] = now
+        if as_of is not None:
+            before = _restrict(select(*(old.c[name] for name in schema)), old, feed, symbol, start, end)
+            before = before.where(old.c.answered_at <= as_of, old.c.superseded_at > as_of)
+            query = now.where(table.c.answered_at <= as_of).union_all(before)
+        return self._frame(query, schema).sort("feed", "symbol", "session")
 
     def provisional(
         self, *, feed: str, symbol: str, start: dt.date | None = None, end: dt.date | None = None
@@ -210,10 +234,16 @@ class Manifest:
             last = connection.execute(query).scalar()
         return now if last is None else max(now, last + TICK)
 
-    def last_commit_at(self) -> dt.datetime | None:
-        """When the newest commit happened; None when there is none. `as_of` this instant is what is held now."""
+    def last_commit_at(self, *, by: dt.datetime | None = None) -> dt.datetime | None:
+        """When the newest commit happened, of all or of those up to an instant; None when there is none.
+
+        `as_of` this instant is what is held now, or was held then.
+        """
+        query = select(func.max(tables.commits.c.committed_at))
+        if by is not None:
+            query = query.where(tables.commits.c.committed_at <= by)
         with reading(self._engine) as connection:
-            return connection.execute(select(func.max(tables.commits.c.committed_at))).scalar()
+            return connection.execute(query).scalar()
 
     def view(
         self, *, feed: str, symbol: str, start: dt.date | None, end: dt.date | None, as_of: dt.datetime | None
@@ -283,7 +313,7 @@ class Manifest:
         query = select(table).order_by(table.c.seen_at, table.c.origin, table.c.row_number)
         return self._frame(query, _schema_of(table) | {"seen_at": pl.Datetime("us", "UTC")})
 
-    def _frame(self, query: Select[Any], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    def _frame(self, query: Select[Any] | CompoundSelect[Any], schema: dict[str, pl.DataType]) -> pl.DataFrame:
         with reading(self._engine) as connection:
             rows = [tuple(row) for row in connection.execute(query)]
         return pl.DataFrame(rows, schema=schema, orient="row")
@@ -355,6 +385,13 @@ class Manifest:
                 (row.artifact_id, row.manifest)
                 for row in connection.execute(query.order_by(table.c.created_at, table.c.artifact_id))
             ]
+
+
+def _held() -> Select[Any]:
+    table = tables.held_sessions
+    columns = {"first": "first_timestamp", "last": "last_timestamp"}
+    chosen = (table.c[columns.get(name, name)].label(name) for name in HELD)
+    return select(*chosen).order_by(table.c.feed, table.c.symbol, table.c.session)
 
 
 def _counting(

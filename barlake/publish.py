@@ -134,6 +134,20 @@ _MACROS = (
     "CREATE MACRO bars_of(wanted) AS TABLE SELECT * FROM bars WHERE symbol = upper(wanted)",
     f"""CREATE MACRO bars_between(wanted, since, until) AS TABLE SELECT * FROM bars WHERE symbol = upper(wanted)
         AND "timestamp" >= {_EDGE.format(side="since")} AND "timestamp" < {_EDGE.format(side="until")}""",
+    # A row may carry a moment before the instant and still have been committed after it.
+    """CREATE MACRO bars_as_of(instant) AS TABLE
+        WITH late AS MATERIALIZED (
+            SELECT feed, symbol, moment FROM commits
+            WHERE moment <= instant::TIMESTAMPTZ AND committed_at > instant::TIMESTAMPTZ
+        )
+        SELECT b.* FROM bars AS b
+        ANTI JOIN late AS l ON b.feed = l.feed AND b.symbol = l.symbol AND b.ingested_at = l.moment
+        WHERE b.ingested_at <= instant::TIMESTAMPTZ
+        UNION ALL
+        SELECT r.* EXCLUDE (superseded_at) FROM revisions AS r
+        ANTI JOIN late AS l ON r.feed = l.feed AND r.symbol = l.symbol AND r.ingested_at = l.moment
+        WHERE r.ingested_at <= instant::TIMESTAMPTZ AND (r.superseded_at > instant::TIMESTAMPTZ
+            OR (r.feed, r.symbol, r.superseded_at) IN (SELECT (feed, symbol, moment) FROM late))""",
 )
 """A date means a session: its New York midnight. Anything longer is an instant."""
 

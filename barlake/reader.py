@@ -17,11 +17,12 @@ from barlake.manifest import Manifest
 from barlake.new_york import new_york_dates
 from barlake.partitions import collect, read_files
 from barlake.ranges import TimeRange
+from barlake.records import FileView
 from barlake.schemas import BAR_VALUES, BARS
 from barlake.sessions import session_of
 from barlake.stores import Store
 
-__all__ = ["read_bars", "read_present", "read_revisions"]
+__all__ = ["read_bars", "read_present", "read_revisions", "read_superseded"]
 
 
 def read_bars(
@@ -44,16 +45,32 @@ def read_bars(
     bars = read_files(store, view.bars, labelled=True)
     if as_of is None:
         return _with_session(_within(bars, span))
-    # A row may carry a moment before `as_of` and still have been committed after it.
-    since, until = pl.col("ingested_at"), pl.col("superseded_at")
-    known = (since <= as_of) & ~since.is_in(view.late)
-    replaced_later = (until > as_of) | until.is_in(view.late)
-    bars = bars.filter(known)
+    bars = bars.filter(_known(view, as_of))
     if view.revisions:
-        old = read_files(store, view.revisions, labelled=True)
-        old = old.filter(known & replaced_later).drop("superseded_at")
-        bars = pl.concat([bars, old]).sort("timestamp")
+        bars = pl.concat([bars, _superseded_later(store, view, as_of)]).sort("timestamp")
     return _with_session(_within(bars, span))
+
+
+def read_superseded(
+    store: Store, manifest: Manifest, *, feed: str, symbol: str, span: TimeRange, as_of: dt.datetime
+) -> pl.LazyFrame:
+    """Of the bars that `read_bars` gives for an instant, those that are bars no more, in no order."""
+    view = manifest.view(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=as_of)
+    old = _superseded_later(store, view, as_of) if view.revisions else read_files(store, [], labelled=True)
+    return _with_session(_within(old, span))
+
+
+def _known(view: FileView, as_of: dt.datetime) -> pl.Expr:
+    # A row may carry a moment before `as_of` and still have been committed after it.
+    since = pl.col("ingested_at")
+    return (since <= as_of) & ~since.is_in(view.late)
+
+
+def _superseded_later(store: Store, view: FileView, as_of: dt.datetime) -> pl.LazyFrame:
+    until = pl.col("superseded_at")
+    later = (until > as_of) | until.is_in(view.late)
+    old = read_files(store, view.revisions, labelled=True)
+    return old.filter(_known(view, as_of) & later).drop("superseded_at")
 
 
 def read_present(

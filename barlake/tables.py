@@ -39,6 +39,7 @@ __all__ = [
     "quarantine",
     "receipts",
     "reference_closes",
+    "superseded_answers",
 ]
 
 
@@ -142,6 +143,18 @@ answers = Table(
     Column("status", _name(16), nullable=False),  # keys in `AnswerStatus`
     Column("attempts", Integer, nullable=False),
     Column("answered_at", UtcDateTime, nullable=False),
+)
+
+superseded_answers = Table(
+    "superseded_answers",
+    metadata,
+    Column("feed", _name(32), primary_key=True),
+    Column("symbol", _name(32), primary_key=True),
+    Column("session", Date, primary_key=True),
+    Column("status", _name(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("answered_at", UtcDateTime, primary_key=True),
+    Column("superseded_at", UtcDateTime, nullable=False),  # by another answer, or because the session was given up
 )
 
 cursors = Table(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -282,7 +282,7 @@ class _SymbolRun:
 
     def _answers(self, window: Window, *, confirmed: AbstractSet[dt.date] = frozenset()) -> list[Answer]:
         manifest = self._lake.manifest
-        span = {"feed": self._feed, "symbol": self._symbol}
+        span: dict[str, Any] = {"feed": self._feed, "symbol": self._symbol}
         earlier = manifest.answers(**span, start=window.start, end=window.end)
         attempts = dict(earlier.select("session", "attempts").iter_rows())
         holding = self._hashes(window)

@@ -85,11 +85,11 @@ def bars(
     print_frame(frame if as_json else frame.drop("ingested_at", strict=False), as_json=as_json, newest=True)
 
 
-def symbols(feed: Feed = None, root: Root = None, as_json: AsJson = False) -> None:
+def symbols(feed: Feed = None, as_of: AsOf = None, root: Root = None, as_json: AsJson = False) -> None:
     """List what the lake holds: feeds, symbols, sessions, bars."""
     with barlake.open(root) as lake:
-        frame = lake.symbols(feed)
-    if frame.is_empty() and not as_json:
+        frame = lake.symbols(feed, as_of=as_of)
+    if frame.is_empty() and as_of is None and not as_json:
         say("The lake is empty: `barlake import` and `barlake ingest` fill it, `barlake demo` with made-up bars.")
         return
     print_frame(frame, as_json=as_json)
@@ -100,12 +100,13 @@ def coverage(
     start: Start = None,
     end: End = None,
     feed: Feed = None,
+    as_of: AsOf = None,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
     """List every session held, with the bars that are there and those that are expected."""
     with barlake.open(root) as lake:
-        frame = lake.coverage(symbols or None, start, end, feed=feed)
+        frame = lake.coverage(symbols or None, start, end, feed=feed, as_of=as_of)
     print_frame(frame if as_json else frame.drop("content_hash"), as_json=as_json, newest=True)
 
 
@@ -114,12 +115,13 @@ def gaps(
     start: Start = None,
     end: End = None,
     feed: Feed = None,
+    as_of: AsOf = None,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
     """List sessions with absent regular minutes, why they are absent, and the evidence."""
     with barlake.open(root) as lake:
-        print_frame(lake.gaps(symbols or None, start, end, feed=feed), as_json=as_json)
+        print_frame(lake.gaps(symbols or None, start, end, feed=feed, as_of=as_of), as_json=as_json)
 
 
 def sql(

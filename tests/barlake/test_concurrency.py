@@ -94,11 +94,14 @@ def written_by(root: Path, writers: int, *, commits: int) -> None:
         pl.testing.assert_frame_equal(lake.bars("SPY").select("timestamp", *BAR_VALUES), bars)
         assert len(lake.manifest.files(symbol="SPY")) == 1
         assert lake.manifest.files(dataset="revisions") == []
-        with open_at(root.with_name("alone")) as alone:
+        on_sqlite = Settings(_env_file=None, BARLAKE_DATABASE_URL=None)
+        with barlake.open(root.with_name("alone"), settings=on_sqlite) as alone:
             alone.writer.write(bars, feed="sip", symbol="SPY", source="test")
             assert alone.snapshot("SPY").root_hash == lake.snapshot("SPY").root_hash
 
 
+@pytest.mark.both_databases
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("writers", [2, 4])
 def test_writers_on_one_partition_all_succeed_and_lose_nothing(tmp_path: Path, writers: int) -> None:
     written_by(tmp_path / "lake", writers, commits=3)
@@ -109,6 +112,8 @@ def test_six_writers_of_many_commits_lose_nothing(tmp_path: Path) -> None:
     written_by(tmp_path / "lake", 6, commits=60)
 
 
+@pytest.mark.both_databases
+@pytest.mark.usefixtures("database")
 def test_a_fresh_lake_can_be_opened_by_several_at_once(tmp_path: Path) -> None:
     processes = [start(OPENER, tmp_path / "lake") for _ in range(2)]
     let_go(processes)
@@ -138,6 +143,8 @@ def test_readers_meet_no_missing_file_no_row_twice_and_never_fewer_rows(tmp_path
         assert lake.sql("SELECT count(*) AS n FROM bars").item() == 390
 
 
+@pytest.mark.both_databases
+@pytest.mark.usefixtures("database")
 def test_threads_can_share_one_lake(tmp_path: Path) -> None:
     bars = make_bars([SESSION], minutes=120)
     faults: list[BaseException] = []
