@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from barlake.lake import Lake
     from barlake.manifest import Manifest
 
-__all__ = ["REFERENCES", "Symbols", "absent_minutes", "check_symbol", "current_findings", "inspect"]
+__all__ = ["REFERENCES", "Symbols", "absent_minutes", "check_changed", "check_symbol", "current_findings", "inspect"]
 
 Symbols = str | Iterable[str] | None
 """One name, several, or None for all that are held."""
@@ -95,6 +95,11 @@ def _reference(
     held = lake.manifest.feeds().get(feed, set())
     usual = next((name for name in REFERENCES if name != symbol and name in held), None)
     return None if usual is None else Reference(usual, _minutes(lake, feed, usual, start, end))
+
+
+def check_changed(lake: Lake, feed: str, symbols: Iterable[str]) -> int:
+    """Check what is new of some symbols; how many sessions that were."""
+    return sum(check_symbol(lake, feed, symbol) for symbol in sorted(symbols))
 
 
 def check_symbol(lake: Lake, feed: str, symbol: str) -> int:

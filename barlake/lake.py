@@ -23,7 +23,7 @@ from barlake.durable import storage_errors
 from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
 from barlake.feature_tables import FeatureTables
 from barlake.importing import ImportReport, import_bars
-from barlake.inspection import Symbols, absent_minutes, inspect
+from barlake.inspection import Symbols, absent_minutes, check_changed, inspect
 from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
 from barlake.lake_database import database_of, open_manifest
 from barlake.latest import latest_bars
@@ -446,7 +446,9 @@ class Lake:
     ) -> ImportReport:
         """Merge Parquet and CSV files into the lake; see `barlake.importing.import_bars`."""
         try:
-            return import_bars(self.writer, Path(path), feed=feed, symbol=symbol, timezone=timezone, on_file=on_file)
+            report = import_bars(self.writer, Path(path), feed=feed, symbol=symbol, timezone=timezone, on_file=on_file)
+            check_changed(self, parse_feed(feed), {one.symbol for one in report.imported})
+            return report
         finally:
             self.publish()
             self.vacuum()

@@ -18,6 +18,7 @@ import polars as pl
 
 from barlake.coverage import finished_sessions
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
+from barlake.inspection import check_changed
 from barlake.keys import parse_feed, parse_symbol
 from barlake.lake import Lake
 from barlake.partition_write import WriteReport
@@ -148,6 +149,7 @@ def backfill(
         if not report.symbols:
             raise InvalidInputError(report.failures[0][1])
         lake.rollup(names, feed=report.feed)
+        check_changed(lake, report.feed, [one.symbol for one in report.symbols])
     finally:
         lake.publish()
         lake.vacuum()

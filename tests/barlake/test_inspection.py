@@ -152,3 +152,11 @@ def test_real_bars_of_march_2020_show_their_halts_and_nothing_else(lake: Lake) -
         (dt.date(2020, 3, 12), 14, "halt"),
     ]
     assert lake.sql("select class, missing_bars from gaps").rows() == [("halt", 14), ("halt", 14)]
+
+
+def test_what_is_imported_is_checked_at_once(lake: Lake, tmp_path: Path) -> None:
+    prices = pl.col("open", "high", "low", "close", "vwap")
+    bad_print = pl.when(pl.int_range(pl.len()) == 100).then(prices * 3).otherwise(prices)
+    make_bars(SESSIONS[:1]).with_columns(bad_print).write_parquet(tmp_path / "SPY.parquet")
+    lake.import_bars(tmp_path, feed="sip")
+    assert lake.sql("SELECT DISTINCT check_name FROM quality").rows() == [("spike",)]
