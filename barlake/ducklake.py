@@ -7,7 +7,6 @@ runs it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 from barlake.records import FileRecord
@@ -19,9 +18,15 @@ _COLUMNS = (
     "close DOUBLE, volume BIGINT, trade_count BIGINT, vwap DOUBLE, ingested_at TIMESTAMPTZ"
 )
 
+_ONLY_FRESH = """SET VARIABLE fresh = (
+  SELECT CASE WHEN count(*) = 0 THEN 'bars' ELSE error('this catalogue has a table bars already: delete the file') END
+  FROM duckdb_tables() WHERE database_name = 'lake' AND table_name = 'bars'
+);"""
+"""The command line goes on after an error, and would add every file once more: without this name it cannot."""
+
 
 def ducklake_script(root: Path, files: Sequence[FileRecord], *, catalogue: Path) -> str:
-    """SQL that makes a new DuckLake catalogue with a table `bars` of the files that count, all or none.
+    """SQL that makes a new DuckLake catalogue with a table `bars` of the files that count, all of them or none.
 
     Parameters
     ----------
@@ -29,27 +34,23 @@ def ducklake_script(root: Path, files: Sequence[FileRecord], *, catalogue: Path)
         The `.ducklake` file to make; the script stops if it holds a table `bars` already.
     """
     attached = f"ATTACH {_text(f'ducklake:{catalogue}')} AS lake (DATA_PATH {_text(f'{catalogue}.files/')});"
-    by_symbol = groupby(files, key=lambda file: (file.key.feed, file.key.symbol))
-    calls = [_registration([root / file.path for file in group]) for _, group in by_symbol]
+    names = ",\n  ".join(_text(str(root / file.path)) for file in files)
+    call = f"CALL ducklake_add_data_files('lake', getvariable('fresh'), [\n  {names}\n], hive_partitioning => true);"
     return "\n".join(
         [
             f"-- {len(files)} bar files of {root}, registered where they lie.",
             "-- The files stay the lake's: open the catalogue READ_ONLY, never clean up, merge or rewrite through it.",
             "LOAD ducklake;",
             attached,
+            _ONLY_FRESH,
             "BEGIN;",
             f"CREATE TABLE lake.bars ({_COLUMNS});",
             "ALTER TABLE lake.bars SET PARTITIONED BY (feed, symbol, dt);",
-            *calls,
+            *([call] if files else []),
             "COMMIT;",
             "",
         ]
     )
-
-
-def _registration(paths: Sequence[Path]) -> str:
-    names = ",\n  ".join(_text(str(path)) for path in paths)
-    return f"CALL ducklake_add_data_files('lake', 'bars', [\n  {names}\n], hive_partitioning => true);"
 
 
 def _text(value: str) -> str:
