@@ -80,6 +80,8 @@ def export_to_postgres(
         cursor.execute(
             f"CREATE TEMPORARY TABLE {_INCOMING} ON COMMIT DROP AS SELECT {_names(columns)} FROM {name} WITH NO DATA"
         )
+        # Nobody has counted these rows yet: without a key the planner may compare each with each.
+        cursor.execute(f'ALTER TABLE {_INCOMING} ADD PRIMARY KEY ("timestamp")')
         for piece in export.pieces(on_piece):
             counts = _merge(cursor, name, columns, piece, counts)
         connection.commit()
@@ -140,14 +142,14 @@ def _merge(cursor: Any, name: str, columns: dict[str, str], piece: Piece, before
     if piece.rows.height:
         cursor.adbc_ingest(_INCOMING, as_arrow(piece.rows), mode="append", temporary=True)
     values = [column for column in columns if column not in _KEY]
-    same = " AND ".join(f'held."{column}" = new."{column}"' for column in _KEY)
     sides = [(">=", piece.span.start), ("<", piece.span.end)]
     bounds = "".join(f""" AND held."timestamp" {sign} '{edge.isoformat()}'""" for sign, edge in sides if edge)
     own = f"held.feed = '{piece.feed}' AND held.symbol = '{piece.symbol}'{bounds}"
     deleted = _count(
         cursor,
         f"""WITH gone AS (DELETE FROM {name} AS held WHERE {own}
-                AND NOT EXISTS (SELECT FROM {_INCOMING} AS new WHERE {same}) RETURNING 1)
+                AND NOT EXISTS (SELECT FROM {_INCOMING} AS new WHERE new."timestamp" = held."timestamp")
+                RETURNING 1)
             SELECT count(*) FROM gone""",
     )
     # All that is left in the range has a bar to go with: the rest is new.
