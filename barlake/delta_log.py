@@ -3,7 +3,7 @@
 The log is written by the rules of https://github.com/delta-io/delta/blob/master/PROTOCOL.md and is all there
 is of the table: `_delta_log` in the lake's folder, whose paths lead into `parquet/bars`. Readers need reader
 version 1. Writers are asked for a feature that none has, so no Delta program deletes or rewrites a file of
-the lake. Why so: docs/decisions/0011-delta-and-ducklake-over-the-same-files.md.
+the lake. Why so: docs/decisions/0014-delta-and-ducklake-over-the-same-files.md.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from barlake.durable import fsync_folder, storage_errors
-from barlake.errors import ConflictError, FormatError
+from barlake.errors import ConflictError, FormatError, InvalidInputError
 from barlake.records import FileRecord, utc_now
 from barlake.schemas import BARS
+from barlake.stores import Store
 
 __all__ = ["LOG_FOLDER", "DeltaReport", "register_delta"]
 
@@ -45,11 +46,13 @@ class DeltaReport:
     removed: int
 
 
-def register_delta(root: Path, files: Sequence[FileRecord]) -> DeltaReport:
+def register_delta(store: Store, files: Sequence[FileRecord]) -> DeltaReport:
     """Bring the Delta table of a lake up to the files that count, in one commit; none when nothing changed.
 
     Raises
     ------
+    InvalidInputError
+        If the files lie in a bucket.
     ConflictError
         If others register the same lake all the time.
     FormatError
@@ -57,7 +60,12 @@ def register_delta(root: Path, files: Sequence[FileRecord]) -> DeltaReport:
     StorageError
         If the disk is full or refuses; the table is as it was.
     """
-    log = root / LOG_FOLDER
+    if store.is_remote:
+        raise InvalidInputError(
+            f"the bar files lie in {store.name}, and a Delta table is made over files on a disk only: "
+            "`barlake register ducklake` takes addresses, `barlake backup` makes a copy on a disk."
+        )
+    log = Path(store.name) / LOG_FOLDER
     counting = {quote(file.path, safe="/="): file for file in files}
     with storage_errors(log):
         log.mkdir(exist_ok=True)
@@ -77,7 +85,9 @@ def register_delta(root: Path, files: Sequence[FileRecord]) -> DeltaReport:
             ]
             if _write_version(log, version + 1, actions):
                 return report
-    raise ConflictError(f"others register {root} at the same time: nothing was changed, run the same command again.")
+    raise ConflictError(
+        f"others register {store.name} at the same time: nothing was changed, run the same command again."
+    )
 
 
 def _replay(log: Path) -> tuple[int, dict[str, dict[str, Any]]]:

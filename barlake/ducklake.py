@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from barlake.records import FileRecord
+from barlake.stores import Store
 
 __all__ = ["ducklake_script"]
 
@@ -25,7 +26,7 @@ _ONLY_FRESH = """SET VARIABLE fresh = (
 """The command line goes on after an error, and would add every file once more: without this name it cannot."""
 
 
-def ducklake_script(root: Path, files: Sequence[FileRecord], *, catalogue: Path) -> str:
+def ducklake_script(store: Store, files: Sequence[FileRecord], *, catalogue: Path) -> str:
     """SQL that makes a new DuckLake catalogue with a table `bars` of the files that count, all of them or none.
 
     Parameters
@@ -34,11 +35,11 @@ def ducklake_script(root: Path, files: Sequence[FileRecord], *, catalogue: Path)
         The `.ducklake` file to make; the script stops if it holds a table `bars` already.
     """
     attached = f"ATTACH {_text(f'ducklake:{catalogue}')} AS lake (DATA_PATH {_text(f'{catalogue}.files/')});"
-    names = ",\n  ".join(_text(str(root / file.path)) for file in files)
+    names = ",\n  ".join(_text(store.address(file.path)) for file in files)
     call = f"CALL ducklake_add_data_files('lake', getvariable('fresh'), [\n  {names}\n], hive_partitioning => true);"
     return "\n".join(
         [
-            f"-- {len(files)} bar files of {root}, registered where they lie.",
+            f"-- {len(files)} bar files of {store.name}, registered where they lie.",
             "-- The files stay the lake's: open the catalogue READ_ONLY, never clean up, merge or rewrite through it.",
             "LOAD ducklake;",
             attached,

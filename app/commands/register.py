@@ -12,7 +12,6 @@ import barlake
 from app.commands.options import AsJson, Root
 from app.console import print_json, say
 from barlake.errors import InvalidInputError
-from barlake.lake import Lake
 
 __all__ = ["application"]
 
@@ -27,10 +26,10 @@ def delta(root: Root = None, as_json: AsJson = False) -> None:
     from barlake.delta_log import register_delta
 
     with barlake.open(root) as lake:
-        folder = _folder(lake)
-        report = register_delta(folder, lake.manifest.files())
+        report = register_delta(lake.store, lake.manifest.files())
+        folder = lake.store.name
     if as_json:
-        print_json({"table": str(folder), **vars(report)})
+        print_json({"table": folder, **vars(report)})
     else:
         say(
             f"Delta table {folder}: version {report.version}, {report.files:,} files "
@@ -51,13 +50,4 @@ def ducklake(
     if catalogue.exists():
         raise InvalidInputError(f"{catalogue} exists already: delete it first, it holds no bars, or name another.")
     with barlake.open(root) as lake:
-        sys.stdout.write(ducklake_script(_folder(lake), lake.manifest.files(), catalogue=catalogue.absolute()))
-
-
-def _folder(lake: Lake) -> Path:
-    if lake.store.is_remote:
-        raise InvalidInputError(
-            f"the bars of this lake lie in {lake.store.name}, and only those in a folder can be registered: "
-            "`barlake export` copies them."
-        )
-    return lake.root
+        sys.stdout.write(ducklake_script(lake.store, lake.manifest.files(), catalogue=catalogue.absolute()))

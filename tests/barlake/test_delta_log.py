@@ -38,7 +38,7 @@ def held(lake: Lake) -> Lake:
 
 
 def register(lake: Lake) -> DeltaReport:
-    return register_delta(lake.root, lake.manifest.files())
+    return register_delta(lake.store, lake.manifest.files())
 
 
 def delta_table(lake: Lake) -> Any:
@@ -103,9 +103,7 @@ def test_files_that_count_no_more_are_not_in_the_table_though_they_lie_there(hel
     assert_readers_agree(held)
 
 
-def test_a_table_that_was_not_brought_up_to_date_misses_files_only_after_the_vacuum(
-    held: Lake, clock: Clock
-) -> None:
+def test_a_table_that_was_not_brought_up_to_date_misses_files_only_after_the_vacuum(held: Lake, clock: Clock) -> None:
     register(held)
     before = by_polars(held)
     clock.moment = utc_now()  # the vacuum goes by the clock of the machine
@@ -170,7 +168,7 @@ def test_the_log_does_not_confuse_the_lake_not_even_with_a_checkpoint(held: Lake
     report = held.verify()
     assert report.is_sound
     assert not report.orphans
-    backup(held.root, held.manifest, tmp_path / "copies", now=held.now)
+    backup(held.store, held.root, held.manifest, tmp_path / "copies", now=held.now)
     correct(held, DAYS[0])
     assert register(held).version == 1
     assert_readers_agree(held)
@@ -200,7 +198,7 @@ def test_a_version_another_wrote_first_is_read_and_built_upon(held: Lake, monkey
         return write(*arguments)
 
     monkeypatch.setattr(barlake.delta_log, "_write_version", late)
-    assert register_delta(held.root, early).version == 2
+    assert register_delta(held.store, early).version == 2
     register(held)
     assert_readers_agree(held)
 

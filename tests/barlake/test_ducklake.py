@@ -65,7 +65,7 @@ def run(tmp_path: Path) -> Any:
 
 
 def test_a_script_names_each_file_that_counts_once_and_no_other(held: Lake, tmp_path: Path) -> None:
-    script = ducklake_script(held.root, held.manifest.files(), catalogue=tmp_path / "it's.ducklake")
+    script = ducklake_script(held.store, held.manifest.files(), catalogue=tmp_path / "it's.ducklake")
     on_disk = {str(path) for path in (held.root / "parquet/bars").rglob("*.parquet")}
     counting = {str(held.root / file.path) for file in held.manifest.files()}
     assert {path for path in on_disk if f"'{path}'" in script} == counting < on_disk
@@ -74,13 +74,13 @@ def test_a_script_names_each_file_that_counts_once_and_no_other(held: Lake, tmp_
 
 
 def test_an_empty_lake_is_a_catalogue_with_an_empty_table(lake: Lake, tmp_path: Path) -> None:
-    script = ducklake_script(lake.root, [], catalogue=tmp_path / "bars.ducklake")
+    script = ducklake_script(lake.store, [], catalogue=tmp_path / "bars.ducklake")
     assert "CREATE TABLE lake.bars" in script
     assert "ducklake_add_data_files" not in script
 
 
 def test_ducklake_sees_the_bars_that_count(held: Lake, tmp_path: Path, run: Any) -> None:
-    script = ducklake_script(held.root, held.manifest.files(), catalogue=tmp_path / "bars.ducklake")
+    script = ducklake_script(held.store, held.manifest.files(), catalogue=tmp_path / "bars.ducklake")
     query = "select symbol, count(*), sum(volume)::bigint from lake.bars group by all order by symbol"
     (rows,) = run(script, query)
     assert [tuple(row) for row in rows] == sums(held)
@@ -89,7 +89,7 @@ def test_ducklake_sees_the_bars_that_count(held: Lake, tmp_path: Path, run: Any)
 
 
 def test_duckdb_sees_the_same_in_the_delta_table(held: Lake, run: Any) -> None:
-    register_delta(held.root, held.manifest.files())
+    register_delta(held.store, held.manifest.files())
     query = f"select symbol, count(*), sum(volume)::bigint from delta_scan('{held.root}') group by all order by symbol"
     assert [tuple(row) for row in run("select 1", query)[0]] == sums(held)
 
