@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := barlake ingest_service feature_service training_service simulation_service app
-CHECKED := $(PACKAGES) tests benchmarks
+CHECKED := $(PACKAGES) tests benchmarks docs
 # pytest-xdist workers: `auto` is one per core, `0` is none.
 WORKERS ?= auto
 

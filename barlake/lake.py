@@ -258,6 +258,8 @@ class Lake:
         ------
         InvalidInputError
             If DuckDB refuses the query.
+        FormatError
+            If a file behind it is missing or damaged.
         """
         found = publish.published(self.catalogue_path)
         if found is None or found.root != self.store.name:

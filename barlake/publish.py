@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -150,6 +151,10 @@ _MACROS = (
             OR (r.feed, r.symbol, r.superseded_at) IN (SELECT (feed, symbol, moment) FROM late))""",
 )
 """A date means a session: its New York midnight. Anything longer is an instant."""
+
+
+_OF_A_FILE = re.compile(r"No files found that match|Failed to read file|corrupt|TProtocolException|magic bytes")
+"""What DuckDB says of files that are missing or damaged, in errors of several kinds."""
 
 
 @dataclass(frozen=True)
@@ -339,12 +344,19 @@ def query(path: Path, sql: str, filesystem: AbstractFileSystem | None = None) ->
     ------
     InvalidInputError
         If DuckDB refuses the query; the message is DuckDB's own.
+    FormatError
+        If a file behind it is missing or damaged.
     """
     with connect(path, filesystem) as connection:
         try:
             relation = connection.sql(sql)
             frame = relation.pl() if relation is not None else pl.DataFrame()
         except duckdb.Error as error:
+            if _OF_A_FILE.search(str(error)):
+                raise FormatError(
+                    f"a file behind the query cannot be read: {str(error).splitlines()[0]}. `barlake verify` names it, "
+                    "`barlake repair` keeps what is good of it and fetches the rest again."
+                ) from error
             raise InvalidInputError(f"DuckDB refused the query: {error}") from error
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows polars' lazy option
     return frame
