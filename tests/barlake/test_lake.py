@@ -276,3 +276,17 @@ def test_a_moved_lake_reads_the_same(tmp_path: Path) -> None:
         assert lake.sql("SELECT count(*) AS n FROM bars").item() == 60
     with duckdb.connect(tmp_path / "two" / "duckdb" / "market.duckdb", read_only=True) as connection:
         assert connection.sql("SELECT count(*) FROM bars").fetchall() == [(60,)]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_query_over_a_file_that_is_gone_or_cut_names_what_mends_it(spy: Lake, damage: str) -> None:
+    spy.publish()
+    file, *_ = spy.root.glob("parquet/bars/**/*.parquet")
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(FormatError, match=r"`barlake verify` names it, `barlake repair` keeps"):
+        spy.sql("SELECT sum(close) FROM bars")
+    with pytest.raises(InvalidInputError, match="DuckDB refused the query"):
+        spy.sql("SELECT no_such_column FROM symbols")
