@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from barlake.errors import ConflictError, InvalidInputError
+from barlake.held_already import held_already
 from barlake.keys import PeriodLength, parse_feed, parse_symbol
 from barlake.manifest import Manifest
+from barlake.new_york import new_york_dates
 from barlake.partition_write import PartitionWrite, WriteReport
 from barlake.quality import QUARANTINE_COLUMNS, check_rows
 from barlake.records import Answer, AnswerStatus, Commit, Cursor, RowRank, new_commit_id, utc_now
@@ -105,18 +107,22 @@ class BarWriter:
         StorageError
             If the disk is full or refuses.
         """
-        progress = progress or Progress()
-        check = check_rows(_typed(frame))
+        progress, feed, symbol = progress or Progress(), parse_feed(feed), parse_symbol(symbol)
+        typed = _typed(frame)
+        known = held_already(typed, self._manifest, feed=feed, symbol=symbol)
+        is_known = new_york_dates(typed["timestamp"]).is_in(known.implode())
+        check = check_rows(typed.filter(~is_known))
         bad = check.bad if refused is None else pl.concat([check.bad, refused.select(QUARANTINE_COLUMNS)])
         incoming = check.good.with_columns(session_of(pl.col("timestamp")).alias("session"))
         answers = progress.answers
         if source == IMPORT_SOURCE:
-            days = incoming["session"].unique().sort().to_list()
+            days = pl.concat([incoming["session"], known]).unique().sort().to_list()
             answers = [Answer(day, AnswerStatus.IMPORTED, 0) for day in days]
-        base = Commit("", source, parse_feed(feed), parse_symbol(symbol), quarantined=bad, origin=origin,
+        base = Commit("", source, feed, symbol, quarantined=bad, origin=origin,
                       answers=answers, cursor=progress.cursor, cursor_done=progress.cursor_done)  # fmt: skip
         report = self._commit(base, incoming, longest=longest, rank=rank)
-        return replace(report, quarantined=bad.height, duplicates=check.duplicates)
+        unchanged = report.unchanged + int(is_known.sum())
+        return replace(report, unchanged=unchanged, quarantined=bad.height, duplicates=check.duplicates)
 
     def finalise(
         self, sessions: Collection[dt.date], *, feed: str, symbol: str, source: str, progress: Progress | None = None
@@ -143,6 +149,8 @@ class BarWriter:
         rank: RowRank,
         removed: pl.Series | None = None,
     ) -> WriteReport:
+        if incoming.is_empty() and (removed is None or removed.is_empty()) and _says_nothing(base):
+            return WriteReport()
         for attempt in range(MAX_CONFLICTS):
             moment = self._manifest.next_moment(base.feed, base.symbol, self._now())
             write = PartitionWrite(
@@ -159,6 +167,12 @@ class BarWriter:
                     raise
                 time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))  # noqa: S311 - jitter, no secret
         raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+def _says_nothing(commit: Commit) -> bool:
+    """Whether a commit without bars would change nothing."""
+    has_bad = commit.quarantined is not None and not commit.quarantined.is_empty()
+    return not (has_bad or commit.answers or commit.cursor or commit.cursor_done)
 
 
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:
