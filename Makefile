@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# ArcticDB needs pandas below 3, so what is measured beside has an environment of its own.
+PEERS := .venv-peers
 PACKAGES := barlake ingest_service feature_service training_service simulation_service app
 CHECKED := $(PACKAGES) tests benchmarks docs
 # pytest-xdist workers: `auto` is one per core, `0` is none.
@@ -42,8 +44,9 @@ unit: $(INSTALLED_DEV) ## the tests, without the slow ones
 doctest: $(INSTALLED_DEV) ## every example in a docstring
 	@$(BIN)/pytest --doctest-modules --ignore=barlake/migrations $(PACKAGES)
 
-bench: $(INSTALLED_DEV) ## the promises of speed, each beside its peer
-	@set -e; for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file; done
+bench: $(INSTALLED_DEV) $(PEERS)/.installed ## the promises of speed, each beside its peer
+	@set -e; for file in benchmarks/bench_*.py; do $(BIN)/python $$file; done
+	@$(BIN)/python benchmarks/lake.py --peers $(PEERS)/bin/python
 
 docs: $(INSTALLED) ## write docs/cli.md from --help and docs/features.md from docstrings
 	@$(BIN)/python -m app.cli_docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
@@ -54,7 +57,7 @@ format: $(INSTALLED_DEV) ## let ruff mend what it can
 	@$(BIN)/ruff format $(CHECKED)
 
 clean: ## remove .venv and caches; data/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are written last, so a set-up that was cut short is begun again.
@@ -71,4 +74,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(INSTALLED_DEV): $(INSTALLED)
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(PEERS)/.installed: benchmarks/peers.txt
+	@test -x $(PEERS)/bin/pip || $(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet -r benchmarks/peers.txt
 	@touch $@
