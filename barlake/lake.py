@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
@@ -20,11 +20,12 @@ from barlake.bars import BarOptions, BarQuery, Output
 from barlake.catalogue import action_table, is_current, publish_lake, refresh
 from barlake.coverage import coverage, gaps
 from barlake.durable import storage_errors
-from barlake.errors import InvalidInputError, NotFoundError, StorageError, did_you_mean
+from barlake.errors import StorageError
 from barlake.feature_tables import FeatureTables
+from barlake.feeds import chosen_feed, require_held
 from barlake.importing import ImportReport, import_bars
 from barlake.inspection import Symbols, absent_minutes, check_changed, inspect
-from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed, parse_symbols, preferred_feed
+from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed, parse_symbols
 from barlake.lake_database import database_of, open_manifest
 from barlake.latest import latest_bars
 from barlake.partition_write import WriteReport
@@ -226,30 +227,7 @@ class Lake:
         feeds = self.manifest.feeds(names)
         if not (feeds.get(feed, set()) if feed else set().union(*feeds.values())).issuperset(names):
             feeds = self.manifest.feeds()  # all there are, for what may have been meant
-        if feed is not None:
-            self._require(names, feeds.get(feed, set()), f" for feed {feed!r}")
-            return feed
-        self._require(names, set().union(*feeds.values()), "")
-        holding = [name for name in sorted(feeds) if feeds[name].issuperset(names)]
-        if holding:
-            first = preferred_feed(holding)
-            if first is not None:
-                return first
-            raise InvalidInputError(
-                f"{' and '.join(names)} can be had from the feeds {', '.join(holding)}: name one, with feed= or --feed."
-            )
-        raise NotFoundError(
-            f"no single feed holds all of {', '.join(names)}, and feeds are never mixed: ask for one at a time."
-        )
-
-    @staticmethod
-    def _require(names: Sequence[str], held: set[str], where: str) -> None:
-        for name in names:
-            if name not in held:
-                raise NotFoundError(
-                    f"symbol {name!r} has no bars{where} in this lake.{did_you_mean(name, held)} "
-                    f"`barlake symbols` lists what is here; `barlake ingest {name}` fetches it."
-                )
+        return chosen_feed(names, feeds, feed)
 
     def sql(self, query: str) -> pl.DataFrame:
         """Rows of one SQL query on the published catalogue; instants are UTC.
@@ -357,7 +335,7 @@ class Lake:
             return rows
         names = parse_symbols(symbols)
         known = {*self.symbols(feed)["symbol"], *rows["symbol"]}
-        self._require(names, known, "" if feed is None else f" for feed {feed!r}")
+        require_held(names, known, feed)
         return rows.filter(pl.col("symbol").is_in(names))
 
     def snapshot(
