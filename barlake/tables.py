@@ -65,6 +65,22 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
         return stored.replace(tzinfo=dt.UTC) if stored.tzinfo is None else stored.astimezone(dt.UTC)
 
 
+class ForeignText(TypeDecorator[str]):
+    """Text from outside, in which the sign for a NUL stands in the place of one: PostgreSQL holds none."""
+
+    impl = Text
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[str]:
+        """What is read."""
+        return str
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Text as stored, the same on both databases."""
+        return None if value is None else value.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
 def _name(length: int) -> TypeEngine[str]:
     """Short text that sorts by code point on both databases; PostgreSQL checks no length."""
     return String(length).with_variant(Text(collation="C"), "postgresql")
@@ -188,7 +204,7 @@ receipts = Table(
     Column("duration_ms", Float, nullable=False),
     Column("request_id", _name(128)),
     Column("rate_limit_remaining", Integer),
-    Column("error", Text),
+    Column("error", ForeignText),
 )
 
 quarantine = Table(
@@ -197,10 +213,10 @@ quarantine = Table(
     Column("quarantine_id", _name(64), primary_key=True),  # hash of origin, row and reason: seen twice, kept once
     Column("feed", _name(32), nullable=False),
     Column("symbol", _name(32), nullable=False),
-    Column("origin", Text, nullable=False),  # file or request
+    Column("origin", ForeignText, nullable=False),  # file or request
     Column("row_number", BigInteger, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("raw", Text, nullable=False),
+    Column("reason", ForeignText, nullable=False),
+    Column("raw", ForeignText, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
 )
 
@@ -226,7 +242,7 @@ corporate_actions = Table(
     Column("cash_usd", Float),  # dollars for one share held before the ex-date
     Column("close_before", Float),  # as the source states it
     Column("implied", Boolean, nullable=False),
-    Column("details", Text, nullable=False),
+    Column("details", ForeignText, nullable=False),
     Column("known_at", UtcDateTime, nullable=False),
     Column("superseded_at", UtcDateTime),  # null: the source still says so
     Index("corporate_actions_by_symbol", "symbol", "ex_date"),

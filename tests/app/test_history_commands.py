@@ -45,6 +45,60 @@ def test_bars_as_of_an_earlier_instant_are_those_held_then(tmp_path: Path, capsy
     assert (code, [row["volume"] for row in rows]) == (0, before)
 
 
+def test_what_is_here_is_shown_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, bars = str(tmp_path / "lake"), make_bars([MONDAY, TUESDAY], minutes=3)
+    commands = (["symbols"], ["coverage"], ["gaps"], ["snapshot"], ["snapshot", "SPY"])
+    with barlake.open(root) as lake:
+        lake.write_bars(bars.head(3), feed="synthetic", symbol="SPY")
+        then = lake.snapshot().moment.isoformat()
+    before = [answer(capsys, *command, "--root", root) for command in commands]
+    with barlake.open(root) as lake:
+        lake.write_bars(bars.with_columns(pl.col("volume") + 1), feed="synthetic", symbol="SPY")
+    after = [answer(capsys, *command, "--root", root, "--as-of", then) for command in commands]
+    now = [answer(capsys, *command, "--root", root) for command in commands]
+    for index in (0, 1, 3, 4):
+        assert after[index] == before[index] != now[index]
+    rows = after[2][1]
+    assert isinstance(rows, list)
+    assert [row["session"] for row in rows] == ["2024-03-11"]
+    assert run(["snapshot", "--root", root]) == 0
+    assert "root hash" in capsys.readouterr().out
+
+
+def test_two_lakes_are_compared_as_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        fill(tmp_path / name)
+    with barlake.open(tmp_path / "b") as lake:
+        then = lake.snapshot().moment.isoformat()
+    fill(tmp_path / "b", corrected=True)
+    places = (str(tmp_path / "a"), str(tmp_path / "b"))
+    assert answer(capsys, "diff", *places)[0] == 1
+    assert answer(capsys, "diff", *places, "--as-of", then)[0] == 0
+
+
+def test_the_command_line_works_with_the_manifest_in_postgresql(
+    tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, other = str(tmp_path / "lake"), str(tmp_path / "sqlite")
+    fill(tmp_path / "sqlite", corrected=True)
+    monkeypatch.setenv("BARLAKE_DATABASE_URL", postgres)
+    fill(tmp_path / "lake", corrected=True)
+    assert not (tmp_path / "lake" / "manifest" / "manifest.sqlite").exists()
+    assert answer(capsys, "diff", root, other)[0] == 0
+    assert answer(capsys, "verify", "--root", root)[0] == 0
+    assert answer(capsys, "sql", "select count(*) as n from bars", "--root", root) == (0, [{"n": 6}])
+    _, snapshot = answer(capsys, "snapshot", "--root", root)
+    assert isinstance(snapshot, dict)
+    assert run(["rebuild", "--root", root]) == 1
+    assert "--yes" in capsys.readouterr().err
+    code, report = answer(capsys, "rebuild", "--yes", "--root", root)
+    assert isinstance(report, dict)
+    assert (code, report["root_hash"]) == (0, snapshot["root_hash"])
+    assert answer(capsys, "backup", str(tmp_path / "copies"), "--root", root)[0] == 0
+    assert run(["restore", str(tmp_path / "copies"), "--root", str(tmp_path / "again")]) == 1
+    assert "needs a database of its own" in capsys.readouterr().err
+
+
 def test_rollup_says_how_many_files_became_how_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(tmp_path / "lake")
     code, report = answer(capsys, "rollup", "--root", str(tmp_path / "lake"))

@@ -20,6 +20,7 @@ from barlake.database import SCHEMA_VERSION, Place, make_engine, writing
 from barlake.errors import ConflictError, StorageError
 from barlake.keys import PartitionKey, Period
 from barlake.manifest import Manifest
+from barlake.quality import QUARANTINE_COLUMNS
 from barlake.receipts import Receipt
 from barlake.records import Commit, Cursor, FileRecord, HeldSession
 
@@ -160,6 +161,14 @@ def test_a_receipt_comes_back_as_it_was(manifest: Manifest) -> None:
     found = manifest.receipts().drop("receipt_id")
     assert [Receipt(**row) for row in found.iter_rows(named=True)] == [full, none]
     assert found.schema["requested_at"] == pl.Datetime("us", "UTC")
+
+
+def test_a_refused_row_may_hold_any_byte_of_text(manifest: Manifest) -> None:
+    row = {"row_number": 1, "reason": "no number", "raw": "1,\0,\u20ac"}
+    quarantined = pl.DataFrame([row], schema=QUARANTINE_COLUMNS)
+    for number in range(2):
+        manifest.commit(Commit(f"c{number}", "test", "sip", "SPY", quarantined=quarantined, origin="a.csv"))
+    assert manifest.quarantine()["raw"].to_list() == ["1,\N{SYMBOL FOR NULL},\u20ac"]
 
 
 def test_an_instant_in_another_zone_is_kept_as_the_same_instant(manifest: Manifest) -> None:
