@@ -110,7 +110,7 @@ def check_whole(lake: Lake) -> None:
             "session", pl.col("bars").alias("rows"), "first", "last", "content_hash"
         )
         assert recorded.equals(content_hashes(lake.bars(symbol)))
-    vacuum(lake.root, lake.manifest, grace=dt.timedelta(seconds=-1))
+    vacuum(lake.store, lake.manifest, grace=dt.timedelta(seconds=-1))
     counting = {file.path for name in ("bars", "revisions") for file in lake.manifest.files(dataset=name)}
     assert {path.relative_to(lake.root).as_posix() for path in (lake.root / "parquet").rglob("*.*")} == counting
 
