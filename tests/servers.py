@@ -114,7 +114,7 @@ def _running_postgres(programs: Path, folder: Path, owner: Mapping[str, int]) ->
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-p", str(port), *options],
+            [*_ends_with_us(), programs / "postgres", "-D", data, "-p", str(port), *options],
             cwd=folder, stdout=log, stderr=subprocess.STDOUT, **_as(owner),
         )  # fmt: skip
     try:
@@ -132,6 +132,11 @@ def _running_postgres(programs: Path, folder: Path, owner: Mapping[str, int]) ->
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def _ends_with_us() -> list[str]:
+    """Words before a command that stop it when this process is killed, where the system has them."""
+    return ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
 
 
 def _free_port() -> int:
