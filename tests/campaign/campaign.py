@@ -233,6 +233,8 @@ class Chapter:
             moment = lake.snapshot().moment
             if deed.name == "vacuum" and not self.watched:
                 self.sweep(lake)
+        if deed.name == "restore":
+            shutil.rmtree(self.folder / deed.order.arguments["name"])
         if deed.name == "rebuild":
             self.moments = []  # commits have other instants now
         if not self.moments or self.moments[-1][0] != moment:
@@ -276,7 +278,9 @@ class Chapter:
         return sorted(self.random.sample(days, k=self.random.randint(1, 4)))
 
     def writing(self, name: str, after: PlainLake, **arguments: Any) -> Deed:
-        contents = [self.model.content(), after.content()]
+        contents = [self.model.content()]
+        if after.content() != contents[0]:  # else all of it was refused
+            contents.append(after.content())
         key = arguments["key"]
 
         def left(lake: Lake) -> int:
@@ -518,7 +522,9 @@ def chapters(folder: Path, *, kills: int, seed: int, only: int | None, report: R
                 try:
                     chapter.run(size)
                 except BaseException as error:
-                    error.add_note(f"seed {seed}, chapter {number}, {chapter.doing}\n{listing(chapter.folder)}")
+                    error.add_note(
+                        f"seed {seed}, kills {kills}, chapter {number}, {chapter.doing}\n{listing(chapter.folder)}"
+                    )
                     raise
                 finally:
                     count(chapter, report)
@@ -554,7 +560,7 @@ def main() -> int:
     report, began, fault = Report(), time.monotonic(), ""
     try:
         chapters(options.folder, kills=options.kills, seed=options.seed, only=options.chapter, report=report)
-    except Exception:  # noqa: BLE001 - whatever it is belongs into the report
+    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - whatever it is belongs into the report
         fault = traceback.format_exc()
     facts = {
         "seed": options.seed, "kills": report.kills, "chapters": report.chapters,
