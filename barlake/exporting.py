@@ -87,7 +87,7 @@ class BarExport:
     Parameters
     ----------
     snapshot
-        Moment and root of what is read, as `Lake.snapshot` gives them; None where an earlier instant is.
+        Moment and root of what is read, as `Lake.snapshot` gives them.
 
     Raises
     ------
@@ -104,8 +104,7 @@ class BarExport:
         self.span = time_range(selection.start, selection.end)
         self.name = table_name(selection.timeframe, selection.adjustment)
         self.snapshot = self._snapshot()
-        past = parse_instant(selection.as_of, "as_of")
-        self.moment = past if self.snapshot is None else self.snapshot.moment
+        self.moment = parse_instant(selection.as_of, "as_of") or self.snapshot.moment
         self._sources = self._find_sources()
         self._plan = list(self._pieces())
         feed, symbol, _ = self._plan[0]
@@ -113,14 +112,11 @@ class BarExport:
         nothing = TimeRange(dt.datetime(1901, 1, 1, tzinfo=dt.UTC), dt.datetime(1901, 1, 2, tzinfo=dt.UTC))
         self.schema = self._read(feed, symbol, nothing).schema
 
-    def _snapshot(self) -> Snapshot | None:
-        chosen = self.selection
-        if chosen.as_of is not None:
-            return None
-        symbols = self.symbols
+    def _snapshot(self) -> Snapshot:
+        chosen, symbols = self.selection, self.symbols
         if symbols is None and chosen.feed is not None:
             symbols = self._lake.symbols(chosen.feed)["symbol"].to_list() or None
-        return self._lake.snapshot(symbols, chosen.start, chosen.end, feed=chosen.feed)
+        return self._lake.snapshot(symbols, chosen.start, chosen.end, feed=chosen.feed, as_of=chosen.as_of)
 
     def _find_sources(self) -> list[tuple[str, str, dt.date, dt.date]]:
         """Feed, symbol, first and last session of everything that is read."""
@@ -160,8 +156,8 @@ class BarExport:
         """What was exported, as names and texts: the instant, the root if it is known, and each option."""
         chosen = self.selection
         facts = {
-            "moment": self.moment and self.moment.isoformat(),
-            "root": self.snapshot and self.snapshot.root_hash,
+            "moment": self.moment.isoformat(),
+            "root": self.snapshot.root_hash,
             "symbols": None if self.symbols is None else ",".join(self.symbols),
             "start": self.span.start and self.span.start.isoformat(),
             "end": self.span.end and self.span.end.isoformat(),

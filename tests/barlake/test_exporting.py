@@ -88,16 +88,16 @@ def test_all_pieces_show_one_instant_whatever_is_written_meanwhile(held: Lake) -
 
     assert_frame_equal(pl.concat([piece.rows for piece in export.pieces(correct)]), before)
     assert len(told) == 2
-    assert export.snapshot is not None
     assert export.snapshot.root_hash != held.snapshot("SPY", feed=FEED).root_hash
 
 
-def test_an_earlier_state_is_exported_and_has_no_root_of_its_own(held: Lake) -> None:
+def test_an_earlier_state_is_exported_with_the_root_it_had(held: Lake) -> None:
     before, moment = held.bars("SPY", feed=FEED), held.manifest.last_commit_at()
+    root = held.snapshot("SPY", feed=FEED).root_hash
     held.write_bars(before.tail(3).with_columns(pl.col("close") + 1), feed=FEED, symbol="SPY")
     export = BarExport(held, BarSelection(["SPY"], feed=FEED, as_of=moment))
     assert_frame_equal(exported(export), before)
-    assert "root" not in export.description()
+    assert export.description()["root"] == root
 
 
 def test_a_parquet_file_says_what_it_holds_and_of_which_state(held: Lake, tmp_path: Path) -> None:
