@@ -72,7 +72,8 @@ def test_two_thousand_kills_while_others_read_give_no_wrong_answer(
     with capsys.disabled():
         sys.stdout.write("\n" + json.dumps(reports) + "\n")
     found = judged(reports, kills=kills)
+    assert sum(tally["after"] for tally in found.values()) * 50 >= kills
     for name, tally in found.items():
-        for outcome in ("before", "between", "after"):
-            # A campaign that always killed before or after everything would prove nothing.
-            assert tally[outcome] * 50 >= tally["kills"], (name, outcome, tally)
+        # A campaign that always killed before or after everything would prove nothing.
+        assert tally["before"] * 50 >= tally["kills"], (name, tally)
+        assert (tally["between"] + tally["after"]) * 50 >= tally["kills"], (name, tally)
