@@ -207,15 +207,15 @@ def main() -> None:
     options.add_argument("--folder", type=Path, help="where to work; its disk is what writes are measured on")
     options.add_argument("--out", type=Path, default=HERE / "results")
     options.add_argument("--date", default=dt.datetime.now(tz=dt.UTC).date().isoformat())
-    options.add_argument("--without-growth", action="store_true")
+    options.add_argument("--most-files", type=int, default=10_000, help="up to which size growth is measured")
     given = options.parse_args()
     page = given.out / f"{given.date}-lake.md"
     with tempfile.TemporaryDirectory(prefix="barlake-bench-", dir=given.folder) as place, page.open("w") as stream:
         for section in sections(given, Path(place)):
             print(section, flush=True)
             print(section, file=stream, flush=True)
-        if not given.without_growth:
-            points = measure_growth(Path(place) / "growth")
+        points = measure_growth(Path(place) / "growth", most_files=given.most_files)
+        if points:
             (given.out / f"growth-{given.date}.svg").write_text(growth_svg(points))
             for line in growth_lines(points, f"growth-{given.date}.svg"):
                 print(line, flush=True)

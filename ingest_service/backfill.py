@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from barlake.catalogue import is_current
 from barlake.coverage import finished_sessions
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.inspection import check_changed
@@ -151,7 +152,9 @@ def backfill(
         lake.rollup(names, feed=report.feed)
         check_changed(lake, report.feed, [one.symbol for one in report.symbols])
     finally:
-        lake.publish()
+        is_idle = bool(report.symbols) and not report.failures and not any(one.requests for one in report.symbols)
+        if not (is_idle and is_current(lake)):
+            lake.publish()
         lake.vacuum()
     return report
 
