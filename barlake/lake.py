@@ -269,8 +269,11 @@ class Lake:
         """One row per session held, now or at an instant; columns as in `barlake.coverage.coverage`."""
         span, moment = time_range(start, end), parse_instant(as_of, "as_of")
         first, last = span.first_session, span.end_session
-        held = self._asked_for(self.held(moment, start=first, end=last), symbols, feed)
-        return coverage(held, self.manifest.answers(start=first, end=last, as_of=moment), self.calendar.frame)
+        names = [] if symbols is None else parse_symbols(symbols)
+        only = names[0] if len(names) == 1 else None  # of one symbol, nothing else is read
+        held = self._asked_for(self.held(moment, symbol=only, start=first, end=last), symbols, feed)
+        answers = self.manifest.answers(symbol=only, start=first, end=last, as_of=moment)
+        return coverage(held, answers, self.calendar.frame)
 
     def gaps(
         self,
@@ -315,13 +318,15 @@ class Lake:
         as_of: dt.datetime | None = None,
         *,
         feed: str | None = None,
+        symbol: str | None = None,
         start: dt.date | None = None,
         end: dt.date | None = None,
     ) -> pl.DataFrame:
         """Sessions as on record now, or as they were at an instant; columns as in `Manifest.held`."""
         if as_of is None:
-            return self.manifest.held(feed=feed, start=start, end=end)
-        return held_as_of(self.store, self.manifest, self.calendar, as_of, feed=feed, start=start, end=end)
+            return self.manifest.held(feed=feed, symbol=symbol, start=start, end=end)
+        found = held_as_of(self.store, self.manifest, self.calendar, as_of, feed=feed, start=start, end=end)
+        return found if symbol is None else found.filter(pl.col("symbol") == symbol)
 
     def _pairs(self, symbols: Names | None, feed: str | None) -> pl.DataFrame:
         """Feed and symbol of everything asked for; every feed that holds a symbol, when none is named."""
@@ -334,8 +339,8 @@ class Lake:
         if symbols is None:
             return rows
         names = parse_symbols(symbols)
-        known = {*self.symbols(feed)["symbol"], *rows["symbol"]}
-        require_held(names, known, feed)
+        if not set(rows["symbol"]).issuperset(names):
+            require_held(names, {*self.symbols(feed)["symbol"], *rows["symbol"]}, feed)
         return rows.filter(pl.col("symbol").is_in(names))
 
     def snapshot(

@@ -135,7 +135,8 @@ def growth_lines(points: list[Point], plot: str) -> Iterator[str]:
     """The table of costs in Markdown, milliseconds of CPU."""
     yield "\n## How cost grows\n"
     yield (
-        "CPU milliseconds of all threads, medians, warm: they hold still on a busy machine. One symbol is real; the manifest and the catalogue of the others are its copies, "
+        "CPU milliseconds of all threads, medians, warm: they hold still on a busy machine. One symbol is real; the "
+        "manifest and the catalogue of the others are its copies, "
         f"and their files hard links. After rollup there is one file for each symbol and year. ![growth]({plot})\n"
     )
     heads = " | ".join(f"{one.symbols:,} x {one.years}" for one in points)
