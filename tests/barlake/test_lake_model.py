@@ -166,6 +166,7 @@ class LakeBesideAModel(RuleBasedStateMachine):
         then = next((model for moment, model in reversed(self.moments) if moment <= instant), PlainLake())
         for key in self.model.held():
             assert self.lake.bars(key[1], feed=key[0], as_of=instant).rows() == self.expected(then, key)
+        assert self.lake.snapshot(as_of=instant).root_hash == then.root()
 
     @rule(key=KEYS, span=SPANS)
     def ask_by_sql(self, key: Key, span: tuple[dt.date, int]) -> None:
