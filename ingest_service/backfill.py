@@ -137,7 +137,7 @@ def backfill(
     in_range = lake.calendar.in_range(first, beyond)
     expected = finished_sessions(in_range, source.server_now())
     report = BackfillReport(parse_feed(feed), first, beyond, not_yet=in_range.height - expected.height)
-    publisher = _Publisher(lake)
+    publisher, checked = _Publisher(lake), 0
     try:
         for name in names:
             run = _SymbolRun(lake, source, report.feed, name, expected, on_step, publisher)
@@ -150,10 +150,10 @@ def backfill(
         if not report.symbols:
             raise InvalidInputError(report.failures[0][1])
         lake.rollup(names, feed=report.feed)
-        check_changed(lake, report.feed, [one.symbol for one in report.symbols])
+        checked = check_changed(lake, report.feed, [one.symbol for one in report.symbols])
     finally:
         is_idle = bool(report.symbols) and not report.failures and not any(one.requests for one in report.symbols)
-        if not (is_idle and is_current(lake)):
+        if checked or not (is_idle and is_current(lake)):
             lake.publish()
         lake.vacuum()
     return report
