@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import polars as pl
 
 from barlake import layout
+from barlake.errors import FormatError
 from barlake.keys import PartitionKey
 from barlake.partitions import to_parquet
 from barlake.records import FileRecord
 from barlake.stores import Store
+from barlake.strict_files import metadata_of, open_strictly
 
-__all__ = ["write_bar_file"]
+__all__ = ["taken_over", "write_bar_file"]
 
 
 def write_bar_file(
@@ -41,3 +44,16 @@ def write_bar_file(
     store.put(path, data)
     stamps = rows["timestamp"]
     return FileRecord(path, dataset, key, rows.height, data.size, stamps[0], stamps[-1])
+
+
+def taken_over(store: Store, paths: Sequence[str]) -> list[str]:
+    """Paths that a file in the place of these must name: they themselves, and what they replaced and is still there.
+
+    A session whose last bar was removed lies in no bar file. Only the old values say what they took the place of,
+    and a rebuild counts that again when nobody says so any more.
+    """
+    named = set(paths)
+    for path in paths:
+        with contextlib.suppress(FormatError, OSError), open_strictly(store.read(path)) as source:
+            named.update(metadata_of(source).get("barlake.replaces", "").splitlines())
+    return [*paths, *sorted(path for path in named.difference(paths) if store.exists(path))]

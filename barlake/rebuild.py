@@ -3,7 +3,8 @@
 Each file of bars or old values says in its own metadata which partition it is, which commit wrote it and
 which files it takes the place of. From that alone:
 
-1. A file that another file names as replaced does not count.
+1. A file that another file names as replaced does not count. What replaces a file of old values names what
+   that one replaced too, as long as it is there.
 2. Of the bar files that are left and overlap in period, the one of the latest commit counts; commits are
    ordered by their names, which begin with their instant. Writers replace whatever overlaps, so this only
    decides where a crash left a file whose commit never happened, or a vacuum was cut short.

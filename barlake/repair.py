@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from barlake import layout
-from barlake.bar_files import write_bar_file
+from barlake.bar_files import taken_over, write_bar_file
 from barlake.errors import ConflictError, FormatError
 from barlake.manifest import Manifest
 from barlake.partitions import content_hashes
@@ -106,7 +106,8 @@ def _mend(store: Store, manifest: Manifest, fault: Fault, now: Callable[[], dt.d
     commit_id = new_commit_id(manifest.next_moment(fault.feed, fault.symbol, now()))
     added = []
     if rows.height:
-        added = [write_bar_file(store, file.dataset, file.key, rows, commit_id=commit_id, replaces=[file.path])]
+        replaces = taken_over(store, [file.path])
+        added = [write_bar_file(store, file.dataset, file.key, rows, commit_id=commit_id, replaces=replaces)]
     commit = Commit(
         commit_id, SOURCE, fault.feed, fault.symbol, added=added, removed=[file.path], forgotten=lost,
         periods=[period] if file.dataset == layout.BARS else [],

@@ -16,7 +16,8 @@ from itertools import groupby
 
 import polars as pl
 
-from barlake.bar_files import write_bar_file
+from barlake import layout
+from barlake.bar_files import taken_over, write_bar_file
 from barlake.errors import ConflictError, InvalidInputError
 from barlake.keys import PartitionKey
 from barlake.manifest import Manifest
@@ -140,6 +141,8 @@ def _expire(
             rest = pl.concat([_rest(store, file, cut) for file in files]).sort("timestamp")
             if rest.height:
                 replaced = [file.path for file in files]
+                if dataset == layout.REVISIONS:
+                    replaced = taken_over(store, replaced)
                 added.append(write_bar_file(store, dataset, key, rest, commit_id=commit_id, replaces=replaced))
         try:
             manifest.commit(

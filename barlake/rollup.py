@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from barlake import layout
-from barlake.bar_files import write_bar_file
+from barlake.bar_files import taken_over, write_bar_file
 from barlake.errors import BarlakeError, ConflictError
 from barlake.keys import PartitionKey, Period, PeriodLength
 from barlake.manifest import Manifest
@@ -124,7 +124,8 @@ def _merge_files(store: Store, manifest: Manifest, step: RollupStep) -> FileReco
     paths = [file.path for file in step.files]
     content = collect(read_files(store, paths)).sort(_SORT[step.dataset])
     commit_id = new_commit_id(utc_now())
-    new = write_bar_file(store, step.dataset, step.key, content, commit_id=commit_id, replaces=paths)
+    replaces = taken_over(store, paths) if step.dataset == layout.REVISIONS else paths
+    new = write_bar_file(store, step.dataset, step.key, content, commit_id=commit_id, replaces=replaces)
     try:
         manifest.commit(
             Commit(

@@ -17,6 +17,7 @@ from barlake.keys import PartitionKey, Period, PeriodLength
 from barlake.manifest import Manifest
 from barlake.rebuild import RebuildReport, TreeFile, decide, rebuild
 from barlake.records import FileRecord, RowRank, new_commit_id
+from barlake.rollup import rollup
 from barlake.sessions import Calendar, session_bounds
 from barlake.settings import Settings
 from barlake.stores import LocalStore
@@ -290,3 +291,22 @@ def test_a_lost_catalogue_is_made_by_the_next_query(published: Lake) -> None:
     assert published.sql(query).item() == before
     with Lake(published.root, Settings(_env_file=None)) as again:
         assert again.sql(query).item() == before
+
+
+def test_what_was_removed_stays_removed_when_the_file_that_said_so_was_rolled_up_and_swept(lake: Lake) -> None:
+    """The vacuum was cut short: the file of old values is gone, the bars it took the place of are still there."""
+    for day in DAYS[:2]:
+        lake.writer.write(make_bars([day]), feed="sip", symbol="SPY", source="test", rank=RowRank.BAR,
+                          longest=PeriodLength.SESSION)  # fmt: skip
+        lake.writer.finalise([day], feed="sip", symbol="SPY", source="test")
+    removals = [file.path for file in counting(lake)]
+    assert [file.dataset for file in counting(lake)] == ["revisions", "revisions"]
+    before = lake.snapshot().root_hash
+    rollup(lake.store, lake.manifest, today=dt.date(2024, 6, 1))
+    rollup(lake.store, lake.manifest, today=dt.date(2025, 6, 1))
+    for path in removals:
+        (lake.root / path).unlink()
+    lose_the_manifest(lake)
+    make_again(lake)
+    assert lake.snapshot().root_hash == before
+    assert lake.symbols().is_empty()

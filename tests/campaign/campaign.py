@@ -202,7 +202,7 @@ class Chapter:
     def plan(self, usual: Outcome) -> Kill:
         """A moment of the usual duration, or one of the usual steps; most deeds take effect at their last ones."""
         how = self.random.random()
-        if how < 0.4:
+        if how < 0.4 or not usual.steps:
             return Kill(delay=self.random.uniform(0, usual.seconds))
         first = 1 if how < 0.7 else 1 + usual.steps * 2 // 3
         return Kill(step=self.random.randint(first, usual.steps))
