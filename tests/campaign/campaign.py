@@ -367,9 +367,10 @@ class Chapter:
 
     def rebuild(self) -> Deed:
         """A manifest from the tree; afterwards nobody knows what was provisional."""
-        place = self.folder / "lake" / layout.MANIFEST_FILE
-        before = place.stat().st_ino
-        deed = self.neutral("rebuild", lambda _lake: int(place.stat().st_ino == before))
+        with open_at(self.folder / "lake") as lake:
+            before = lake.manifest.last_commit_at()
+        # A manifest made anew commits every file again. Its inode says nothing: a freed one may come back.
+        deed = self.neutral("rebuild", lambda lake: int(lake.manifest.last_commit_at() == before))
         for key, rows in self.model.content().items():
             deed.after.write(key, rows, RowRank.FINAL, utc_now())
         return deed
