@@ -86,8 +86,8 @@ class S3Store:
             stream.write(data)
 
     def read(self, path: str) -> pa.Buffer:
-        """All bytes of an object."""
-        with self._files.open_input_file(self._key(path)) as stream:
+        """All bytes of an object; a service that does not answer is no missing object."""
+        with self._refusals(f"did not give {path}"), self._files.open_input_file(self._key(path)) as stream:
             return stream.read_buffer()
 
     def scan(self, paths: Sequence[str], *, keys: Sequence[str] = ()) -> pl.LazyFrame:

@@ -72,6 +72,8 @@ class Store(Protocol):
         ------
         OSError
             If it cannot be read; `FileNotFoundError` if it is not there.
+        StorageError
+            If a remote store does not answer: nothing is known of the file then.
         """
 
     def scan(self, paths: Sequence[str], *, keys: Sequence[str] = ()) -> pl.LazyFrame:

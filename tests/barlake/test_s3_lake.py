@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 import pytest
@@ -22,9 +22,11 @@ from barlake.rebuild import rebuild
 from barlake.records import RowRank
 from barlake.repair import repair
 from barlake.restore import restore
+from barlake.s3_store import S3Store, _client
 from barlake.settings import Settings
 from barlake.stores import LocalStore, store_of
 from barlake.testing import make_bars, temporary_lake
+from barlake.verify import Fault, FaultKind, verify
 
 DAYS = [dt.date(2023, 12, 29), dt.date(2024, 1, 2), dt.date(2024, 2, 1)]
 
@@ -100,6 +102,21 @@ def test_a_damaged_object_is_found_kept_and_mended(s3_root: str, tmp_path: Path)
         assert lake.verify().is_sound
         write(lake)
         assert lake.snapshot().root_hash == whole
+
+
+def test_a_service_that_is_down_is_no_damage(s3_root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_at(s3_root, tmp_path) as lake:
+        write(lake)
+        (file,) = lake.manifest.files(start=DAYS[2])
+        fault = Fault(FaultKind.MISSING, file.path, "bars", "sip", "SPY", file.key.period.label, (DAYS[2],), "")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        down = S3Store(PurePosixPath(s3_root.removeprefix("s3://")), _client(settings(s3_root, tmp_path)), {})
+        with pytest.raises(StorageError, match="did not give"):
+            verify(down, lake.manifest)
+        with pytest.raises(StorageError, match="did not give"):
+            repair(down, lake.manifest, [fault], now=now)
+        assert lake.verify().is_sound
+        assert lake.bars("SPY").height == 90
 
 
 def test_a_backup_comes_back_into_a_bucket_and_into_a_folder(s3_root: str, tmp_path: Path) -> None:
