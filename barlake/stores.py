@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from barlake import layout
 from barlake.durable import fsync_folder, storage_errors, write_durably
-from barlake.errors import FormatError, InvalidInputError
+from barlake.errors import FormatError, InvalidInputError, StorageError
 from barlake.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Store(Protocol):
         OSError
             If it cannot be read; `FileNotFoundError` if it is not there.
         StorageError
-            If a remote store does not answer: nothing is known of the file then.
+            If it may not be read, or a remote store does not answer: nothing is known of the file then.
         """
 
     def scan(self, paths: Sequence[str], *, keys: Sequence[str] = ()) -> pl.LazyFrame:
@@ -172,8 +172,13 @@ class LocalStore:
         write_durably(self._root / path, memoryview(data))
 
     def read(self, path: str) -> pa.Buffer:
-        """All bytes of a file."""
-        return pa.py_buffer((self._root / path).read_bytes())
+        """All bytes of a file; one that may not be read is no damaged one."""
+        try:
+            return pa.py_buffer((self._root / path).read_bytes())
+        except PermissionError as error:
+            raise StorageError(
+                f"{self._root / path} may not be read: {error.strerror}. Mend the permissions, then run it again."
+            ) from error
 
     def scan(self, paths: Sequence[str], *, keys: Sequence[str] = ()) -> pl.LazyFrame:
         """Lazy rows of the files."""

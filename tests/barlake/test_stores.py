@@ -15,6 +15,7 @@ from barlake.partitions import collect, to_parquet
 from barlake.settings import Settings
 from barlake.stores import LocalStore, Store, folder_of, store_of
 from barlake.testing import make_bars
+from barlake.verify import bytes_of
 
 DAY = dt.date(2024, 1, 2)
 PATH = "parquet/bars/feed=sip/symbol=BTC%2FUSD/dt=2024-01-02/one.parquet"
@@ -87,6 +88,18 @@ def test_what_is_set_aside_stays_where_it_was_and_is_kept_apart(store: Store) ->
     second = store.set_aside(PATH)
     assert second == f"damaged/{PATH.removesuffix('.parquet')}.2.parquet"
     assert [one.path for one in store.files()] == [PATH], "what is set aside is no bar file"
+
+
+def test_a_file_that_may_not_be_read_is_no_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStore(tmp_path)
+    store.put(PATH, a_file())
+
+    def refuse(path: Path) -> bytes:  # whoever runs this as root may read everything
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StorageError, match=r"one\.parquet may not be read: Permission denied\. Mend"):
+        bytes_of(store, PATH)
 
 
 def test_a_bucket_that_is_not_there_is_named(s3_root: str) -> None:
