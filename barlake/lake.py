@@ -18,6 +18,7 @@ from barlake.action_records import ActionReport
 from barlake.artifacts import ArtifactStore
 from barlake.bars import BarOptions, BarQuery, Output
 from barlake.catalogue import action_table, is_current, publish_lake, refresh
+from barlake.clock import clock_of
 from barlake.coverage import coverage, gaps
 from barlake.durable import storage_errors
 from barlake.errors import StorageError
@@ -69,7 +70,7 @@ def open_lake(path: Path | str | None = None, *, settings: Settings | None = Non
     root = folder_of(settings)
     if (root / layout.RESTORING_FILE).exists():
         raise StorageError(f"{root} is being restored, or that was interrupted: run the same `barlake restore` again.")
-    return Lake(root, settings, store=store_of(settings))
+    return Lake(root, settings, store=store_of(settings), now=clock_of(settings).now)
 
 
 class Lake:
@@ -455,7 +456,7 @@ class Lake:
 
     def vacuum(self, *, grace: dt.timedelta = GRACE) -> VacuumReport:
         """Delete bar files that were replaced, and what a crash left behind, longer than `grace` ago; see `vacuum`."""
-        bars = vacuum(self.store, self.manifest, grace=grace, shown=refresh(self))
+        bars = vacuum(self.store, self.manifest, grace=grace, shown=refresh(self), now=self.now())
         return bars + vacuum_drafts(self.root, grace=grace)
 
     def verify(

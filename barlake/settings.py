@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     s3_secret_access_key: OptionalSecret = Field(default=None, validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY"))
     s3_session_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("AWS_SESSION_TOKEN"))
 
+    clock_file: Annotated[Path | None, BeforeValidator(_blank_to_none)] = Field(
+        default=None, validation_alias=AliasChoices("BARLAKE_CLOCK")
+    )
+
     database_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
 
     alpaca_key_id: OptionalSecret = Field(

@@ -31,7 +31,12 @@ class VacuumReport:
 
 
 def vacuum(
-    store: Store, manifest: Manifest, *, grace: dt.timedelta = GRACE, shown: dt.datetime | None = None
+    store: Store,
+    manifest: Manifest,
+    *,
+    grace: dt.timedelta = GRACE,
+    shown: dt.datetime | None = None,
+    now: dt.datetime | None = None,
 ) -> VacuumReport:
     """Delete bar files that were replaced, or left behind by a crash, longer than `grace` ago.
 
@@ -43,11 +48,13 @@ def vacuum(
     shown
         The newest commit that the published catalogue shows: what later ones replaced is still named there,
         and stays. None when there is no catalogue.
+    now
+        The instant by the clock that the manifest's own instants follow; None is the machine's.
     """
     horizon = utc_now() - grace
     present = {file.path: file for file in store.files()}
     known = manifest.known_paths()
-    replaced = manifest.removed_files(before=horizon, by=shown)
+    replaced = manifest.removed_files(before=horizon if now is None else now - grace, by=shown)
     orphans = [path for path, file in present.items() if file.modified_at < horizon and path not in known]
     deleted = freed = 0
     for path in [*orphans, *replaced]:
