@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL"),
     )
     alpaca_feed: str = Field(
-        default="auto", validation_alias=AliasChoices("ALPACA_FEED"), pattern="^(?i:auto|sip|iex)$"
+        default="auto", validation_alias=AliasChoices("ALPACA_FEED"), pattern="^(?i:auto|sip|iex|synthetic)$"
     )
     alpaca_requests_per_minute: int = Field(default=200, validation_alias=AliasChoices("ALPACA_RPM"), ge=1)
     iex_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("IEX_TOKEN"))

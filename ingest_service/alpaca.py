@@ -32,6 +32,7 @@ from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
+from barlake.keys import SYNTHETIC_FEED
 from barlake.receipts import Receipt
 from barlake.settings import ALPACA_DATA_URL, Settings
 from ingest_service.pages import BarsPage, Page, Request, Stray, page_request
@@ -312,7 +313,7 @@ class AlpacaSource:
 
 
 def resolve_feed(setting: str) -> str:
-    """Feed for history: `auto` is `sip`, which is free when it is 15 minutes old; `sip` and `iex` are themselves.
+    """Feed for history: `auto` is `sip`, which is free when it is 15 minutes old; the others are themselves.
 
     Examples
     --------
@@ -320,7 +321,7 @@ def resolve_feed(setting: str) -> str:
     ('sip', 'iex')
     """
     feed = setting.strip().lower()
-    if feed not in {"auto", "sip", "iex"}:
+    if feed not in {"auto", "sip", "iex", SYNTHETIC_FEED}:
         raise InvalidInputError(f"feed {setting!r} is not one Alpaca has for stocks: use auto, sip or iex.")
     return "sip" if feed == "auto" else feed
 
