@@ -65,12 +65,12 @@ class _UnreadableError(Exception):
     """A row that is not a bar; the text is the reason."""
 
 
-def normalize_bars(rows: Sequence[Any]) -> Normalized:
+def normalize_bars(rows: Sequence[Any] | pl.DataFrame) -> Normalized:
     """Table of a page of raw bars; a row that cannot be read goes to `bad` and never fails the page.
 
     Integers are taken for prices, integral floats for counts, any offset and up to nanoseconds for `t`
     (digits below the microsecond are cut). Text, booleans, a fraction of a share and anything absent other
-    than `n` and `vw` are not.
+    than `n` and `vw` are not. A table has been read already and is taken as it is.
 
     Examples
     --------
@@ -85,6 +85,8 @@ def normalize_bars(rows: Sequence[Any]) -> Normalized:
     >>> page.bad.select("row_number", "reason").row(0)
     (1, "o is text: 'ten'")
     """
+    if isinstance(rows, pl.DataFrame):
+        return Normalized(rows, pl.DataFrame(schema=_BAD_SCHEMA))
     whole = _whole_page(rows)
     if whole is not None:
         return Normalized(whole, pl.DataFrame(schema=_BAD_SCHEMA))

@@ -7,9 +7,11 @@ apart. Facts about the endpoint: https://docs.alpaca.markets/reference/stockbars
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+
+import polars as pl
 
 from barlake.errors import InvalidInputError
 from ingest_service.refusals import TransientError
@@ -26,7 +28,7 @@ class Page(Protocol):
     """What an answer of any endpoint comes down to: rows, and the token of what follows."""
 
     @property
-    def rows(self) -> Sequence[Any]:
+    def rows(self) -> Sized:
         """Rows that could be read."""
 
     @property
@@ -87,14 +89,15 @@ class BarsPage:
     Parameters
     ----------
     rows
-        As they came, fields t o h l c v n vw; a row may be anything JSON allows.
+        As they came, fields t o h l c v n vw, where a row may be anything JSON allows; or a table with the
+        lake's names and types.
     next_page_token
         To be given to the next `fetch_page` of the same window; None after the last page.
     strays
         Rows of other symbols and rows outside the window, for quarantine; not in `rows`.
     """
 
-    rows: list[Any]
+    rows: list[Any] | pl.DataFrame
     next_page_token: str | None
     strays: list[Stray] = field(default_factory=list)
 

@@ -97,11 +97,14 @@ class Throttle:
         self._in_flight = 0
         self._strikes = 0
 
-    def acquire(self) -> float:
-        """Seconds waited until a request may leave. Each call is answered by one `observe` or `release`."""
+    def acquire(self, sleep: Callable[[float], object] | None = None) -> float:
+        """Seconds waited until a request may leave. Each call is answered by one `observe` or `release`.
+
+        `sleep` is the caller's own, for one who waits only as long as somebody wants the answer.
+        """
         waited = 0.0
         while pause := self.try_acquire():
-            self._sleep(pause)
+            (sleep or self._sleep)(pause)
             waited += pause
         return waited
 

@@ -35,7 +35,13 @@ HTTP = (
     "urllib.request",
     "uvicorn",
 )
-HTTP_ROOMS = ("ingest_service/alpaca.py", "ingest_service/emulator/", "barlake/influx.py", "app/api/")
+HTTP_ROOMS = (
+    "ingest_service/alpaca.py",
+    "ingest_service/paced_http.py",
+    "ingest_service/emulator/",
+    "barlake/influx.py",
+    "app/api/",
+)
 ROOMS: dict[str, tuple[str, ...]] = {
     "alpaca": ("ingest_service/alpaca.py",),
     "duckdb": ("barlake/publish.py", "barlake/lake.py", "barlake/duckdb_source.py"),
