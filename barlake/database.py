@@ -35,8 +35,13 @@ _WRITER_LOCK = 0x6261726C616B65
 """Key of the advisory lock that PostgreSQL's writers take turns by: the name of the product in bytes."""
 
 
-def postgres_url(address: str) -> URL:
+def postgres_url(address: str, *, setting: str = "BARLAKE_DATABASE_URL") -> URL:
     """Address of a PostgreSQL database, to be reached by the driver that is supported.
+
+    Parameters
+    ----------
+    setting
+        Who gave the address, for messages.
 
     Raises
     ------
@@ -52,14 +57,14 @@ def postgres_url(address: str) -> URL:
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):
-        raise InvalidInputError(f"BARLAKE_DATABASE_URL is no address of a database: {rule}") from None
+        raise InvalidInputError(f"{setting} is no address of a database: {rule}") from None
     if url.drivername.split("+")[0] not in {"postgres", "postgresql"}:
         raise InvalidInputError(
-            f"BARLAKE_DATABASE_URL begins with {url.drivername}://, and only PostgreSQL is supported: {rule} "
+            f"{setting} begins with {url.drivername}://, and only PostgreSQL is supported: {rule} "
             "Leave it unset for a SQLite file in the lake's folder."
         )
     if not url.database:
-        raise InvalidInputError(f"BARLAKE_DATABASE_URL names no database: {rule}")
+        raise InvalidInputError(f"{setting} names no database: {rule}")
     return url.set(drivername="postgresql+psycopg")
 
 

@@ -67,6 +67,21 @@ class Settings(BaseSettings):
 
     database_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
 
+    operations_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_OPERATIONS_URL"))
+    log_format: str | None = Field(
+        default=None, validation_alias=AliasChoices("BARLAKE_LOG_FORMAT"), pattern="^(?i:json|text)$"
+    )
+    log_level: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("BARLAKE_LOG_LEVEL"),
+        pattern="^(?i:debug|info|warning|error|critical)$",
+    )
+    log_keep_rows: int = Field(default=500_000, validation_alias=AliasChoices("BARLAKE_LOG_KEEP_ROWS"), ge=1)
+    log_keep_days: int = Field(default=30, validation_alias=AliasChoices("BARLAKE_LOG_KEEP_DAYS"), ge=1)
+    alert_webhook: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_ALERT_WEBHOOK"))
+    alert_email_to: str | None = Field(default=None, validation_alias=AliasChoices("BARLAKE_ALERT_EMAIL_TO"))
+    smtp_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_SMTP_URL"))
+
     alpaca_key_id: OptionalSecret = Field(
         default=None, validation_alias=AliasChoices("ALPACA_API_KEY_ID", "ALPACA_KEY_ID", "APCA_API_KEY_ID")
     )

@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "alpaca": ("ingest_service/alpaca.py",),
     "duckdb": ("barlake/publish.py", "barlake/lake.py", "barlake/duckdb_source.py"),
     "adbc_driver_postgresql": ("barlake/postgres.py",),
+    "structlog": ("app/operations/logs.py",),
     **dict.fromkeys(HTTP, HTTP_ROOMS),
 }
 """Library -> the files and folders that may import it."""

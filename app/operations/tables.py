@@ -1,0 +1,83 @@
+"""The operations database's tables. A table that is missing is made when the database is opened."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text, text
+
+from barlake.tables import ForeignText, UtcDateTime
+
+__all__ = ["alerts", "deliveries", "heartbeats", "log_records", "metadata", "version"]
+
+# All names begin alike: on PostgreSQL they may share a database with the manifest.
+metadata = MetaData()
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+version = Table("operations_version", metadata, Column("version", Integer, primary_key=True))
+
+heartbeats = Table(
+    "operations_heartbeats",
+    metadata,
+    Column("worker", String(128), primary_key=True),
+    Column("agent", String(32), primary_key=True),
+    Column("state", String(32), nullable=False),
+    Column("job", Text),
+    Column("symbol", Text),
+    Column("done", BigInteger),
+    Column("total", BigInteger),
+    Column("next_step", ForeignText),
+    Column("details", ForeignText),  # JSON
+    Column("period_s", Float, nullable=False),
+    Column("beat_at", UtcDateTime, nullable=False),
+)
+
+log_records = Table(
+    "operations_log_records",
+    metadata,
+    Column("record_id", _Number, primary_key=True, autoincrement=True),
+    Column("logged_at", UtcDateTime, nullable=False),
+    Column("level", Integer, nullable=False),  # numbers of the module `logging`
+    Column("agent", String(64)),
+    Column("symbol", Text),
+    Column("stage", Text),
+    Column("job", Text),
+    Column("message", ForeignText, nullable=False),
+    Column("fields", ForeignText, nullable=False),  # JSON: all that has no column of its own
+    # An identifier that was pruned must not come back: readers go on from the last one they saw.
+    sqlite_autoincrement=True,
+)
+
+alerts = Table(
+    "operations_alerts",
+    metadata,
+    Column("alert_id", _Number, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("message", ForeignText, nullable=False),
+    Column("details", ForeignText, nullable=False),  # JSON
+    Column("fired_at", UtcDateTime, nullable=False),
+    Column("cleared_at", UtcDateTime),  # null: it is active
+    # One row an episode, whoever saw it first.
+    Index(
+        "operations_alerts_active",
+        "key",
+        unique=True,
+        sqlite_where=text("cleared_at IS NULL"),
+        postgresql_where=text("cleared_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "operations_deliveries",
+    metadata,
+    Column("delivery_id", _Number, primary_key=True, autoincrement=True),
+    Column("alert_id", BigInteger, nullable=False),
+    Column("event", String(16), nullable=False),  # fired, cleared
+    Column("channel", String(16), nullable=False),  # webhook, email
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),  # also the end of a claim: nobody else tries before
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),  # null: still to be delivered
+    Column("error", ForeignText),  # of the last attempt; beside `ended_at`: given up
+    sqlite_autoincrement=True,
+)
