@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     database_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
 
     operations_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_OPERATIONS_URL"))
+    worker_concurrency: int = Field(default=4, validation_alias=AliasChoices("BARLAKE_WORKER_CONCURRENCY"), ge=1)
     log_format: str | None = Field(
         default=None, validation_alias=AliasChoices("BARLAKE_LOG_FORMAT"), pattern="^(?i:json|text)$"
     )

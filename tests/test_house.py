@@ -47,6 +47,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "duckdb": ("barlake/publish.py", "barlake/lake.py", "barlake/duckdb_source.py"),
     "adbc_driver_postgresql": ("barlake/postgres.py",),
     "structlog": ("app/operations/logs.py",),
+    "dbos": ("app/jobs/",),
     **dict.fromkeys(HTTP, HTTP_ROOMS),
 }
 """Library -> the files and folders that may import it."""

@@ -1,0 +1,421 @@
+"""The queue as producers and viewers hold it: put jobs in, look at them, cancel, pause, resume, do again, prune."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from dbos import DBOSClient, EnqueueOptions, Queue, WorkflowStatus
+from dbos import error as dbos_errors
+from sqlalchemy import Connection, Engine, text
+
+from app.jobs.database import SCHEMA, make_client, queue_engine, queue_place, refusals
+from app.jobs.job import REVISION, Agent, Job, JobProgress, JobRecord, JobState, revision_of
+from barlake.errors import InvalidInputError, NotFoundError
+from barlake.settings import Settings
+
+__all__ = ["HELD", "WORKFLOW", "JobQueue", "open_queue"]
+
+WORKFLOW = "job"
+"""Every job is a run of this one DBOS workflow, whose arguments name the task."""
+
+PROGRESS = "progress"
+"""DBOS event that a running job sets."""
+
+HELD = "held"
+"""Attribute of a job that is paused: why."""
+
+POLLING_S = 0.2
+"""How often a worker looks for work. It also bounds how many jobs one can begin: `concurrency / POLLING_S` a second."""
+
+_STATES = {
+    "DELAYED": JobState.QUEUED,
+    "ENQUEUED": JobState.QUEUED,
+    "PENDING": JobState.RUNNING,
+    "SUCCESS": JobState.DONE,
+    "ERROR": JobState.FAILED,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": JobState.FAILED,
+    "CANCELLED": JobState.CANCELLED,
+}
+_PAGE = 500
+_WAITING = ["DELAYED", "ENQUEUED", "PENDING"]
+
+
+def open_queue(settings: Settings) -> JobQueue:
+    """The queue that these settings name; made when missing.
+
+    Raises
+    ------
+    StorageError
+        If its database cannot be made or reached.
+    """
+    return JobQueue(queue_engine(queue_place(settings)), concurrency=settings.worker_concurrency)
+
+
+class JobQueue:
+    """Jobs, waiting, running and over.
+
+    Parameters
+    ----------
+    engine
+        On the queue's database; disposed of with the queue.
+    concurrency
+        How many jobs of one agent a worker runs at a time, where nobody said otherwise yet.
+    """
+
+    def __init__(self, engine: Engine, *, concurrency: int) -> None:
+        self._engine = engine
+        self._concurrency = concurrency
+        self._client: DBOSClient = make_client(engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._client.destroy()
+        self._engine.dispose()
+
+    # --- jobs in -------------------------------------------------------------------------------
+
+    def put(self, job: Job, *, force: bool = False) -> str:
+        """Id under which the work is done, now or already; see `put_all`."""
+        return self.put_all([job], force=force)[0]
+
+    def put_all(self, jobs: Iterable[Job], *, force: bool = False) -> list[str]:
+        """Ids under which the work is done, in the order given. Asking twice does it once.
+
+        What is queued, running or paused stays as it is, and so does what is done. What failed or was cancelled is
+        queued again under its id.
+
+        Parameters
+        ----------
+        force
+            Have work that is done done again, under an id that ends in `#2`, `#3` and so on.
+        """
+        ids: list[str] = []
+        with refusals():
+            for batch in _batched(jobs, _PAGE):
+                with self._engine.begin() as connection:
+                    found = [(job, self._insert(connection, job, job.key)) for job in batch]
+                ids += [job.key if is_new else self._put_again(job, force=force) for job, is_new in found]
+        return ids
+
+    def _insert(self, connection: Connection, job: Job, job_id: str) -> bool:
+        """Whether there was no job of this id, and now there is."""
+        assert job.priority is not None  # noqa: S101 - the job's own constructor sees to it
+        options = EnqueueOptions(
+            workflow_name=WORKFLOW,
+            queue_name=str(job.agent),
+            workflow_id=job_id,
+            workflow_id_reuse_policy="reject",
+            priority=job.priority,
+        )
+        try:
+            self._client.enqueue_in_transaction(connection, options, job.task, dict(job.arguments), str(job.agent))
+        except dbos_errors.DBOSWorkflowIDInUseError:
+            return False
+        return True
+
+    def _put_again(self, job: Job, *, force: bool) -> str:
+        """Id of work that was asked for before."""
+        latest = self._latest(job.key)
+        if latest.state in {JobState.FAILED, JobState.CANCELLED}:
+            self.retry(latest.id)
+        elif force and latest.state is JobState.DONE:
+            job_id = f"{job.key}{REVISION}{revision_of(latest.id) + 1}"
+            with self._engine.begin() as connection:
+                self._insert(connection, job, job_id)  # if it is there by now, another has forced the same
+            return job_id
+        return latest.id
+
+    def _latest(self, key: str) -> JobRecord:
+        found = [key, *(one.workflow_id for one in self._pages(workflow_id_prefix=f"{key}{REVISION}"))]
+        return self.get(max(found, key=revision_of))
+
+    # --- looking -------------------------------------------------------------------------------
+
+    def list(
+        self,
+        *,
+        prefix: str = "",
+        status: JobState | str | None = None,
+        agent: str | None = None,
+        limit: int | None = 100,
+        newest: bool = False,
+    ) -> list[JobRecord]:
+        """Jobs in the order in which they were asked for, or the newest first.
+
+        Parameters
+        ----------
+        prefix
+            Of the id, such as `bars/sip/SPY`.
+        limit
+            None means all.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such state or agent.
+        """
+        state = None if status is None else _state(status)
+        wanted = None if agent is None else _agent(agent)
+        words: dict[str, Any] = {"workflow_id_prefix": prefix} if prefix else {}
+        if state is not None:
+            words["status"] = _words_of(state)
+        records = (self._record(one) for one in self._pages(sort_desc=newest, **words))
+        chosen = (
+            one for one in records if (state is None or one.state is state) and (wanted is None or one.agent == wanted)
+        )
+        return list(itertools.islice(chosen, limit))
+
+    def get(self, job_id: str) -> JobRecord:
+        """One job, with its progress.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this id.
+        """
+        with refusals():
+            found = self._client.list_workflows(workflow_ids=[job_id], name=WORKFLOW)
+            if not found:
+                raise NotFoundError(f"job {job_id!r} is not in the queue: `barlake jobs list` names those that are.")
+            said = self._client.get_event(job_id, PROGRESS, timeout_seconds=0)
+        return self._record(found[0], said)
+
+    def counts(self) -> dict[tuple[str, JobState], int]:
+        """How many jobs each agent has in each state that is not over, and of all agents in each that is.
+
+        What is over, or paused, is no longer in an agent's queue: its agent is the empty text.
+        """
+        table = "workflow_status" if self._engine.dialect.name == "sqlite" else f"{SCHEMA}.workflow_status"
+        query = f"""
+            SELECT queue_name, status, attributes IS NOT NULL AND CAST(attributes AS TEXT) <> 'null', count(*)
+            FROM {table} WHERE name = :name GROUP BY 1, 2, 3
+        """
+        found: dict[tuple[str, JobState], int] = {}
+        with refusals(), self._engine.connect() as connection:
+            for queue, word, is_held, count in connection.execute(text(query), {"name": WORKFLOW}):
+                state = JobState.PAUSED if word == "CANCELLED" and is_held else _STATES[word]
+                key = (queue if word in _WAITING else "", state)
+                found[key] = found.get(key, 0) + count
+        return found
+
+    def is_idle(self, agents: Sequence[str]) -> bool:
+        """Whether nothing waits for these agents or runs."""
+        with refusals():
+            return not self._client.list_workflows(
+                queue_name=[str(one) for one in agents], status=_WAITING, limit=1, load_input=False, load_output=False
+            )
+
+    def _pages(self, **words: Any) -> Iterator[WorkflowStatus]:
+        for offset in itertools.count(0, _PAGE):
+            with refusals():
+                found = self._client.list_workflows(name=WORKFLOW, limit=_PAGE, offset=offset, **words)
+            yield from found
+            if len(found) < _PAGE:
+                return
+
+    def _record(self, found: WorkflowStatus, said: dict[str, Any] | None = None) -> JobRecord:
+        assert found.input is not None  # noqa: S101 - it is asked for
+        task, arguments, agent = found.input["args"]
+        held = (found.attributes or {}).get(HELD)
+        state = _STATES[found.status]
+        if state is JobState.CANCELLED and held is not None:
+            state = JobState.PAUSED
+        return JobRecord(
+            id=found.workflow_id,
+            task=task,
+            arguments=arguments,
+            agent=agent,
+            priority=found.priority or 0,
+            state=state,
+            worker=found.executor_id,
+            attempts=found.recovery_attempts or 0,
+            created_at=_instant(found.created_at),
+            updated_at=_instant(found.updated_at),
+            started_at=None if found.dequeued_at is None else _instant(found.dequeued_at),
+            finished_at=None if found.completed_at is None else _instant(found.completed_at),
+            progress=None if said is None else _progress(said),
+            result=found.output,
+            error=_error(found, state, held),
+        )
+
+    # --- changing what becomes of them ---------------------------------------------------------
+
+    def cancel(self, job_id: str) -> None:
+        """Have a job not done, or not done to its end; a running one stops within seconds.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is over.
+        """
+        record = self._not_over(job_id, "cancelled")
+        with refusals():
+            if record.state is JobState.PAUSED:
+                self._client.update_workflow_attributes(job_id, None)
+            else:
+                self._client.cancel_workflow(job_id)
+
+    def pause(self, job_id: str, *, reason: str = "paused by hand") -> None:
+        """Set a job aside until it is resumed; a running one stops within seconds and keeps what it has.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is over.
+        """
+        record = self._not_over(job_id, "paused")
+        if record.state is not JobState.PAUSED:
+            with refusals():
+                self._client.update_workflow_attributes(job_id, {HELD: reason})
+                self._client.cancel_workflow(job_id)
+
+    def resume(self, job_id: str) -> None:
+        """Queue a paused job again.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is not paused.
+        """
+        record = self.get(job_id)
+        if record.state is not JobState.PAUSED:
+            raise InvalidInputError(f"job {job_id!r} is {record.state}, and only a paused one can be resumed.")
+        with refusals():
+            self._client.update_workflow_attributes(job_id, None)
+            self._client.resume_workflow(job_id, queue_name=record.agent)
+
+    def retry(self, job_id: str) -> None:
+        """Queue a job again that failed or was cancelled.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is something else.
+        """
+        record = self.get(job_id)
+        if record.state not in {JobState.FAILED, JobState.CANCELLED}:
+            raise InvalidInputError(
+                f"job {job_id!r} is {record.state}, and only one that failed or was cancelled can be done again; work "
+                "that is done is asked for anew with --force."
+            )
+        with refusals():
+            self._client.rewind_workflow(job_id, queue_name=record.agent)
+
+    def requeue(self, job_id: str, agent: str) -> None:
+        """Put a job that its worker gave up back into the queue."""
+        with refusals():
+            self._client.resume_workflow(job_id, queue_name=agent)
+
+    def _not_over(self, job_id: str, what: str) -> JobRecord:
+        record = self.get(job_id)
+        if record.state.is_over:
+            raise InvalidInputError(f"job {job_id!r} is {record.state} already and cannot be {what}.")
+        return record
+
+    def prune(self, *, older_than: dt.timedelta) -> int:
+        """Forget jobs that were over this long ago; how many. Work that is forgotten is done again when asked for."""
+        before = (dt.datetime.now(dt.UTC) - older_than).isoformat()
+        pruned = 0
+        while True:
+            with refusals():
+                found = self._client.list_workflows(
+                    name=WORKFLOW, completed_before=before, limit=_PAGE, load_input=False, load_output=False,
+                    status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+                )  # fmt: skip
+                gone = [one.workflow_id for one in found if HELD not in (one.attributes or {})]
+                self._client.delete_workflows(gone)
+            pruned += len(gone)
+            if not gone:
+                return pruned
+
+    # --- agents --------------------------------------------------------------------------------
+
+    def pause_agent(self, agent: str) -> None:
+        """Have no worker do anything for an agent; running jobs go back to the queue within seconds."""
+        queue = self._queue(agent)
+        with refusals():
+            queue.set_worker_concurrency(-abs(queue.worker_concurrency or self._concurrency))
+
+    def resume_agent(self, agent: str) -> None:
+        """Let the workers go on with an agent's jobs."""
+        queue = self._queue(agent)
+        with refusals():
+            queue.set_worker_concurrency(abs(queue.worker_concurrency or self._concurrency))
+
+    def paused_agents(self) -> tuple[str, ...]:
+        """Agents for whom nothing is done now."""
+        with refusals():
+            found = [(agent, self._client.retrieve_queue(str(agent))) for agent in Agent]
+            return tuple(str(agent) for agent, queue in found if queue is not None and _is_paused(queue))
+
+    def set_concurrency(self, agent: str, concurrency: int) -> None:
+        """Say how many jobs of an agent each worker runs at a time; one that is paused stays so."""
+        queue = self._queue(agent)
+        with refusals():
+            queue.set_worker_concurrency(-concurrency if _is_paused(queue) else concurrency)
+
+    def _queue(self, agent: str) -> Queue:
+        """The agent's queue; that it is paused shows in a concurrency below zero, which lets nobody in."""
+        with refusals():
+            return self._client.register_queue(
+                str(_agent(agent)),
+                worker_concurrency=self._concurrency,
+                polling_interval_sec=POLLING_S,
+                on_conflict="never_update",
+            )
+
+
+def _is_paused(queue: Queue) -> bool:
+    return (queue.worker_concurrency or 0) < 0
+
+
+def _batched(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
+    rest = iter(jobs)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch
+
+
+def _state(name: JobState | str) -> JobState:
+    try:
+        return JobState(name)
+    except ValueError:
+        raise InvalidInputError(f"status {name!r} is none: there are {', '.join(JobState)}.") from None
+
+
+def _agent(name: str) -> Agent:
+    try:
+        return Agent(name)
+    except ValueError:
+        raise InvalidInputError(f"agent {name!r} is none: there are {', '.join(Agent)}.") from None
+
+
+def _words_of(state: JobState) -> list[str]:
+    """DBOS's words for a state; paused is one of ours within its cancelled."""
+    meant = JobState.CANCELLED if state is JobState.PAUSED else state
+    return [word for word, known in _STATES.items() if known is meant]
+
+
+def _instant(epoch_ms: int | None) -> dt.datetime:
+    return dt.datetime.fromtimestamp((epoch_ms or 0) / 1000, dt.UTC)
+
+
+def _progress(said: dict[str, Any]) -> JobProgress:
+    return JobProgress(**{**said, "at": dt.datetime.fromisoformat(said["at"])})
+
+
+def _error(found: WorkflowStatus, state: JobState, held: str | None) -> str | None:
+    if state is JobState.PAUSED:
+        return held
+    if found.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+        return f"{found.recovery_attempts} workers ended in the middle of it: it is not tried again unless asked for."
+    return None if found.error is None else str(found.error)
