@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +18,9 @@ from barlake.layout import BARS
 from barlake.records import AnswerStatus, Commit, FileRecord, RowRank
 from barlake.sessions import NEW_YORK
 
-__all__ = ["TICK", "apply_commit"]
+__all__ = ["TICK", "apply_commit", "log_commit"]
+
+logger = logging.getLogger(__name__)
 
 TICK = dt.timedelta(microseconds=1)
 
@@ -57,6 +61,18 @@ def apply_commit(connection: Connection, commit: Commit, now: dt.datetime) -> No
     _put_answers(connection, commit, now)
     _put_cursor(connection, commit, now)
     _put_quarantine(connection, commit, now)
+
+
+def log_commit(commit: Commit, started: float) -> None:
+    """Say in the log that a commit was made; `started` is `time.monotonic()` before it."""
+    if logger.isEnabledFor(logging.INFO):
+        facts = {
+            "stage": "commit", "symbol": commit.symbol, "feed": commit.feed, "source": commit.source,
+            "commit": commit.commit_id, "files": len(commit.added), "replaced": len(commit.removed),
+            "sessions": len(commit.held), **commit.counts,
+            "duration_ms": round((time.monotonic() - started) * 1000.0, 1),
+        }  # fmt: skip
+        logger.info("committed %s %s", commit.feed, commit.symbol, extra=facts)
 
 
 def _after_the_last(connection: Connection, now: dt.datetime) -> dt.datetime:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy import CompoundSelect, Engine, Select, bindparam, delete, func, 
 
 from barlake import tables
 from barlake.action_records import ActionRecords
-from barlake.commits import TICK, apply_commit
+from barlake.commits import TICK, apply_commit, log_commit
 from barlake.database import Place, make_engine, reading, upgrade, upsert, writing
 from barlake.keys import PartitionKey, Period
 from barlake.layout import BARS, REVISIONS
@@ -331,8 +332,10 @@ class Manifest:
         StorageError
             If the database refused.
         """
+        started = time.monotonic()
         with writing(self._engine) as connection:
             apply_commit(connection, commit, self._now())
+        log_commit(commit, started)
 
     def add_receipts(self, receipts: Iterable[Receipt]) -> None:
         """Keep what became of requests; they are facts of the past and stand alone."""

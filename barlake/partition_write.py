@@ -136,18 +136,13 @@ class PartitionWrite:
                 self._write_partition(period, incoming, gone, counting)
                 for period, counting in self._targets(touched.to_list(), longest)
             ]
-            self._manifest.commit(self._as_commit(written, touched))
+            report = _report(written)
+            counts = {name: count for name, count in vars(report).items() if count and name != "files_written"}
+            self._manifest.commit(replace(self._as_commit(written, touched), counts=counts))
         except BaseException:
             self._discard()
             raise
-        return WriteReport(
-            inserted=sum(one.merge.inserted for one in written),
-            unchanged=sum(one.merge.unchanged for one in written),
-            changed=sum(one.merge.changed for one in written),
-            outranked=sum(one.merge.outranked.height for one in written),
-            removed=sum(one.removed.height for one in written),
-            files_written=sum(len(one.added) for one in written),
-        )
+        return report
 
     def _discard(self) -> None:
         """Delete the files of a write that did not happen.
@@ -273,6 +268,17 @@ class PartitionWrite:
     def _moment(self) -> dt.datetime:
         assert self._base.moment is not None  # noqa: S101 - `BarWriter` sets it
         return self._base.moment
+
+
+def _report(written: Sequence[_Written]) -> WriteReport:
+    return WriteReport(
+        inserted=sum(one.merge.inserted for one in written),
+        unchanged=sum(one.merge.unchanged for one in written),
+        changed=sum(one.merge.changed for one in written),
+        outranked=sum(one.merge.outranked.height for one in written),
+        removed=sum(one.removed.height for one in written),
+        files_written=sum(len(one.added) for one in written),
+    )
 
 
 def held_sessions(rows: pl.DataFrame, calendar: Calendar) -> list[HeldSession]:

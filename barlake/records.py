@@ -123,6 +123,8 @@ class Commit:
         Key of a request that is finished and needs no page token any more.
     forgotten
         Sessions the lake no longer holds, and what was said about them, so that they are asked for again.
+    counts
+        What became of its rows, for the log.
     """
 
     commit_id: str
@@ -142,6 +144,7 @@ class Commit:
     moment: dt.datetime | None = None
     ranks: Mapping[dt.datetime, RowRank] = field(default_factory=dict)
     forgotten: Sequence[dt.date] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def new_commit_id(now: dt.datetime) -> str:

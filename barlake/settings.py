@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     log_keep_days: int = Field(default=30, validation_alias=AliasChoices("BARLAKE_LOG_KEEP_DAYS"), ge=1)
     alert_webhook: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_ALERT_WEBHOOK"))
     alert_email_to: str | None = Field(default=None, validation_alias=AliasChoices("BARLAKE_ALERT_EMAIL_TO"))
+    alert_email_from: str = Field(
+        default="barlake@localhost", validation_alias=AliasChoices("BARLAKE_ALERT_EMAIL_FROM")
+    )
     smtp_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_SMTP_URL"))
 
     alpaca_key_id: OptionalSecret = Field(

@@ -141,7 +141,9 @@ class Asker:
         if isinstance(outcome, TransientError):
             outcome.attempt = attempt
         if self.line.last is not None:
-            on_receipt(self._receipt(question, attempt, self.line.last, outcome))
+            receipt = self._receipt(question, attempt, self.line.last, outcome)
+            _log(receipt)
+            on_receipt(receipt)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -174,3 +176,16 @@ class Asker:
             rate_limit_remaining=exchange.rate_limit_remaining,
             error=None if page is not None else str(outcome),
         )
+
+
+def _log(receipt: Receipt) -> None:
+    """One line a request, whatever came of it."""
+    if logger.isEnabledFor(logging.INFO):
+        facts = {
+            "stage": "fetch", "symbol": receipt.symbol, "feed": receipt.feed, "source": receipt.source,
+            "endpoint": receipt.endpoint, "status": receipt.status, "rows": receipt.rows, "attempt": receipt.attempt,
+            "duration_ms": round(receipt.duration_ms, 1), "remaining": receipt.rate_limit_remaining,
+            "error": receipt.error,
+        }  # fmt: skip
+        said = {name: value for name, value in facts.items() if value is not None}
+        logger.info("asked %s for %s", receipt.source, receipt.symbol, extra=said)

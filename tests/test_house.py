@@ -40,6 +40,7 @@ HTTP_ROOMS = (
     "ingest_service/paced_http.py",
     "ingest_service/emulator/",
     "barlake/influx.py",
+    "app/operations/senders.py",
     "app/api/",
 )
 ROOMS: dict[str, tuple[str, ...]] = {
@@ -47,6 +48,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "duckdb": ("barlake/publish.py", "barlake/lake.py", "barlake/duckdb_source.py"),
     "adbc_driver_postgresql": ("barlake/postgres.py",),
     "structlog": ("app/operations/logs.py",),
+    "smtplib": ("app/operations/senders.py",),
     "dbos": ("app/jobs/",),
     **dict.fromkeys(HTTP, HTTP_ROOMS),
 }

@@ -10,14 +10,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, insert, or_, select, update
 
 from app.operations.database import reading, writing
+from app.operations.deliveries import Sender, deliver_due
 from app.operations.log_records import level_number
+from app.operations.redaction import Redactor
 from app.operations.tables import alerts, deliveries
 from barlake.database import upsert
 from barlake.records import utc_now
@@ -53,13 +55,16 @@ class Alerts:
 
     Parameters
     ----------
-    channels
-        Who is told beside the log: `webhook`, `email`.
+    senders
+        Who is told beside the log, by channel: `webhook`, `email`.
+    redactor
+        Takes secrets out of messages and details.
     """
 
-    def __init__(self, engine: Engine, *, channels: Sequence[str] = ()) -> None:
+    def __init__(self, engine: Engine, senders: Mapping[str, Sender], redactor: Redactor) -> None:
         self._engine = engine
-        self._channels = tuple(channels)
+        self._senders = dict(senders)
+        self._redactor = redactor
 
     def fire(self, key: str, *, level: str, message: str, details: Mapping[str, Any] | None = None) -> bool:
         """Raise an alert; true for the one who began the episode.
@@ -74,7 +79,8 @@ class Alerts:
             If there is no such level.
         """
         number = level_number(level)
-        text = json.dumps(dict(details or {}), default=str)
+        message, facts = self._redactor.text(message), self._redactor.value(details or {})
+        text = json.dumps(facts)
         row = {"key": key, "level": level.lower(), "message": message, "details": text}
         active = (alerts.c.key == key) & alerts.c.cleared_at.is_(None)
         with writing(self._engine) as connection:
@@ -89,7 +95,7 @@ class Alerts:
                 changed = or_(*(alerts.c[name] != value for name, value in row.items()))
                 connection.execute(update(alerts).where(active, changed).values(**row))
         if alert_id is not None:
-            logger.log(number, "alert: %s", message, extra={"stage": "alert", "alert": key, "details": details or {}})
+            logger.log(number, "alert: %s", message, extra={"stage": "alert", "alert": key, "details": facts})
         return alert_id is not None
 
     def clear(self, key: str) -> bool:
@@ -110,6 +116,18 @@ class Alerts:
         if found is not None:
             logger.info("alert cleared: %s", found.message, extra={"stage": "alert", "alert": key})
         return found is not None
+
+    def deliver(self) -> int:
+        """Send the notes that are due, also those that did not arrive before; how many arrived.
+
+        May take seconds: for a thread that nobody waits for.
+
+        Raises
+        ------
+        StorageError
+            If the database refuses.
+        """
+        return deliver_due(self._engine, self._senders) if self._senders else 0
 
     def active(self) -> list[Alert]:
         """Episodes that last, oldest first.
@@ -139,7 +157,7 @@ class Alerts:
     def _promise(self, connection: Connection, alert_id: int, event: str, now: dt.datetime) -> None:
         rows = [
             {"alert_id": alert_id, "event": event, "channel": channel, "attempts": 0, "due_at": now, "made_at": now}
-            for channel in self._channels
+            for channel in self._senders
         ]
         if rows:
             connection.execute(insert(deliveries), rows)

@@ -10,6 +10,8 @@ from app.operations.alerts import Alerts
 from app.operations.database import open_engine, operations_place
 from app.operations.heartbeats import Heartbeats
 from app.operations.log_records import LogRecords
+from app.operations.redaction import Redactor
+from app.operations.senders import senders_of
 from barlake.settings import Settings
 
 __all__ = ["Operations", "open_operations"]
@@ -36,7 +38,7 @@ class Operations:
         self.settings = settings
         self.heartbeats = Heartbeats(engine)
         self.logs = LogRecords(engine)
-        self.alerts = Alerts(engine, channels=_channels(settings))
+        self.alerts = Alerts(engine, senders_of(settings), Redactor.of(settings))
 
     def __enter__(self) -> Self:
         return self
@@ -47,10 +49,3 @@ class Operations:
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()
-
-
-def _channels(settings: Settings) -> tuple[str, ...]:
-    """Where alerts are sent, beside the log."""
-    webhook = ("webhook",) if settings.alert_webhook else ()
-    email = ("email",) if settings.alert_email_to and settings.smtp_url else ()
-    return (*webhook, *email)
