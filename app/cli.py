@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import actions, care, export, history, lake, quality, register, research, sources
+from app.commands import actions, care, export, history, lake, quality, register, research, securities, sources
 from app.console import notice
 from barlake.errors import BarlakeError
 
@@ -33,6 +33,7 @@ application = typer.Typer(
 application.command("demo")(research.demo)
 application.command("import")(lake.import_)
 application.command("ingest")(sources.ingest)
+application.add_typer(securities.application, name="securities")
 application.command("gaps")(lake.gaps)
 application.command("bars")(lake.bars)
 application.add_typer(export.application, name="export")

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("BARLAKE_CLOCK")
     )
 
+    securities_file: Annotated[Path | None, BeforeValidator(_blank_to_none)] = Field(
+        default=None, validation_alias=AliasChoices("BARLAKE_SECURITIES")
+    )
+
     database_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
 
     operations_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_OPERATIONS_URL"))
