@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import polars as pl
 import typer
@@ -14,13 +15,16 @@ import barlake
 from app.commands.options import AsJson, Root, SomeSymbols
 from app.console import notice, print_frame, print_json, progress, say
 from barlake.errors import InvalidInputError
+from barlake.ranges import parse_instant
 from barlake.records import utc_now
 from barlake.sessions import NEW_YORK
-from barlake.settings import IEX_CLOUD_NOTICE
+from barlake.settings import IEX_CLOUD_NOTICE, load_settings
 
 __all__ = ["emulate", "ingest"]
 
 _DEFAULT_DAYS = 30
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def ingest(
@@ -102,7 +106,34 @@ def emulate(
         list[str] | None,
         typer.Option("--symbol", help="A made-up symbol; may be given several times.", show_default=False),
     ] = None,
-    requests_per_minute: Annotated[int, typer.Option("--requests-per-minute", help="Budget of each key.")] = 200,
+    requests_per_minute: Annotated[int, typer.Option("--requests-per-minute", help="Budget of each free key.")] = 200,
+    limiter: Annotated[
+        str, typer.Option("--limiter", help="How a budget comes back: window (all at once) or bucket (bit by bit).")
+    ] = "window",
+    limit_clock: Annotated[
+        str, typer.Option("--limit-clock", help="Whose minute a budget is for: market (the made-up one) or machine.")
+    ] = "market",
+    plan: Annotated[
+        str,
+        typer.Option("--plan", help="Plan of the placeholder key: basic or plus. PAPER_FREE, PAPER_PLUS have theirs."),
+    ] = "basic",
+    now: Annotated[
+        str | None,
+        typer.Option(
+            "--now", help="Instant at which its clock begins, such as 2024-07-03T13:25:00Z. Default: real time."
+        ),
+    ] = None,
+    speed: Annotated[
+        float,
+        typer.Option("--speed", help="Seconds of market time in one real second, such as 480; 0 stops the clock."),
+    ] = 1.0,
+    clock: Annotated[
+        Path | None,
+        typer.Option("--clock", help="File of its clock for other processes (BARLAKE_CLOCK). Default: only it has it."),
+    ] = None,
+    revised_share: Annotated[
+        float, typer.Option("--revised-share", help="Fraction of bars that change 30 s after their minute.")
+    ] = 0.0,
     actions: Annotated[
         Path | None, typer.Option("--actions", help="CSV file of corporate actions to serve.", show_default=False)
     ] = None,
@@ -110,14 +141,19 @@ def emulate(
     as_json: AsJson = False,
 ) -> None:
     """Serve bars as Alpaca does, on this machine, with its limits and on request its faults."""
-    from ingest_service.emulator import EmulatorConfig, Fault
+    from ingest_service.emulator import EmulatorConfig, Fault, LimitClock, LimiterKind, Plan, VirtualClock
     from ingest_service.emulator import run as serve_until_stopped
 
     chosen: dict[str, Any] = {"symbols": tuple(symbol)} if symbol else {}
+    kept_clock = clock or load_settings(root).clock_file
     config = EmulatorConfig(
         bars=bars, feed=feed, seed=seed, faults=tuple(Fault.parse(name) for name in fault or []),
-        requests_per_window=requests_per_minute, actions=actions, **chosen,
+        requests_per_window=requests_per_minute, actions=actions, limiter=_one_of(LimiterKind, "limiter", limiter),
+        limit_clock=_one_of(LimitClock, "limit-clock", limit_clock), plan=_one_of(Plan, "plan", plan),
+        now=parse_instant(now, "now"), speed=speed, clock=kept_clock, revised_share=revised_share, **chosen,
     )  # fmt: skip
+    if kept_clock is not None:  # the lake looks at it as soon as it is opened
+        VirtualClock(config.now, speed=speed, file=kept_clock)
     with barlake.open(root) as lake:
         calendar = lake.calendar
 
@@ -133,3 +169,10 @@ def emulate(
         )
 
     serve_until_stopped(config, host, port, calendar=calendar, on_ready=on_ready)
+
+
+def _one_of(kind: type[_Choice], name: str, given: str) -> _Choice:
+    try:
+        return kind(given.lower())
+    except ValueError as error:
+        raise InvalidInputError(f"{name} {given!r} is not known: use one of {', '.join(kind)}.") from error

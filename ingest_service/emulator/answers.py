@@ -11,32 +11,53 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["DroppedResponse", "html_error", "json_response", "never_answer", "packed"]
+__all__ = ["DroppedResponse", "error_response", "json_bytes", "json_response", "never_answer", "packed"]
 
 _WORTH_PACKING_BYTES = 1000
 
 
 class DroppedResponse(Response):
-    """Promises a whole body, sends half of it and closes the connection."""
+    """Promises a whole body, sends half of it and closes the connection; or closes it before any answer.
+
+    Parameters
+    ----------
+    before_head
+        Send nothing at all.
+    """
+
+    def __init__(self, content: bytes, *, headers: Mapping[str, str] | None = None, before_head: bool = False) -> None:
+        super().__init__(content, headers=headers)
+        self._before_head = before_head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Leave the answer incomplete: the server then closes the connection."""
-        del scope, receive
+        del scope
         body = bytes(self.body)
+        if self._before_head:
+            # The protocol has no message for it: what hands over requests also holds the connection.
+            receive.__self__.transport.abort()  # type: ignore[attr-defined] # uvicorn's request cycle
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
 
 
-def json_response(status: int, content: object, headers: Mapping[str, str]) -> Response:
+def json_bytes(content: object) -> bytes:
     """Compact JSON."""
-    body = json.dumps(content, separators=(",", ":")).encode()
-    return Response(body, status_code=status, headers=dict(headers), media_type="application/json")
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
-def html_error(headers: Mapping[str, str]) -> Response:
-    """The page of a proxy whose server behind it has failed."""
-    page = "<html><head><title>500 Internal Server Error</title></head><body><h1>500</h1></body></html>"
-    return Response(page, status_code=500, headers=dict(headers), media_type="text/html")
+def json_response(status: int, content: object, headers: Mapping[str, str]) -> Response:
+    """Answer with compact JSON."""
+    return Response(json_bytes(content), status_code=status, headers=dict(headers), media_type="application/json")
+
+
+def error_response(status: int, body: str, headers: Mapping[str, str]) -> Response:
+    """An error as Alpaca sends it (`json`), as the proxy before it does (`html`), or without a word (`empty`)."""
+    if body == "json":
+        content = {"code": 50010000, "message": "internal server error occurred"}
+        return json_response(status, content, headers)
+    page = f"<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>" if body == "html" else ""
+    return Response(page, status_code=status, headers=dict(headers), media_type="text/html")
 
 
 def packed(body: bytes, request: Request, level: int) -> tuple[bytes, dict[str, str]]:

@@ -1,40 +1,24 @@
-"""The routes: Alpaca's paths under `/v1` and `/v2`, control of the emulator under `/_emu`.
+"""The routes: Alpaca's paths of both its hosts, data and trading, on one.
 
-Requests are answered one at a time on the event loop (a page of 10,000 bars takes about 20 ms), so the
-order of faults and budgets is the order of the requests. The control paths ask for no key: serve the
-emulator on the loopback interface.
+Requests are answered one at a time on the event loop (a page of 10,000 bars takes about 10 ms), so the
+order of faults and budgets is the order of the requests.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from barlake.sessions import Calendar
 from ingest_service.emulator.answers import json_response
 from ingest_service.emulator.config import EmulatorConfig
-from ingest_service.emulator.desk import Desk
-from ingest_service.emulator.faults import Fault
+from ingest_service.emulator.control import add_control_routes
+from ingest_service.emulator.desk import Call, Desk
 from ingest_service.emulator.state import EmulatorState
 
 __all__ = ["create_app"]
-
-
-class FaultOrder(BaseModel, extra="forbid"):
-    """Body of `POST /_emu/faults`."""
-
-    faults: list[Fault]
-    period: int | None = Field(None, ge=2)
-    seed: int | None = Field(None, ge=0)
-
-
-class ClockOrder(BaseModel, extra="forbid"):
-    """Body of `POST /_emu/clock`; null is real time."""
-
-    now: AwareDatetime | None
 
 
 def create_app(config: EmulatorConfig, *, calendar: Calendar | None = None) -> FastAPI:
@@ -55,7 +39,7 @@ def create_app(config: EmulatorConfig, *, calendar: Calendar | None = None) -> F
     state = EmulatorState(config, Calendar.default if calendar is None else lambda: calendar)
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     _add_data_routes(app, Desk(state))
-    _add_control_routes(app, state)
+    add_control_routes(app, state)
 
     @app.exception_handler(HTTPException)
     async def no_such_route(_request: Request, error: HTTPException) -> Response:
@@ -65,45 +49,27 @@ def create_app(config: EmulatorConfig, *, calendar: Calendar | None = None) -> F
 
 
 def _add_data_routes(app: FastAPI, desk: Desk) -> None:
-    @app.get("/v2/stocks/bars")
-    async def bars(request: Request) -> Response:
-        return await desk.answer(request, "data", desk.bars)
+    paths: dict[str, tuple[str, Callable[[Call], bytes]]] = {
+        "/v2/stocks/bars": ("data", desk.bars),
+        "/v2/stocks/bars/latest": ("data", desk.latest),
+        "/v2/stocks/snapshots": ("data", desk.snapshots),
+        "/v1beta3/crypto/us/bars": ("data", desk.crypto_bars),
+        "/v1/corporate-actions": ("data", desk.actions),
+        "/v1beta1/news": ("data", desk.news),
+        "/v2/calendar": ("trading", desk.calendar),
+        "/v2/clock": ("trading", desk.clock),
+        "/v2/assets": ("trading", desk.assets),
+    }
+    for path, (surface, handler) in paths.items():
+        app.add_api_route(path, _route(desk, surface, handler))
 
     @app.get("/v2/stocks/{symbol}/bars")
     async def bars_of_one(request: Request, symbol: str) -> Response:
         return await desk.answer(request, "data", lambda call: desk.bars(call, symbol))
 
-    @app.get("/v1/corporate-actions")
-    async def corporate_actions(request: Request) -> Response:
-        return await desk.answer(request, "data", desk.actions)
 
-    @app.get("/v2/calendar")
-    async def calendar(request: Request) -> Response:
-        return await desk.answer(request, "trading", desk.calendar)
+def _route(desk: Desk, surface: str, handler: Callable[[Call], bytes]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return await desk.answer(request, surface, handler)
 
-    @app.get("/v2/clock")
-    async def clock(request: Request) -> Response:
-        return await desk.answer(request, "trading", desk.clock)
-
-
-def _add_control_routes(app: FastAPI, state: EmulatorState) -> None:
-    @app.get("/_emu/log")
-    async def log() -> list[dict[str, object]]:
-        return list(state.log)
-
-    @app.post("/_emu/reset")
-    async def reset() -> dict[str, str]:
-        state.reset()
-        return {"message": "reset"}
-
-    @app.post("/_emu/faults")
-    async def faults(order: FaultOrder) -> dict[str, object]:
-        period = state.config.fault_period if order.period is None else order.period
-        seed = state.config.seed if order.seed is None else order.seed
-        state.arm(tuple(order.faults), period=period, seed=seed)
-        return {"faults": state.faults.faults, "period": period, "seed": seed}
-
-    @app.post("/_emu/clock")
-    async def set_clock(order: ClockOrder) -> dict[str, dt.datetime]:
-        state.clock.set(order.now)
-        return {"now": state.clock.now()}
+    return answer

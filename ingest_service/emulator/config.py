@@ -8,7 +8,9 @@ from pathlib import Path
 
 from barlake.errors import InvalidInputError
 from barlake.keys import SYNTHETIC_FEED, parse_feed
+from ingest_service.emulator.accounts import PAPER_FREE, PAPER_PLUS, Account, Plan
 from ingest_service.emulator.faults import Fault
+from ingest_service.emulator.limiter import LimitClock, LimiterKind
 from ingest_service.emulator.query import is_symbol
 
 __all__ = ["PLACEHOLDER_KEY_ID", "PLACEHOLDER_SECRET_KEY", "EmulatorConfig"]
@@ -26,8 +28,9 @@ class EmulatorConfig:
     bars
         Folder of Parquet files to serve; None makes bars up from `seed`.
     feed
-        Name a folder is served under, `sip` unless given. Made-up bars are always `synthetic`: another
-        name is refused, so that no one can store them as traded prices.
+        Name a folder is served under, `sip` unless given; several with commas between, such as `sip,iex`,
+        each for all symbols. Made-up bars are always `synthetic`: another name is refused, so that no one can
+        store them as traded prices.
     seed
         Seed of the made-up bars and of the places where faults strike.
     symbols
@@ -41,11 +44,32 @@ class EmulatorConfig:
     slow_seconds, hang_seconds
         How long `Fault.SLOW` delays an answer, and `Fault.HANG` gives none.
     requests_per_window, window_seconds
-        Budget of each key: so many requests in a fixed window, data and trading paths counted apart.
+        Budget of each free key: so many requests in a window, data and trading paths counted apart.
+    limiter
+        Whether a budget comes back whole at the end of a window, or bit by bit.
+    limit_clock
+        By which clock windows pass: `market` is the emulator's own, at its speed, so that 200 requests a
+        minute of a made-up day stay 200; `machine` is real time.
     key_id, secret_key
-        The one pair of credentials that is accepted.
+        A pair of credentials that is accepted. The keys `PAPER_FREE` and `PAPER_PLUS` are so too, with
+        the same secret.
+    plan
+        What `key_id` may ask for.
+    wrong_key_status
+        Status of a wrong pair: Alpaca's documents say 401 in one place and 403 in another.
     now
-        Instant at which the emulator's clock starts, aware; it runs on from there. None: real time.
+        Instant at which the emulator's clock starts, aware; it runs on from there. None: real time, or what
+        the file of the clock says.
+    speed
+        Seconds of market time in one of machine time; 0 stops the clock.
+    clock
+        File that `BARLAKE_CLOCK` names for other processes; the emulator keeps it. None: nobody else looks.
+    revised_share
+        Fraction of bars that are first shown without a late trade and revised 30 s after their minute.
+    short_pages
+        Serve pages with fewer rows than asked for, which Alpaca reserves the right to do.
+    trailing_token
+        Give a token on the last full page, so that the page after it is empty.
     gzip_level
         Compression of answers for clients that accept it, 1 to 9; 0 sends them plain.
     actions
@@ -70,9 +94,18 @@ class EmulatorConfig:
     hang_seconds: float = 120.0
     requests_per_window: int = 200
     window_seconds: float = 60.0
+    limiter: LimiterKind = LimiterKind.WINDOW
+    limit_clock: LimitClock = LimitClock.MARKET
     key_id: str = PLACEHOLDER_KEY_ID
     secret_key: str = PLACEHOLDER_SECRET_KEY
+    plan: Plan = Plan.BASIC
+    wrong_key_status: int = 403
     now: dt.datetime | None = None
+    speed: float = 1.0
+    clock: Path | None = None
+    revised_share: float = 0.0
+    short_pages: bool = False
+    trailing_token: bool = False
     gzip_level: int = 1
     actions: Path | None = None
     cached_rows: int = 2_000_000
@@ -110,6 +143,9 @@ class EmulatorConfig:
             "hang_seconds": (self.hang_seconds, self.hang_seconds >= 0, "at least 0"),
             "requests_per_window": (self.requests_per_window, self.requests_per_window >= 1, "at least 1"),
             "window_seconds": (self.window_seconds, self.window_seconds > 0, "greater than 0"),
+            "speed": (self.speed, self.speed >= 0, "at least 0"),
+            "revised_share": (self.revised_share, 0 <= self.revised_share < 1, "in [0, 1)"),
+            "wrong_key_status": (self.wrong_key_status, self.wrong_key_status in {401, 403}, "401 or 403"),
             "gzip_level": (self.gzip_level, 0 <= self.gzip_level <= 9, "0 to 9"),  # noqa: PLR2004 - zlib's range
             "cached_rows": (self.cached_rows, self.cached_rows >= 1, "at least 1"),
         }
@@ -118,8 +154,20 @@ class EmulatorConfig:
                 raise InvalidInputError(f"{name} {value!r} is out of range: it must be {rule}.")
 
     @property
-    def served_feed(self) -> str:
-        """The one feed that answers; asking for another is an error."""
+    def served_feeds(self) -> tuple[str, ...]:
+        """The feeds that answer; asking for another is an error."""
         if self.bars is None:
-            return SYNTHETIC_FEED
-        return parse_feed(self.feed or "sip")
+            return (SYNTHETIC_FEED,)
+        return tuple(dict.fromkeys(parse_feed(name) for name in (self.feed or "sip").split(",")))
+
+    @property
+    def served_feed(self) -> str:
+        """The first of the feeds that answer."""
+        return self.served_feeds[0]
+
+    def account(self, key_id: str, secret_key: str) -> Account | None:
+        """Whose credentials these are; None if they are wrong."""
+        plans = {PAPER_FREE: Plan.BASIC, PAPER_PLUS: Plan.PLUS, self.key_id: self.plan}
+        if key_id not in plans or secret_key != self.secret_key:
+            return None
+        return Account(key_id, plans[key_id])

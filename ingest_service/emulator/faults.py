@@ -2,21 +2,21 @@
 
 A fault never destroys data: a request that was disturbed is answered properly when it is repeated, and
 a minute that was withheld is served the second time. Where faults strike depends only on the seed, the
-period and the order of the requests.
+period and the order of the requests. Single faults for single requests are ordered in `fault_rules.py`.
 """
 
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Self
 
-import numpy as np
 import polars as pl
 
 from barlake.errors import InvalidInputError, did_you_mean
+from ingest_service.emulator.draws import drawn
+from ingest_service.emulator.pages import Page
 
 __all__ = ["Fault", "FaultInjector"]
 
@@ -43,6 +43,22 @@ class Fault(StrEnum):
     MISSING_MINUTES = "missing_minutes", "some minutes are withheld the first time they are asked for"
     HANG = "hang", "no answer for a long time: only the client's own timeout ends it"
     DROP = "drop", "the connection closes in the middle of the body"
+    STATUS = "status", "an error of any status, 503 unless told otherwise, with a JSON, HTML or empty body"
+    CORRUPT_GZIP = "corrupt_gzip", "a compressed body that cannot be unpacked"
+    NAN = "nan", "some prices are NaN, which is no JSON"
+    NULL_BARS = "null_bars", "`bars` is null, the rest of the page as it should be"
+    NULL_SYMBOL = "null_symbol", "the bars of a symbol are null"
+    MISSING_FIELD = "missing_field", "some rows lack their close"
+    FLOAT_VOLUME = "float_volume", "volumes are written as floats, such as 100.0"
+    DUPLICATE_PAGE = "duplicate_page", "a page begins with all rows of the page before it"
+    REPEAT_TOKEN = "repeat_token", "the next page token is the one that was sent, so that pages never end"
+    EMPTY_TOKEN = "empty_token", "the next page token is an empty text"
+    FOREIGN_SYMBOL = "foreign_symbol", "rows of a symbol that was not asked for"
+    OUTSIDE_WINDOW = "outside_window", "a row from a week before the window"
+    MISSING_SESSION = "missing_session", "the last day of a page is withheld"
+    PARTIAL_SESSION = "partial_session", "the second half of the last day of a page is withheld"
+    UNFINISHED_MINUTE = "unfinished_minute", "the bar of the minute that still runs is served"
+    CLOCK_SKEW = "clock_skew", "`Date` is wrong, by five minutes unless told otherwise"
 
     @classmethod
     def parse(cls, value: str) -> Fault:
@@ -53,8 +69,9 @@ class Fault(StrEnum):
         >>> Fault.parse("DROP").description
         'the connection closes in the middle of the body'
         """
+        name = str(value).lower()
         for member in cls:
-            if member.value == str(value).lower():
+            if member.value == _ALIASES.get(name, name):
                 return member
         names = [member.value for member in cls]
         raise InvalidInputError(
@@ -62,8 +79,21 @@ class Fault(StrEnum):
         )
 
 
+_ALIASES = {
+    "delay": "slow",
+    "duplicate_border_row": "duplicate_border",
+    "out_of_order_rows": "out_of_order",
+    "short_body": "drop",
+    "storm": "rate_limit",
+    "truncate": "truncated_json",
+}
+"""Other names of the same things."""
+
+_NEEDS_A_PAGE_BEFORE = {Fault.DUPLICATE_BORDER, Fault.DUPLICATE_PAGE, Fault.REPEAT_TOKEN}
+
+
 class FaultInjector:
-    """Decides which requests are disturbed, and disturbs rows.
+    """Decides which requests are disturbed, and withholds minutes.
 
     In every block of `period` data requests one is disturbed, at a place drawn from the seed; the kinds
     take turns. A request that was disturbed goes through untouched when it is repeated, so a client that
@@ -77,7 +107,7 @@ class FaultInjector:
     period
         Length of a block, at least 2.
     seed
-        Draws the places, the shuffles and the withheld minutes.
+        Draws the places and the withheld minutes.
     missing_share
         Fraction of minutes to withhold once.
     """
@@ -94,7 +124,6 @@ class FaultInjector:
         self._kinds = [fault for fault in self.faults if fault is not Fault.MISSING_MINUTES]
         self._requests = 0
         self._turn = self._seed
-        self._html = True
         self._due = 0
         self._disturbed: set[str] = set()
         self._withheld: dict[str, set[int]] = {}
@@ -120,41 +149,27 @@ class FaultInjector:
             return None
         # A fault that did not fit its request is kept for the next one that it fits.
         kind = self._kinds[self._turn % len(self._kinds)]
-        if self._due == 0 or (kind is Fault.DUPLICATE_BORDER and not continues):
+        if self._due == 0 or (kind in _NEEDS_A_PAGE_BEFORE and not continues):
             return None
         self._due = 0
         self._turn += 1
         self._disturbed.add(identity)
         return kind
 
-    def turns_to_html(self) -> bool:
-        """Whether this server error is an HTML page; the first is JSON, then they alternate."""
-        self._html = not self._html
-        return self._html
+    def withhold_from(self, page: Page) -> Page:
+        """A page without the minutes that are withheld."""
+        if Fault.MISSING_MINUTES not in self.faults:
+            return page
+        rows = {symbol: self.withhold(symbol, frame) for symbol, frame in page.rows.items()}
+        return Page({symbol: frame for symbol, frame in rows.items() if frame.height}, page.next_token)
 
     def withhold(self, symbol: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows without those minutes that are asked for the first time and drawn to be missing."""
         if Fault.MISSING_MINUTES not in self.faults or rows.is_empty():
             return rows
         stamps = rows["timestamp"].to_physical().to_numpy()
-        drawn = _uniform(stamps, seed=zlib.crc32(f"{self._seed}/{symbol}".encode())) < self._missing_share
+        missing = drawn(stamps, share=self._missing_share, key=f"{self._seed}/{symbol}")
         withheld = self._withheld.setdefault(symbol, set())
-        fresh = {int(stamp) for stamp in stamps[drawn]} - withheld
+        fresh = {int(stamp) for stamp in stamps[missing]} - withheld
         withheld |= fresh
         return rows.filter(~pl.Series([int(stamp) in fresh for stamp in stamps], dtype=pl.Boolean))
-
-    def shuffled(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The same rows in an order drawn from the seed."""
-        return rows.sample(fraction=1.0, shuffle=True, seed=self._seed)
-
-
-def _uniform(
-    stamps: np.ndarray[tuple[int, ...], np.dtype[np.int64]], *, seed: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """One number in [0, 1) for each stamp, the same whenever it is asked (SplitMix64, Steele et al. 2014)."""
-    with np.errstate(over="ignore"):
-        mixed = stamps.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(31)
-    return mixed / np.float64(2**64)

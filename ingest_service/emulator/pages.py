@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from ingest_service.emulator.query import BarsQuery, PageToken
-from ingest_service.emulator.source import BarSource
+from ingest_service.emulator.source import MINUTE_US, BarSource
 
-__all__ = ["Page", "collect_page", "render_page", "repeat_border"]
+__all__ = ["Page", "collect_page", "json_rows", "render_page", "rows_before", "running_minute"]
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,20 @@ class Page:
         return sum(frame.height for frame in self.rows.values())
 
 
-def collect_page(source: BarSource, query: BarsQuery) -> Page:
+def collect_page(source: BarSource, query: BarsQuery, *, short: bool = False, trailing_token: bool = False) -> Page:
     """The first `limit` rows after the token: all of one symbol, then all of the next.
 
     The token of a next page is given only if a row follows, so the last page has none.
+
+    Parameters
+    ----------
+    short
+        Stop at three quarters of the limit.
+    trailing_token
+        Give a token on a last page that is full, too.
     """
     rows: dict[str, pl.DataFrame] = {}
-    wanted = query.limit
+    wanted = query.limit - query.limit // 4 if short else query.limit
     last: PageToken | None = None
     for symbol in query.symbols:
         if query.token is not None and symbol < query.token.symbol:
@@ -49,7 +59,7 @@ def collect_page(source: BarSource, query: BarsQuery) -> Page:
             wanted -= kept.height
         if found.height > kept.height:
             return Page(rows, last)
-    return Page(rows, None)
+    return Page(rows, last if trailing_token and wanted == 0 else None)
 
 
 def _rest_of_range(query: BarsQuery, symbol: str) -> tuple[int, int]:
@@ -60,19 +70,32 @@ def _rest_of_range(query: BarsQuery, symbol: str) -> tuple[int, int]:
     return max(query.start_us, query.token.timestamp_us + 1), query.end_us
 
 
-def repeat_border(source: BarSource, query: BarsQuery, page: Page) -> Page:
-    """The same page with the last row of the page before it in front; as it was if there is none."""
+def rows_before(source: BarSource, query: BarsQuery, count: int) -> dict[str, pl.DataFrame]:
+    """The last rows of the page before, of the symbol of the token; none without a token."""
     if query.token is None:
-        return page
+        return {}
     symbol, stamp = query.token.symbol, query.token.timestamp_us
-    border = source.rows(symbol, stamp, stamp, limit=1)
-    if border.is_empty():
-        return page
-    own = page.rows.get(symbol, border.clear())
-    return Page(
-        {symbol: pl.concat([border, own]), **{k: v for k, v in page.rows.items() if k != symbol}},
-        page.next_token,
-    )
+    # Backwards from the border, seen in the order of the pages.
+    span = (stamp, query.end_us) if query.descending else (query.start_us, stamp)
+    found = source.rows(symbol, *span, limit=min(count, query.limit), descending=not query.descending)
+    return {symbol: found.reverse()}
+
+
+def running_minute(source: BarSource, query: BarsQuery, now: dt.datetime) -> dict[str, pl.DataFrame]:
+    """What has happened so far of the bar of the present minute, of each symbol that has one."""
+    now_us = int(now.timestamp() * 1e6)
+    stamp = now_us - now_us % MINUTE_US
+    found = {symbol: source.rows(symbol, stamp, stamp, limit=1) for symbol in query.symbols}
+    share = (now_us - stamp) / MINUTE_US
+    so_far = (pl.col("volume") * share).ceil().cast(pl.Int64)
+    return {
+        symbol: rows.with_columns(so_far.alias("volume"), close="open") for symbol, rows in found.items() if rows.height
+    }
+
+
+def json_rows(rows: Mapping[str, pl.DataFrame]) -> dict[str, list[dict[str, Any]]]:
+    """Rows in Alpaca's words, as Python has them."""
+    return {symbol: json.loads(_render_rows(found)) for symbol, found in rows.items()}
 
 
 def render_page(page: Page, *, single: str | None = None, currency: str | None = None) -> bytes:

@@ -42,7 +42,7 @@ _PERSISTENCE, _SHOCK = 0.98, 0.10  # of the logarithm of daily volatility
 _OVERNIGHT_VARIANCE, _PRE_VARIANCE, _POST_VARIANCE = 0.25, 0.04, 0.03  # shares of a day's variance
 _EXTENDED_ACTIVITY = 0.0005  # trades per minute outside the regular session, relative to inside
 _PRINTS = 5  # prices looked at in one minute: enough for an open, a high, a low and a close
-_KEPT_SESSIONS = 256  # of all symbols together, about 100 kB each
+_KEPT_SESSIONS = 256  # of all symbols together, about 100 kB each; the present session of each symbol at least
 
 
 class _Session(NamedTuple):
@@ -86,7 +86,7 @@ class SyntheticBars:
         self._factor = functools.cache(self._draw_factor)
         self._deviations = functools.cache(self._daily_deviations)
         self._levels = functools.cache(self._log_levels)
-        self._bars = functools.lru_cache(maxsize=_KEPT_SESSIONS)(self._session_bars)
+        self._bars = functools.lru_cache(maxsize=max(_KEPT_SESSIONS, 2 * len(self.symbols)))(self._session_bars)
 
     def rows(self, symbol: str, start_us: int, end_us: int, *, limit: int, descending: bool = False) -> pl.DataFrame:
         """See `BarSource.rows`."""

@@ -43,6 +43,8 @@ _NAMED = {
     "SYNA": Traits(380.0, 1.0, 0.07, 260.0, 90.0, 0.00002),  # a large fund: every minute trades
     "SYNB": Traits(120.0, 1.25, 0.18, 12.0, 110.0, 0.00008),  # a mid-size stock: now and then a minute without
     "SYNC": Traits(45.0, 0.8, 0.24, 3.0, 140.0, 0.0003),  # a thin one: many minutes without
+    "THIN": Traits(18.0, 0.7, 0.26, 0.55, 150.0, 0.0006),  # two minutes of five trade
+    "HALT": Traits(60.0, 1.0, 0.20, 60.0, 110.0, 0.0001),
 }
 
 
@@ -53,7 +55,7 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
 
 
 def traits_of(symbol: str, *, seed: int) -> Traits:
-    """Traits of a symbol: fixed for the three default ones, drawn from the seed for any other."""
+    """Traits of a symbol: fixed for a few, drawn from the seed for any other."""
     if symbol in _NAMED:
         return _NAMED[symbol]
     draw = generator(seed, symbol, "traits")

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import datetime as dt
+import pytest
 
-from ingest_service.emulator.clock import VirtualClock
-from ingest_service.emulator.limiter import FixedWindowLimiter
+from ingest_service.emulator.limiter import FixedWindowLimiter, LimiterKind, TokenBucketLimiter, limiter_of
 
 
 class Seconds:
@@ -16,7 +15,7 @@ class Seconds:
 
 def test_a_window_opens_with_its_first_request_and_ends_on_time() -> None:
     seconds = Seconds()
-    limiter = FixedWindowLimiter(2, 10, monotonic=seconds)
+    limiter = FixedWindowLimiter(2, 10, seconds=seconds)
     assert [limiter.take("key").allowed for _ in range(3)] == [True, True, False]
     seconds.now = 109.9
     assert not limiter.take("key").allowed
@@ -26,21 +25,31 @@ def test_a_window_opens_with_its_first_request_and_ends_on_time() -> None:
 
 
 def test_keys_do_not_share_a_budget() -> None:
-    limiter = FixedWindowLimiter(1, 10, monotonic=Seconds())
+    limiter = FixedWindowLimiter(1, 10, seconds=Seconds())
     assert limiter.take("one").allowed
     assert limiter.take("two").allowed
 
 
-def test_a_clock_that_was_set_runs_on_from_there() -> None:
+def test_a_bucket_refills_bit_by_bit_and_names_the_next_token() -> None:
     seconds = Seconds()
-    start = dt.datetime(2024, 1, 2, 9, 30, tzinfo=dt.timezone(dt.timedelta(hours=-5)))
-    clock = VirtualClock(start, monotonic=seconds)
-    seconds.now += 90
-    assert clock.now() == start + dt.timedelta(seconds=90)
-    assert clock.now().tzinfo is dt.UTC
+    limiter = TokenBucketLimiter(2, 10, seconds=seconds)
+    assert [limiter.take("key").allowed for _ in range(3)] == [True, True, False]
+    seconds.now += 4
+    refused = limiter.take("key")
+    assert (refused.allowed, refused.remaining, refused.reset_in_seconds) == (False, 0, pytest.approx(1))
+    seconds.now += 1
+    assert limiter.take("key").allowed
 
 
-def test_a_clock_that_was_not_set_shows_real_time() -> None:
-    clock = VirtualClock(dt.datetime(2024, 1, 2, tzinfo=dt.UTC))
-    clock.set(None)
-    assert abs(clock.now() - dt.datetime.now(tz=dt.UTC)) < dt.timedelta(seconds=5)
+@pytest.mark.parametrize("kind", LimiterKind)
+def test_a_clock_that_is_set_back_gives_a_whole_budget(kind: LimiterKind) -> None:
+    seconds = Seconds()
+    limiter = limiter_of(kind, 1, 10, seconds=seconds)
+    assert [limiter.take("key").allowed for _ in range(2)] == [True, False]
+    seconds.now -= 50
+    assert limiter.take("key").allowed
+
+
+def test_a_key_may_have_a_limit_of_its_own() -> None:
+    limiter = FixedWindowLimiter(1, 10, seconds=Seconds())
+    assert [limiter.take("key", 3).remaining for _ in range(3)] == [2, 1, 0]
