@@ -6,7 +6,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.jobs.job import JobProgress
 from barlake.clock import Clock
@@ -16,7 +16,12 @@ from barlake.settings import Settings
 if TYPE_CHECKING:
     from app.operations import Operations
 
-__all__ = ["JobContext"]
+__all__ = ["JobContext", "Kept"]
+
+Kept = dict[str, Any]
+"""What a run leaves for the next one in its place."""
+
+KeptT = TypeVar("KeptT")
 
 SAY_EVERY_S = 1.0
 """How often a job's progress is written down."""
@@ -50,6 +55,7 @@ class JobContext:
         clock: Clock,
         operations: Operations,
         stop: threading.Event,
+        kept: Kept | None = None,
         publish_progress: Callable[[JobProgress], None] = lambda _progress: None,
     ) -> None:
         self.job_id = job_id
@@ -59,11 +65,21 @@ class JobContext:
         self.clock = clock
         self.operations = operations
         self.stop = stop
+        self._kept = {} if kept is None else kept
         self._publish_progress = publish_progress
         self._started = time.monotonic()
         self._first_done: int | None = None
         self._said = float("-inf")
         self._latest: JobProgress | None = None
+
+    def keep(self, name: str, make: Callable[[], KeptT]) -> KeptT:
+        """What is made once and serves the later runs in this place too, such as a connection.
+
+        They come one after another, with this very `stop`, which is clear again when they begin.
+        """
+        found: KeptT = self._kept.setdefault(name, None) or make()
+        self._kept[name] = found
+        return found
 
     def progress(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from app.jobs.job import REVISION, Agent, Job, JobProgress, JobRecord, JobState,
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.settings import Settings
 
-__all__ = ["HELD", "WORKFLOW", "JobQueue", "open_queue"]
+__all__ = ["PROGRESS", "WORKFLOW", "Claim", "JobQueue", "open_queue"]
 
 WORKFLOW = "job"
 """Every job is a run of this one DBOS workflow, whose arguments name the task."""
@@ -25,8 +26,8 @@ WORKFLOW = "job"
 PROGRESS = "progress"
 """DBOS event that a running job sets."""
 
-HELD = "held"
-"""Attribute of a job that is paused: why."""
+HELD, NEEDS_KEY = "held", "needs_key"
+"""Attributes of a job that is paused: why, and whether a key that is mended lets it go on."""
 
 POLLING_S = 0.2
 """How often a worker looks for work. It also bounds how many jobs one can begin: `concurrency / POLLING_S` a second."""
@@ -53,6 +54,15 @@ def open_queue(settings: Settings) -> JobQueue:
         If its database cannot be made or reached.
     """
     return JobQueue(queue_engine(queue_place(settings)), concurrency=settings.worker_concurrency)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's hold on a job: who, since when (epoch milliseconds), out of which agent's queue."""
+
+    worker: str
+    since: int
+    agent: str
 
 
 class JobQueue:
@@ -208,12 +218,14 @@ class JobQueue:
                 found[key] = found.get(key, 0) + count
         return found
 
-    def is_idle(self, agents: Sequence[str]) -> bool:
-        """Whether nothing waits for these agents or runs."""
+    def waiting(self, agents: Sequence[str], *, limit: int) -> Sequence[str]:
+        """Ids of jobs that are queued for these agents, or run."""
         with refusals():
-            return not self._client.list_workflows(
-                queue_name=[str(one) for one in agents], status=_WAITING, limit=1, load_input=False, load_output=False
-            )
+            found = self._client.list_workflows(
+                queue_name=[str(one) for one in agents], status=_WAITING, limit=limit, load_input=False,
+                load_output=False,
+            )  # fmt: skip
+        return [one.workflow_id for one in found]
 
     def _pages(self, **words: Any) -> Iterator[WorkflowStatus]:
         for offset in itertools.count(0, _PAGE):
@@ -265,8 +277,13 @@ class JobQueue:
             else:
                 self._client.cancel_workflow(job_id)
 
-    def pause(self, job_id: str, *, reason: str = "paused by hand") -> None:
+    def pause(self, job_id: str, *, reason: str = "paused by hand", needs_key: bool = False) -> None:
         """Set a job aside until it is resumed; a running one stops within seconds and keeps what it has.
+
+        Parameters
+        ----------
+        needs_key
+            The next worker that starts resumes it: its key may be another.
 
         Raises
         ------
@@ -276,7 +293,7 @@ class JobQueue:
         record = self._not_over(job_id, "paused")
         if record.state is not JobState.PAUSED:
             with refusals():
-                self._client.update_workflow_attributes(job_id, {HELD: reason})
+                self._client.update_workflow_attributes(job_id, {HELD: reason, NEEDS_KEY: needs_key})
                 self._client.cancel_workflow(job_id)
 
     def resume(self, job_id: str) -> None:
@@ -311,10 +328,12 @@ class JobQueue:
         with refusals():
             self._client.rewind_workflow(job_id, queue_name=record.agent)
 
-    def requeue(self, job_id: str, agent: str) -> None:
-        """Put a job that its worker gave up back into the queue."""
-        with refusals():
-            self._client.resume_workflow(job_id, queue_name=agent)
+    def resume_needing_key(self) -> int:
+        """Queue the jobs again that were paused because a key was refused; how many."""
+        found = [one for one in self._pages(status="CANCELLED") if (one.attributes or {}).get(NEEDS_KEY)]
+        for one in found:
+            self.resume(one.workflow_id)
+        return len(found)
 
     def _not_over(self, job_id: str, what: str) -> JobRecord:
         record = self.get(job_id)
@@ -338,17 +357,41 @@ class JobQueue:
             if not gone:
                 return pruned
 
+    # --- what workers ask ----------------------------------------------------------------------
+
+    def claim(self, job_id: str) -> Claim | None:
+        """What tells the present run of a job from any other; None when it does not run."""
+        return self.claims([job_id]).get(job_id)
+
+    def claims(self, job_ids: Sequence[str] | None = None) -> dict[str, Claim]:
+        """Of those that run, or of all that do."""
+        if job_ids is not None and not job_ids:
+            return {}
+        words: dict[str, Any] = {} if job_ids is None else {"workflow_ids": [*job_ids]}
+        with refusals():
+            found = self._client.list_workflows(
+                name=WORKFLOW, status="PENDING", load_input=False, load_output=False, **words
+            )
+        return {
+            one.workflow_id: Claim(one.executor_id or "", one.dequeued_at or 0, one.queue_name or "") for one in found
+        }
+
+    def requeue(self, job_id: str, agent: str) -> None:
+        """Put a job that its worker gives up back into the queue."""
+        with refusals():
+            self._client.resume_workflow(job_id, queue_name=agent)
+
     # --- agents --------------------------------------------------------------------------------
 
     def pause_agent(self, agent: str) -> None:
         """Have no worker do anything for an agent; running jobs go back to the queue within seconds."""
-        queue = self._queue(agent)
+        queue = self.register(agent)
         with refusals():
             queue.set_worker_concurrency(-abs(queue.worker_concurrency or self._concurrency))
 
     def resume_agent(self, agent: str) -> None:
         """Let the workers go on with an agent's jobs."""
-        queue = self._queue(agent)
+        queue = self.register(agent)
         with refusals():
             queue.set_worker_concurrency(abs(queue.worker_concurrency or self._concurrency))
 
@@ -360,16 +403,16 @@ class JobQueue:
 
     def set_concurrency(self, agent: str, concurrency: int) -> None:
         """Say how many jobs of an agent each worker runs at a time; one that is paused stays so."""
-        queue = self._queue(agent)
+        queue = self.register(agent)
         with refusals():
             queue.set_worker_concurrency(-concurrency if _is_paused(queue) else concurrency)
 
-    def _queue(self, agent: str) -> Queue:
-        """The agent's queue; that it is paused shows in a concurrency below zero, which lets nobody in."""
+    def register(self, agent: str) -> Queue:
+        """The agent's queue, made when missing; that it is paused shows in a concurrency below zero."""
         with refusals():
             return self._client.register_queue(
                 str(_agent(agent)),
-                worker_concurrency=self._concurrency,
+                worker_concurrency=1 if agent == Agent.FEATURES else self._concurrency,
                 polling_interval_sec=POLLING_S,
                 on_conflict="never_update",
             )

@@ -22,10 +22,11 @@ _tasks: dict[str, Task] = {}
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of work: its name, whose it is, and the function that does it."""
+    """A kind of work: its name, whose it is, the account it needs, and the function that does it."""
 
     name: str
     agent: Agent
+    account: str
     work: Work
 
     def __call__(self, context: JobContext, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -33,13 +34,18 @@ class Task:
         return self.work(context, **arguments)
 
 
-def task(name: str, *, agent: str) -> Callable[[WorkT], WorkT]:
+def task(name: str, *, agent: str, account: str | None = None) -> Callable[[WorkT], WorkT]:
     """Decorator that makes a function the one that does this task.
 
     The function takes a `JobContext` and the job's arguments, and returns what JSON can hold, with `status`
     `done`, `partial` or `nothing`. It may be called again for work that is half done: it must find that out by
     itself and do the rest. A `SourceError`, `StorageError` or `ConflictError` has it called again after a wait; a
-    `CredentialsError` parks all jobs that need the same key; any other error ends the job.
+    `CredentialsError` pauses the jobs that need the same account; any other error ends the job.
+
+    Parameters
+    ----------
+    account
+        Whose key the work needs, where the job's arguments have no `source` that says it; None is the task's name.
     """
 
     def register(work: WorkT) -> WorkT:
@@ -49,7 +55,7 @@ def task(name: str, *, agent: str) -> Callable[[WorkT], WorkT]:
             work.__qualname__,
         ):
             raise InvalidInputError(f"task {name!r} is done by {known.work.__module__} already: give it another name.")
-        _tasks[name] = Task(name, Agent(agent), work)
+        _tasks[name] = Task(name, Agent(agent), account or name, work)
         return work
 
     return register

@@ -70,10 +70,10 @@ def test_a_paused_job_waits_until_it_is_resumed(queue: JobQueue) -> None:
     assert (queue.get(KEY).state, queue.get(KEY).error) == (JobState.PAUSED, "the key was refused")
     assert queue.put(job(), force=True) == KEY
     assert queue.get(KEY).state is JobState.PAUSED
-    assert queue.is_idle(["backfill"])
+    assert queue.waiting(["backfill"], limit=1) == []
     queue.resume(KEY)
     assert (queue.get(KEY).state, queue.get(KEY).agent) == (JobState.QUEUED, "backfill")
-    assert not queue.is_idle(["backfill"])
+    assert queue.waiting(["backfill"], limit=1) == [KEY]
     with pytest.raises(InvalidInputError, match="only a paused one"):
         queue.resume(KEY)
 
