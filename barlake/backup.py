@@ -33,7 +33,7 @@ from barlake.manifest_files import copy_database
 from barlake.records import FileRecord
 from barlake.snapshots import lake_root
 from barlake.stores import LocalStore, Store
-from barlake.verify import DATASETS, check_file
+from barlake.verify import check_file
 
 __all__ = [
     "DATABASE",
@@ -174,7 +174,7 @@ class _Backup:
 
     def _copy_all(self, database: Path) -> tuple[BackupReport, dict[str, Any]]:
         with contextlib.closing(Manifest(database)) as frozen:
-            counting = [file for dataset in DATASETS for file in frozen.files(dataset=dataset)]
+            counting = [file for dataset in layout.DATASETS for file in frozen.files(dataset=dataset)]
             for done, file in enumerate(counting, start=1):
                 self._copy_bars(file, frozen)
                 self._on_file(file.path, done, len(counting))

@@ -1,4 +1,4 @@
-"""One file of bars or revisions together with the record the manifest keeps of it."""
+"""One file of rows together with the record the manifest keeps of it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def write_bar_file(
         "barlake.commit": commit_id,
         "barlake.replaces": "\n".join(replaces),
     }
-    data = to_parquet(rows, metadata=metadata)
+    data = to_parquet(rows, dataset=dataset, metadata=metadata)
     store.put(path, data)
-    stamps = rows["timestamp"]
+    stamps = rows["timestamp"] if dataset in layout.BAR_DATASETS else rows["known_at"].sort()
     return FileRecord(path, dataset, key, rows.height, data.size, stamps[0], stamps[-1])
 
 

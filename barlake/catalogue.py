@@ -16,7 +16,7 @@ from barlake.errors import FormatError, StorageError
 from barlake.factors import current_factors
 from barlake.inspection import current_findings
 from barlake.keys import ArtifactKind
-from barlake.layout import REVISIONS
+from barlake.layout import RECORD_DATASETS, REVISIONS
 from barlake.publish import Catalogue, publish, published
 
 if TYPE_CHECKING:
@@ -108,6 +108,9 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         last_commit=last_commit,
         bars=[lake.store.address(file.path) for file in manifest.files()],
         revisions=[lake.store.address(file.path) for file in manifest.files(dataset=REVISIONS)],
+        records={
+            name: [lake.store.address(file.path) for file in manifest.files(dataset=name)] for name in RECORD_DATASETS
+        },
         tables=tables,
         views=lake.feature_tables.views(),
         filesystem=lake.store.filesystem(),

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal, sel
 from barlake import tables
 from barlake.database import upsert
 from barlake.errors import ConflictError
-from barlake.layout import BARS
 from barlake.records import AnswerStatus, Commit, FileRecord, RowRank
 from barlake.sessions import NEW_YORK
 
@@ -44,6 +43,7 @@ def apply_commit(connection: Connection, commit: Commit, now: dt.datetime) -> No
             "feed": commit.feed,
             "symbol": commit.symbol,
             "moment": commit.moment,
+            "dataset": commit.dataset,
         },
     )
     if commit.removed:
@@ -86,7 +86,7 @@ def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
     table = tables.files
     for period in commit.periods:
         query = select(table.c.path).where(
-            table.c.dataset == BARS,
+            table.c.dataset == commit.dataset,
             table.c.feed == commit.feed,
             table.c.symbol == commit.symbol,
             table.c.removed_at.is_(None),

@@ -38,6 +38,8 @@ SYNTHETIC_FEED = "synthetic"
 _PREFERRED_FEEDS = ("sip", "iex")
 """All exchanges go before one of them."""
 
+_ALWAYS = "all"
+
 _FEED = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.^/=_-]{0,31}")
 
@@ -173,11 +175,11 @@ def preferred_feed(feeds: Iterable[str]) -> str | None:
 
 @dataclass(frozen=True, order=True)
 class Period:
-    """Half-open range of session dates [start, end) that is one session, one month or one year."""
+    """Half-open range of session dates [start, end) that is one session, one month, one year or all time."""
 
     start: dt.date
     end: dt.date
-    length: PeriodLength
+    length: PeriodLength | None  # None: all time
 
     @classmethod
     def of_session(cls, session: dt.date) -> Period:
@@ -195,6 +197,11 @@ class Period:
     def of_year(cls, session: dt.date) -> Period:
         """The calendar year that holds a session date."""
         return cls(dt.date(session.year, 1, 1), dt.date(session.year + 1, 1, 1), PeriodLength.YEAR)
+
+    @classmethod
+    def always(cls) -> Period:
+        """All time: the period of what is so small that it is never cut."""
+        return cls(dt.date.min, dt.date.max, None)
 
     @classmethod
     def of(cls, session: dt.date, length: PeriodLength) -> Period:
@@ -215,6 +222,8 @@ class Period:
         >>> Period.parse("2024-02").end
         datetime.date(2024, 3, 1)
         """
+        if label == _ALWAYS:
+            return cls.always()
         try:
             if re.fullmatch(r"\d{4}-\d{2}-\d{2}", label):
                 return cls.of_session(dt.date.fromisoformat(label))
@@ -224,11 +233,13 @@ class Period:
                 return cls.of_year(dt.date.fromisoformat(f"{label}-01-01"))
         except ValueError as error:
             raise InvalidInputError(f"period {label!r} is not on the calendar: {error}.") from error
-        raise InvalidInputError(f"period {label!r} is not one of YYYY-MM-DD, YYYY-MM, YYYY.")
+        raise InvalidInputError(f"period {label!r} is not one of YYYY-MM-DD, YYYY-MM, YYYY, all.")
 
     @property
     def label(self) -> str:
-        """The period as paths spell it: `2024-01-02`, `2024-01` or `2024`."""
+        """The period as paths spell it: `2024-01-02`, `2024-01`, `2024` or `all`."""
+        if self.length is None:
+            return _ALWAYS
         width = {PeriodLength.SESSION: 10, PeriodLength.MONTH: 7, PeriodLength.YEAR: 4}[self.length]
         return self.start.isoformat()[:width]
 
@@ -239,7 +250,10 @@ class Period:
 
 @dataclass(frozen=True, order=True)
 class PartitionKey:
-    """The bars of one symbol of one feed in one period; exactly one file counts for it at a time."""
+    """The bars of one symbol of one feed in one period; exactly one file counts for it at a time.
+
+    Of daily bars, news and macro values `feed` is the source, and of macro values `symbol` the series.
+    """
 
     feed: str
     symbol: str

@@ -33,6 +33,7 @@ from barlake.partition_write import WriteReport
 from barlake.past import held_as_of, symbols_of
 from barlake.ranges import Boundary, parse_instant, time_range
 from barlake.reader import read_revisions
+from barlake.record_faces import RecordFaces
 from barlake.records import utc_now
 from barlake.rollup import RollupReport, RollupStep, rollup
 from barlake.sessions import NEW_YORK, Calendar
@@ -73,8 +74,8 @@ def open_lake(path: Path | str | None = None, *, settings: Settings | None = Non
     return Lake(root, settings, store=store_of(settings), now=clock_of(settings).now)
 
 
-class Lake:
-    """Bars, their coverage, and the artifacts made from them.
+class Lake(RecordFaces):
+    """Bars, daily bars, news and macro values, their coverage, and the artifacts made from them.
 
     Parameters
     ----------

@@ -166,17 +166,21 @@ class Manifest:
         return self._frame(_restrict(query, held, feed, None, start, end), HELD | {"committed_at": _STAMP})
 
     def pairs_changed_after(self, instant: dt.datetime) -> list[tuple[str, str]]:
-        """Feed and symbol of every commit since an instant."""
+        """Feed and symbol of every commit of bars since an instant."""
         table = tables.commits
-        query = select(table.c.feed, table.c.symbol).where(table.c.committed_at > instant).distinct()
+        query = select(table.c.feed, table.c.symbol).where(table.c.committed_at > instant, table.c.dataset == BARS)
+        query = query.distinct()
         with reading(self._engine) as connection:
             return [(row.feed, row.symbol) for row in connection.execute(query.order_by(table.c.feed, table.c.symbol))]
 
     def commits(self) -> pl.DataFrame:
-        """One row per commit of bars: feed, symbol, moment (`ingested_at` of its rows), committed_at."""
+        """One row per commit of rows: dataset, feed, symbol, moment (their `ingested_at`), committed_at, source."""
         table = tables.commits
-        query = select(table.c.feed, table.c.symbol, table.c.moment, table.c.committed_at)
-        schema = {"feed": pl.String(), "symbol": pl.String(), "moment": _STAMP, "committed_at": _STAMP}
+        schema = {
+            "dataset": pl.String(), "feed": pl.String(), "symbol": pl.String(), "moment": _STAMP,
+            "committed_at": _STAMP, "source": pl.String(),
+        }  # fmt: skip
+        query = select(*(table.c[name] for name in schema))
         return self._frame(query.where(table.c.moment.is_not(None)).order_by(table.c.committed_at), schema)
 
     def held_now(
@@ -422,7 +426,11 @@ def _late(feed: str, symbol: str, as_of: dt.datetime) -> Select[Any]:
     """Moments before an instant whose commits came after it."""
     table = tables.commits
     return select(table.c.moment).where(
-        table.c.feed == feed, table.c.symbol == symbol, table.c.moment <= as_of, table.c.committed_at > as_of
+        table.c.dataset == BARS,
+        table.c.feed == feed,
+        table.c.symbol == symbol,
+        table.c.moment <= as_of,
+        table.c.committed_at > as_of,
     )
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from barlake import layout
 from barlake.errors import FormatError
 from barlake.new_york import new_york_dates
-from barlake.schemas import BAR_VALUES, BARS, REVISIONS
+from barlake.schemas import BAR_VALUES, BARS, DAILY, MACRO, NEWS, REVISIONS
 from barlake.stores import Store
 
 __all__ = [
@@ -33,7 +33,13 @@ __all__ = [
     "to_parquet",
 ]
 
-SCHEMAS = {layout.BARS: BARS, layout.REVISIONS: REVISIONS}
+SCHEMAS = {
+    layout.BARS: BARS,
+    layout.REVISIONS: REVISIONS,
+    layout.DAILY: DAILY,
+    layout.NEWS: NEWS,
+    layout.MACRO: MACRO,
+}
 """Columns of the files of each dataset."""
 
 ROW_GROUP_ROWS = 16_384
@@ -203,12 +209,14 @@ def _hashed_columns(rows: pl.DataFrame) -> list[tuple[int, memoryview]]:
     return [(column.itemsize, np.ascontiguousarray(column).data.cast("B")) for column in columns]
 
 
-def to_parquet(rows: pl.DataFrame, *, metadata: dict[str, str]) -> pa.Buffer:
-    """Rows of bars or of old values as the bytes of one Parquet file, with words of ours in its footer."""
-    schema = REVISIONS if "superseded_at" in rows.columns else BARS
+def to_parquet(rows: pl.DataFrame, *, metadata: dict[str, str], dataset: str = layout.BARS) -> pa.Buffer:
+    """Rows of a dataset as the bytes of one Parquet file, with words of ours in its footer."""
+    schema = SCHEMAS[dataset]
     table = rows.select(schema.names).to_arrow().cast(schema)
     table = table.replace_schema_metadata({key.encode(): text.encode() for key, text in metadata.items()})
-    stepped = {name: "DELTA_BINARY_PACKED" for name in STEPPED_COLUMNS if name in table.column_names}
+    stepped = {}
+    if dataset in layout.BAR_DATASETS:
+        stepped = dict.fromkeys(STEPPED_COLUMNS, "DELTA_BINARY_PACKED")
     repeated = [name for name in table.column_names if name not in stepped]
     stream = pa.BufferOutputStream()
     pq.write_table(

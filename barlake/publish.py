@@ -27,8 +27,9 @@ from filelock import FileLock
 from barlake.adjust import BUCKET_US
 from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, InvalidInputError, StorageError
-from barlake.layout import TEMPORARY_PREFIX
+from barlake.layout import DAILY, MACRO, NEWS, RECORD_DATASETS, TEMPORARY_PREFIX, folder_names
 from barlake.partitions import as_arrow
+from barlake.record_kinds import DAILY_PREFERENCE, KINDS, empty_versions
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -140,7 +141,7 @@ _MACROS = (
     """CREATE MACRO bars_as_of(instant) AS TABLE
         WITH late AS MATERIALIZED (
             SELECT feed, symbol, moment FROM commits
-            WHERE moment <= instant::TIMESTAMPTZ AND committed_at > instant::TIMESTAMPTZ
+            WHERE dataset = 'bars' AND moment <= instant::TIMESTAMPTZ AND committed_at > instant::TIMESTAMPTZ
         )
         SELECT b.* FROM bars AS b
         ANTI JOIN late AS l ON b.feed = l.feed AND b.symbol = l.symbol AND b.ingested_at = l.moment
@@ -153,6 +154,14 @@ _MACROS = (
 )
 """A date means a session: its New York midnight. Anything longer is an instant."""
 
+
+_RECORD_VIEWS = {DAILY: "bars_daily", NEWS: "news", MACRO: "macro"}
+_SYMBOLS = "CASE WHEN symbols = '' THEN []::VARCHAR[] ELSE string_split(symbols, ' ') END AS symbols"
+_PREFERRED = f""", row_number() OVER (
+        PARTITION BY symbol, session ORDER BY CASE source
+            {" ".join(f"WHEN '{name}' THEN {place}" for place, name in enumerate(DAILY_PREFERENCE))}
+            ELSE {len(DAILY_PREFERENCE)} END, source) = 1 AS preferred"""
+"""Whether a bar is the one meant when no source is named."""
 
 _OF_A_FILE = re.compile(r"No files found that match|Failed to read file|corrupt|TProtocolException|magic bytes")
 """What DuckDB says of files that are missing or damaged, in errors of several kinds."""
@@ -169,7 +178,7 @@ class ParquetView:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Everything a catalogue shows: the files of bars and of their old values, tables, and further views.
+    """Everything a catalogue shows: the files of bars, of their old values and of records, tables, and further views.
 
     Parameters
     ----------
@@ -185,6 +194,7 @@ class Catalogue:
     last_commit: dt.datetime | None = None
     bars: Sequence[str] = ()
     revisions: Sequence[str] = ()
+    records: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     views: Sequence[ParquetView] = ()
     with_bars: bool = True
@@ -266,6 +276,39 @@ def _add_faces_of_bars(connection: duckdb.DuckDBPyConnection, catalogue: Catalog
     connection.execute(f"CREATE VIEW revisions AS {_over(catalogue.revisions, _REVISIONS, empty=_NO_REVISIONS)}")
     for macro in _MACROS:
         connection.execute(macro)
+    for dataset in RECORD_DATASETS:
+        _add_faces_of_records(connection, dataset, catalogue.records.get(dataset, ()))
+
+
+def _add_faces_of_records(connection: duckdb.DuckDBPyConnection, dataset: str, paths: Sequence[str]) -> None:
+    """The versions of one dataset, those that stand, and macros for those that stood at an instant."""
+    kind, name = KINDS[dataset], _RECORD_VIEWS[dataset]
+    if paths:
+        chosen = ", ".join(_SYMBOLS if column == "symbols" else _name(column) for column in kind.columns)
+        versions = f"SELECT {chosen} FROM {_read_parquet(paths, folder_names(dataset))}"
+    else:
+        connection.register("incoming", as_arrow(empty_versions(kind)))
+        types = connection.sql("SELECT * FROM incoming").types
+        connection.unregister("incoming")
+        nothing = ", ".join(f"NULL::{'VARCHAR[]' if column == 'symbols' else type_} AS {_name(column)}"
+                            for column, type_ in zip(kind.columns, types, strict=True))  # fmt: skip
+        versions = f"SELECT {nothing} WHERE false"
+    connection.execute(f"CREATE VIEW {name}_versions AS {versions}")
+    keys = ", ".join(("source", *kind.keys))
+    preferred = _PREFERRED if dataset == DAILY else ""
+    standing = f"""
+        SELECT * EXCLUDE (published_at){preferred} FROM (
+            SELECT * FROM {{versions}}
+            QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY published_at DESC, ingested_at DESC) = 1)
+    """
+    connection.execute(f"CREATE VIEW {name} AS {standing.format(versions=f'{name}_versions')}")
+    known = f"{name}_versions WHERE known_at <= instant::TIMESTAMPTZ"
+    connection.execute(f"CREATE MACRO {name}_known_by(instant) AS TABLE {standing.format(versions=known)}")
+    part = f" AND c.symbol = v.{kind.part}" if kind.part else ""
+    held = f"""{name}_versions AS v WHERE ingested_at <= instant::TIMESTAMPTZ AND NOT EXISTS (
+        FROM commits AS c WHERE c.dataset = '{dataset}' AND c.feed = v.source{part} AND c.moment = v.ingested_at
+         AND c.committed_at > instant::TIMESTAMPTZ)"""
+    connection.execute(f"CREATE MACRO {name}_as_of(instant) AS TABLE {standing.format(versions=held)}")
 
 
 def _over(paths: Sequence[str], select: str, *, empty: str) -> str:

@@ -11,10 +11,11 @@ which files it takes the place of. From that alone:
 3. Old values only ever gain rows, and several files of one period count side by side. Of two that both
    took the place of one and the same file, the one with more rows counts. A file of old values whose
    commit lost its bar file by rule 2 does not count either.
-4. A file that by these rules would count, and has a damaged page, does not; nor does what it replaced.
+4. Files of daily bars, news and macro values follow rule 2, each kind by itself.
+5. A file that by these rules would count, and has a damaged page, does not; nor does what it replaced.
    A file without a readable footer says nothing.
 
-What loses by rule 2 or 3 is disputed: it is kept in `damaged/`, as is what cannot be read. Where a writer
+What loses by rules 2 to 4 is disputed: it is kept in `damaged/`, as is what cannot be read. Where a writer
 died between writing a file and committing it, rule 2 makes that write count: it is whole, and the file it
 was merged from is in it.
 
@@ -100,9 +101,9 @@ def decide(files: Iterable[TreeFile]) -> Verdict:
     latest_first = sorted(files, key=lambda file: (file.commit_id, file.record.path), reverse=True)
     replaced_by = {path: file for file in latest_first for path in file.replaces}
     left = [file for file in latest_first if file.record.path not in replaced_by]
-    bars, doubtful_bars = _choose([file for file in left if file.record.dataset == layout.BARS], _overlap)
+    bars, doubtful_bars = _choose([file for file in left if file.record.dataset != layout.REVISIONS], _overlap)
     failed = {_write_of(file) for file in doubtful_bars}
-    old = [file for file in left if file.record.dataset != layout.BARS]
+    old = [file for file in left if file.record.dataset == layout.REVISIONS]
     abandoned = [file for file in old if _write_of(file) in failed]
     fullest_first = sorted((file for file in old if file not in abandoned), key=lambda file: -file.record.rows)
     old, doubtful_old = _choose(fullest_first, lambda one, other: bool(one.replaces & other.replaces))
@@ -137,7 +138,8 @@ def _write_of(file: TreeFile) -> tuple[str, str, str]:
 
 def _overlap(one: TreeFile, other: TreeFile) -> bool:
     first, second = one.record.key.period, other.record.key.period
-    return first.start < second.end and second.start < first.end
+    is_same = one.record.dataset == other.record.dataset
+    return is_same and first.start < second.end and second.start < first.end
 
 
 def rebuild(
@@ -268,7 +270,7 @@ def _fill(
             if rows is None:
                 sums.damaged.append(file.record.path)
                 continue
-            stamps = rows["timestamp"]
+            stamps = rows["timestamp"] if file.record.dataset in layout.BAR_DATASETS else rows["known_at"].sort()
             added.append(replace(file.record, first_timestamp=stamps[0], last_timestamp=stamps[-1]))
             if file.record.dataset == layout.BARS:
                 found = held_sessions(rows, calendar)
@@ -277,7 +279,10 @@ def _fill(
                 answers += [Answer(day, AnswerStatus.IMPORTED, 0) for day in known]
                 sums.bars += rows.height
         sums.sessions, sums.unanswered = sums.sessions + len(held), sums.unanswered + len(held) - len(answers)
-        manifest.commit(Commit(commit_id, SOURCE, feed, symbol, added=added, held=held, answers=answers))
+        dataset = file.record.dataset if file.record.dataset in layout.RECORD_DATASETS else layout.BARS
+        manifest.commit(
+            Commit(commit_id, SOURCE, feed, symbol, added=added, held=held, answers=answers, dataset=dataset)
+        )
     _put_replaced(manifest, verdict)
     return sums
 
@@ -330,6 +335,8 @@ def _rows_of(store: Store, record: FileRecord) -> pl.DataFrame | None:
             rows = whole_rows(source, record.dataset)
     except (FormatError, OSError):
         return None
+    if record.dataset in layout.RECORD_DATASETS:
+        return rows
     start, end = session_bounds(record.key.period.start, record.key.period.end)
     inside = rows["timestamp"].is_between(start, end, closed="left").all()
     return rows if inside and rows["timestamp"].is_sorted() else None

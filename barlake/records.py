@@ -11,6 +11,7 @@ from enum import IntEnum, StrEnum
 import polars as pl
 
 from barlake.keys import PartitionKey, Period
+from barlake.layout import BARS
 
 __all__ = [
     "Answer",
@@ -125,6 +126,8 @@ class Commit:
         Sessions the lake no longer holds, and what was said about them, so that they are asked for again.
     counts
         What became of its rows, for the log.
+    dataset
+        What is written: minute bars with their old values, or daily bars, news or macro values.
     """
 
     commit_id: str
@@ -145,6 +148,7 @@ class Commit:
     ranks: Mapping[dt.datetime, RowRank] = field(default_factory=dict)
     forgotten: Sequence[dt.date] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    dataset: str = BARS
 
 
 def new_commit_id(now: dt.datetime) -> str:

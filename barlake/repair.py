@@ -21,6 +21,7 @@ from barlake.bar_files import taken_over, write_bar_file
 from barlake.errors import ConflictError, FormatError
 from barlake.manifest import Manifest
 from barlake.partitions import content_hashes
+from barlake.record_kinds import KINDS
 from barlake.records import Commit, FileRecord, new_commit_id
 from barlake.sessions import session_bounds, session_of
 from barlake.stores import Store
@@ -97,9 +98,10 @@ def _mend(store: Store, manifest: Manifest, fault: Fault, now: Callable[[], dt.d
     held = held.filter(pl.col("session").is_between(period.start, period.end, closed="left"))
     earlier = [one for one in manifest.replaced_by(PurePosixPath(file.path).stem) if store.exists(one.path)]
     earlier = [one for one in earlier if one.dataset == file.dataset and period.covers(one.key.period)]
-    rows = _old_values(store, file, earlier) if file.dataset == layout.REVISIONS else _good(store, file, earlier, held)
-    saved = tuple(rows.select(session_of(pl.col("timestamp")).unique().sort()).to_series())
-    lost = tuple(day for day in held["session"] if day not in set(saved)) if file.dataset == layout.BARS else ()
+    is_bars = file.dataset == layout.BARS
+    rows = _good(store, file, earlier, held) if is_bars else _unhashed(store, file, earlier)
+    saved = tuple(sorted(_sessions(rows))) if file.dataset in layout.BAR_DATASETS else ()
+    lost = tuple(day for day in held["session"] if day not in set(saved)) if is_bars else ()
     # What stays where it is could be taken for the newest version by whoever rebuilds a lost manifest.
     doubtful = [] if rows.height else [one.path for one in earlier]
     aside = store.set_aside(file.path)
@@ -110,7 +112,8 @@ def _mend(store: Store, manifest: Manifest, fault: Fault, now: Callable[[], dt.d
         added = [write_bar_file(store, file.dataset, file.key, rows, commit_id=commit_id, replaces=replaces)]
     commit = Commit(
         commit_id, SOURCE, fault.feed, fault.symbol, added=added, removed=[file.path], forgotten=lost,
-        periods=[period] if file.dataset == layout.BARS else [],
+        periods=[] if file.dataset == layout.REVISIONS else [period],
+        dataset=file.dataset if file.dataset in layout.RECORD_DATASETS else layout.BARS,
     )  # fmt: skip
     try:
         manifest.commit(commit)
@@ -134,10 +137,14 @@ def _good(store: Store, file: FileRecord, earlier: Sequence[FileRecord], held: p
     return found.sort("timestamp")
 
 
-def _old_values(store: Store, file: FileRecord, earlier: Sequence[FileRecord]) -> pl.DataFrame:
-    """Every old value that can still be read: their pages have checksums, and no hash is on record of them."""
-    parts = [_within(_own_rows(store, one), one) for one in (file, *earlier)]
-    return pl.concat(parts).unique().sort("timestamp", "superseded_at")
+def _unhashed(store: Store, file: FileRecord, earlier: Sequence[FileRecord]) -> pl.DataFrame:
+    """Every old value or version that can still be read: the pages have checksums, and no hash is on record."""
+    parts = [_own_rows(store, one) for one in (file, *earlier)]
+    if file.dataset == layout.REVISIONS:
+        parts = [_within(part, one) for part, one in zip(parts, (file, *earlier), strict=True)]
+        return pl.concat(parts).unique().sort("timestamp", "superseded_at")
+    keys = [name for name in KINDS[file.dataset].keys if name in parts[0].columns]
+    return pl.concat(parts).unique().sort(*keys, "published_at", "ingested_at")
 
 
 def _own_rows(store: Store, file: FileRecord) -> pl.DataFrame:

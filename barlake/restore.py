@@ -23,7 +23,7 @@ from barlake.manifest_files import exchange, remove_database
 from barlake.records import FileRecord, utc_now
 from barlake.snapshots import lake_root
 from barlake.stores import LocalStore, Store
-from barlake.verify import DATASETS, bytes_of, check_file
+from barlake.verify import bytes_of, check_file
 
 __all__ = ["RestoreReport", "restore"]
 
@@ -109,7 +109,7 @@ def _bring_back(
         held = manifest.held()
         if lake_root(held) != chosen.root_hash:
             raise FormatError(f"the manifest of backup {chosen.name} is not the one that was written: {_OLDER}")
-        counting = [file for dataset in DATASETS for file in manifest.files(dataset=dataset)]
+        counting = [file for dataset in layout.DATASETS for file in manifest.files(dataset=dataset)]
         total = len(counting) + len(chosen.others)
         for done, file in enumerate(counting, start=1):
             _bring_bars(LocalStore(source / FILES), store, file, manifest)

@@ -25,7 +25,6 @@ from barlake.partitions import collect, read_files
 from barlake.records import Commit, FileRecord, new_commit_id
 from barlake.sessions import session_bounds
 from barlake.stores import Store
-from barlake.verify import DATASETS
 
 __all__ = ["Expiry", "parse_cut", "plan_retention", "retain"]
 
@@ -87,7 +86,7 @@ def plan_retention(
 ) -> list[Expiry]:
     """What is older than `cut`, the first session date that stays, by feed and symbol."""
     wanted = None if symbols is None else set(symbols)
-    files = [file for data in DATASETS for file in manifest.files(dataset=data, feed=feed, end=cut)]
+    files = [file for data in layout.BAR_DATASETS for file in manifest.files(dataset=data, feed=feed, end=cut)]
     held = manifest.held(feed=feed, end=cut)
 
     def pair(file: FileRecord) -> tuple[str, str]:

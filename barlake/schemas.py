@@ -8,7 +8,7 @@ from __future__ import annotations
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["BARS", "BAR_VALUES", "REVISIONS", "TIMESTAMP", "empty_bars"]
+__all__ = ["BARS", "BAR_VALUES", "DAILY", "MACRO", "NEWS", "REVISIONS", "TIMESTAMP", "empty_bars"]
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 """Opening instant of a bar: microseconds, UTC. The one unit that DuckDB, polars and Arrow share without casts."""
@@ -33,6 +33,54 @@ BAR_VALUES = ("open", "high", "low", "close", "volume", "trade_count", "vwap")
 
 REVISIONS = BARS.append(pa.field("superseded_at", TIMESTAMP, nullable=False))
 """A bar that a later answer replaced, with the values it had until `superseded_at`."""
+
+
+_KNOWN = [
+    pa.field("published_at", TIMESTAMP, nullable=False),  # since when its source says a row may be known
+    pa.field("known_at", TIMESTAMP, nullable=False),  # first instant a row may be used
+    pa.field("ingested_at", TIMESTAMP, nullable=False),  # when the lake first held this row
+]
+"""The clocks of a version of a record; what they mean is said in `versions`."""
+
+DAILY = pa.schema(
+    [
+        pa.field("session", pa.date32(), nullable=False),
+        pa.field("open", pa.float64(), nullable=False),  # dollars, as the source states them
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("close", pa.float64(), nullable=False),
+        pa.field("volume", pa.float64(), nullable=True),  # shares or coins; an index has none
+        pa.field("trade_count", pa.int64(), nullable=True),
+        pa.field("vwap", pa.float64(), nullable=True),
+        *_KNOWN,
+    ]
+)
+"""One version of a daily bar of one source and symbol."""
+
+NEWS = pa.schema(
+    [
+        pa.field("article_id", pa.string(), nullable=False),  # the source's own name of it
+        pa.field("created_at", TIMESTAMP, nullable=False),
+        pa.field("updated_at", TIMESTAMP, nullable=False),
+        pa.field("headline", pa.string(), nullable=False),
+        pa.field("summary", pa.string(), nullable=True),
+        pa.field("content", pa.string(), nullable=True),
+        pa.field("author", pa.string(), nullable=True),
+        pa.field("url", pa.string(), nullable=True),
+        pa.field("symbols", pa.string(), nullable=False),  # with one space between two; may be empty
+        *_KNOWN,
+    ]
+)
+"""One version of an article of one source."""
+
+MACRO = pa.schema(
+    [
+        pa.field("date", pa.date32(), nullable=False),  # of the observation: the first of its month, quarter, year
+        pa.field("value", pa.float64(), nullable=True),  # in the unit of the series; null: the source has none
+        *_KNOWN,
+    ]
+)
+"""One version of one observation of a series of one source."""
 
 
 def empty_bars() -> pl.DataFrame:

@@ -21,8 +21,10 @@ class LakeStats:
     ----------
     bars, revisions
         Rows.
+    records
+        Versions of daily bars, articles and macro values.
     bytes
-        Of the files that count: bars and old values.
+        Of the files that count.
     dead_files, dead_bytes
         Files that count no more, or never did, and wait for the vacuum.
     symbols
@@ -34,6 +36,7 @@ class LakeStats:
     bytes: int
     bars: int
     revisions: int
+    records: int
     bytes_per_bar: float | None
     dead_files: int
     dead_bytes: int
@@ -60,12 +63,14 @@ def lake_stats(store: Store, manifest: Manifest) -> LakeStats:
         .select(*keys, "sessions", "bars", "files", "bytes", "bytes_per_bar", "sessions_per_file")
         .sort("files", *keys, descending=[True, False, False])
     )
+    records = [file for data in layout.RECORD_DATASETS for file in manifest.files(dataset=data)]
     dead = _dead(store, manifest)
     rows = sum(file.rows for file in bars)
     return LakeStats(
-        files=len(bars) + len(old),
-        bytes=sum(file.bytes for file in (*bars, *old)),
+        files=len(bars) + len(old) + len(records),
+        bytes=sum(file.bytes for file in (*bars, *old, *records)),
         bars=rows,
+        records=sum(file.rows for file in records),
         revisions=sum(file.rows for file in old),
         bytes_per_bar=sum(file.bytes for file in bars) / rows if rows else None,
         dead_files=len(dead),
@@ -78,5 +83,5 @@ def _dead(store: Store, manifest: Manifest) -> list[int]:
     """Sizes of files below `parquet` that do not count."""
     present = list(store.files())
     # The store first, the manifest after: what a writer commits in between counts by then.
-    counting = {file.path for data in (layout.BARS, layout.REVISIONS) for file in manifest.files(dataset=data)}
+    counting = {file.path for data in layout.DATASETS for file in manifest.files(dataset=data)}
     return [file.bytes for file in present if file.path not in counting]

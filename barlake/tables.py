@@ -103,6 +103,7 @@ commits = Table(
     Column("feed", _name(32)),
     Column("symbol", _name(32)),
     Column("moment", UtcDateTime),  # `ingested_at` of its rows; a little before `committed_at`
+    Column("dataset", _name(32), nullable=False, server_default="bars"),  # bars (and revisions), daily, news, macro
     Index("commits_by_moment", "feed", "symbol", "moment"),
 )
 

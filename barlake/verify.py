@@ -1,7 +1,7 @@
 """Whether every file that counts is the one that was written: there, whole, and with the values it had.
 
 Values are compared, not bytes: the rows of each session must give the hash that the manifest holds of it.
-Old values have no such hash; their pages carry checksums. Nothing is changed here; `repair` does that.
+Old values and records have no such hash; their pages carry checksums. Nothing is changed here; `repair` does that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from barlake.stores import Store
 from barlake.strict_files import difference, metadata_of, open_strictly, whole_rows
 
 __all__ = [
-    "DATASETS",
     "Fault",
     "FaultKind",
     "OnFile",
@@ -40,9 +39,6 @@ __all__ = [
 
 WORKERS = min(4, os.cpu_count() or 1)
 """How many files are read at once, each wholly in memory: a year of one symbol is about 10 MB there."""
-
-DATASETS = (layout.BARS, layout.REVISIONS)
-"""Whose files the manifest keeps."""
 
 OnFile = Callable[[str, int, int], None]
 """Told a file's path, how many are done, and how many there are."""
@@ -67,7 +63,7 @@ class Fault:
     Parameters
     ----------
     sessions
-        Sessions on record that it may have taken along, oldest first; none for a file of old values.
+        Sessions on record that it may have taken along, oldest first; none for a file that is not of bars.
     detail
         What was found, in words.
     """
@@ -131,8 +127,10 @@ def check_file(data: pa.Buffer | OSError, file: FileRecord, held: pl.DataFrame) 
     rows = _rows(data, file)
     if not isinstance(rows, pl.DataFrame):
         return fault(*rows)
-    start, end = session_bounds(period.start, period.end)
-    strays = rows.filter(~pl.col("timestamp").is_between(start, end, closed="left")).height
+    strays = 0
+    if file.dataset in layout.BAR_DATASETS:
+        start, end = session_bounds(period.start, period.end)
+        strays = rows.filter(~pl.col("timestamp").is_between(start, end, closed="left")).height
     if strays or rows.height != file.rows:
         return fault(
             FaultKind.VALUES, f"it has {rows.height:,} rows, {strays:,} outside its period; {file.rows:,} were"
@@ -200,7 +198,7 @@ def verify(
     """
     wanted = None if symbols is None else set(symbols)
     known = manifest.feeds()
-    pairs = {(file.key.feed, file.key.symbol) for data in DATASETS for file in manifest.files(dataset=data)}
+    pairs = {(file.key.feed, file.key.symbol) for data in layout.DATASETS for file in manifest.files(dataset=data)}
     pairs |= {(name, symbol) for name, held in known.items() for symbol in held}
     chosen = sorted(p for p in pairs if feed in {None, p[0]} and (wanted is None or p[1] in wanted))
     for name in sorted((wanted or set()) - {symbol for _, symbol in chosen}):
@@ -223,7 +221,7 @@ def verify(
 
 
 def _counting(manifest: Manifest, feed: str, symbol: str) -> list[FileRecord]:
-    return [file for data in DATASETS for file in manifest.files(dataset=data, feed=feed, symbol=symbol)]
+    return [file for data in layout.DATASETS for file in manifest.files(dataset=data, feed=feed, symbol=symbol)]
 
 
 def _check_symbol(

@@ -44,7 +44,7 @@ def test_a_leap_february_has_twenty_nine_days() -> None:
     assert not Period.parse("2023-02").covers(Period.parse("2023-03-01"))
 
 
-@pytest.mark.parametrize("label", ["2024-02-30", "2024-13", "0000", "24-01-02", "2024-1-2", "", "2024-01-02 ", "all"])
+@pytest.mark.parametrize("label", ["2024-02-30", "2024-13", "0000", "24-01-02", "2024-1-2", "", "2024-01-02 ", "All"])
 def test_a_label_that_is_no_period_is_refused(label: str) -> None:
     with pytest.raises(InvalidInputError, match="period"):
         Period.parse(label)
