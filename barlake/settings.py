@@ -14,6 +14,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from barlake.errors import InvalidInputError
+from barlake.source_settings import SourceSettings
 
 __all__ = ["IEX_CLOUD_NOTICE", "Settings", "load_settings"]
 
@@ -107,6 +108,8 @@ class Settings(BaseSettings):
     )
     alpaca_requests_per_minute: int = Field(default=200, validation_alias=AliasChoices("ALPACA_RPM"), ge=1)
     iex_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("IEX_TOKEN"))
+
+    sources: SourceSettings = Field(default_factory=SourceSettings)
 
     export_postgres_url: OptionalSecret = Field(
         default=None, validation_alias=AliasChoices("BARLAKE_EXPORT_POSTGRES_URL")

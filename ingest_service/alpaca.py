@@ -92,6 +92,7 @@ class AlpacaSource:
     ) -> None:
         self._client = client
         self.base_url = base_url
+        self.secrets = tuple(secrets)
         self.line = Line(throttle, timeout)
         self._asker = Asker(
             self.source,
@@ -100,7 +101,7 @@ class AlpacaSource:
             stop or threading.Event(),
             attempts=attempts,
             backoff_seconds=backoff_seconds,
-            secrets=tuple(secrets),
+            secrets=self.secrets,
         )
         _harden(client, self.line)
         self._window: tuple[object, ...] = ()

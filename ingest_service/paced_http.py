@@ -28,12 +28,14 @@ __all__ = [
     "PacedAdapter",
     "PacedPool",
     "breakage",
+    "line_to",
     "raise_if_set",
     "shared_throttle",
     "sleep_until",
 ]
 
 _LONGEST_QUOTE = 200
+_LONGEST_CONNECT_SECONDS = 5.0
 
 
 @dataclass
@@ -119,14 +121,20 @@ class PacedAdapter(HTTPAdapter):
         if self._rewrite is not None and request.url is not None:
             request.url = self._rewrite(request.url)
         self.line.leave(request.url or "")
-        timeout = self.line.timeout if timeout is None else timeout
+        del timeout  # libraries that set one round it to whole seconds, or mean another
         try:
-            response = super().send(request, stream, timeout, verify, cert, proxies)
+            response = super().send(request, stream, self.line.timeout, verify, cert, proxies)
         except BaseException:
             self.line.broke()
             raise
         self.line.arrived(response.status_code, response.headers)
         return response
+
+    def session(self) -> requests.Session:
+        """A new session with this transport."""
+        made = requests.Session()
+        self.mount_on(made)
+        return made
 
     def mount_on(self, session: requests.Session) -> None:
         """Be the only transport of a session."""
@@ -157,6 +165,12 @@ class PacedPool(urllib3.PoolManager):
             raise
         self.line.arrived(response.status, response.headers)
         return response
+
+
+def line_to(base_url: str, key: str, requests_per_minute: int, timeout_s: float) -> Line:
+    """A line to a server; all lines of this process with the same server and key share one throttle."""
+    throttle = shared_throttle(base_url, hash(key), requests_per_minute)
+    return Line(throttle, (min(_LONGEST_CONNECT_SECONDS, timeout_s), timeout_s))
 
 
 @functools.cache

@@ -15,7 +15,10 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.servers"]
 
-SETTING_PREFIXES = ("OTEL_", "ALPACA_", "APCA_", "BARLAKE_", "IEX_TOKEN", "SOURCE_DUCKDB_PATH", "DEST_", "AWS_")
+SETTING_PREFIXES = (
+    *("OTEL_", "ALPACA_", "APCA_", "BARLAKE_", "IEX_TOKEN", "SOURCE_DUCKDB_PATH", "DEST_", "AWS_"),
+    *("MASSIVE_", "YAHOO_", "ALPHAVANTAGE_", "FRED_", "BINANCE_"),
+)
 
 # The same examples on every run: a failure belongs to the change at hand. `search` looks for new ones.
 settings.register_profile(

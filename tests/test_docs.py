@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from pydantic import AliasChoices
+from pydantic import AliasChoices, BaseModel
 from typer.main import get_command
 
 from app.cli import application
@@ -63,9 +63,16 @@ def words_after(program: str, text: str) -> set[str]:
     return set(re.findall(rf"(?:`|^|&& )(?:\.venv/bin/)?{program} ([a-z][a-z-]*)", text, flags=re.MULTILINE))
 
 
-def environment_names(settings: type[Settings]) -> set[str]:
-    choices = [field.validation_alias for field in settings.model_fields.values()]
-    return {str(name) for choice in choices if isinstance(choice, AliasChoices) for name in choice.choices}
+def environment_names(settings: type[BaseModel]) -> set[str]:
+    names: set[str] = set()
+    for field in settings.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            names |= {str(name) for name in field.validation_alias.choices}
+        elif isinstance(field.validation_alias, str):
+            names.add(field.validation_alias)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names |= environment_names(field.annotation)
+    return names
 
 
 def test_the_command_line_page_is_what_help_prints() -> None:

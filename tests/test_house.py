@@ -51,6 +51,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "structlog": ("app/operations/logs.py",),
     "smtplib": ("app/operations/senders.py",),
     "dbos": ("app/jobs/",),
+    "massive": ("ingest_service/sources/massive_source.py",),
+    "yfinance": ("ingest_service/sources/yahoo.py",),
+    "curl_cffi": ("ingest_service/sources/yahoo.py",),
+    "alpha_vantage": ("ingest_service/sources/alpha_vantage.py",),
+    "fredapi": ("ingest_service/sources/fred.py",),
+    "ccxt": ("ingest_service/sources/ccxt_source.py",),
     **dict.fromkeys(HTTP, HTTP_ROOMS),
 }
 """Library -> the files and folders that may import it."""

@@ -103,12 +103,16 @@ class Courier:
     # --- what backfill asks ------------------------------------------------------------------------
 
     def server_now(self) -> dt.datetime:
-        """Present instant, UTC: market time."""
-        return self._clock.now()
+        """Present instant, UTC: market time, or the source's own where it tells it."""
+        own = getattr(self.given, "server_now", self._clock.now)
+        now: dt.datetime = own()
+        return now
 
     def latest_allowed_end(self, feed: str) -> dt.datetime:
         """Latest whole minute that may end a window of minute bars."""
-        del feed
+        if own := getattr(self.given, "latest_allowed_end", None):
+            latest: dt.datetime = own(feed)
+            return latest
         return (self.server_now() - self.capabilities.embargo).replace(second=0, microsecond=0)
 
     def fetch_page(
@@ -255,10 +259,11 @@ class Courier:
                 f"{self.source} has no bars of feed {feed!r}: its own are {', '.join(self.capabilities.feeds)}. "
                 "Bars of different feeds are not mixed."
             )
-        if self.capabilities.adjustment is not Adjustment.RAW:
+        adjustment = self.capabilities.adjusted.get(Dataset.MINUTE, Adjustment.RAW)
+        if adjustment is not Adjustment.RAW:
             raise InvalidInputError(
-                f"{self.source} gives minute bars with prices adjusted for {self.capabilities.adjustment}, and the "
-                "lake keeps raw ones: take them from another source."
+                f"{self.source} gives minute bars with adjusted prices ({adjustment}), and the lake keeps raw ones: "
+                "take them from another source."
             )
         return source
 

@@ -15,8 +15,8 @@ What a method raises says what is done about it:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -43,7 +43,7 @@ __all__ = [
 
 _INSTANT = pl.Datetime("us", "UTC")
 _PRICES: dict[str, pl.DataType] = dict.fromkeys(("open", "high", "low", "close"), pl.Float64())
-_COUNTS: dict[str, pl.DataType] = {"volume": pl.Int64(), "trade_count": pl.Int64(), "vwap": pl.Float64()}
+_COUNTS: dict[str, pl.DataType] = {"volume": pl.Float64(), "trade_count": pl.Int64(), "vwap": pl.Float64()}
 
 
 class Dataset(StrEnum):
@@ -59,8 +59,8 @@ COLUMNS: dict[Dataset, dict[str, pl.DataType]] = {
     Dataset.MINUTE: {"timestamp": _INSTANT, **_PRICES, **_COUNTS},
     Dataset.DAILY: {"session": pl.Date(), **_PRICES, **_COUNTS},
     Dataset.NEWS: {
-        "id": pl.String(),
-        "published_at": _INSTANT,
+        "article_id": pl.String(),
+        "created_at": _INSTANT,
         "updated_at": _INSTANT,
         "headline": pl.String(),
         "summary": pl.String(),
@@ -69,16 +69,16 @@ COLUMNS: dict[Dataset, dict[str, pl.DataType]] = {
         "url": pl.String(),
         "symbols": pl.List(pl.String()),
     },
-    Dataset.MACRO: {"date": pl.Date(), "released": pl.Date(), "value": pl.Float64()},
+    Dataset.MACRO: {"date": pl.Date(), "value": pl.Float64(), "known_at": _INSTANT},
 }
 """Columns of a page by kind. Those of `MAY_LACK` may be missing or null.
 
 A minute's `timestamp` is its opening instant; a day's `session` is a New York date, for a source of `24/7` a UTC
-date; a macro value concerns the period that begins on `date` and was published on `released`.
+date; a macro value concerns the period that begins on `date` and could be known from `known_at` on.
 """
 
-MAY_LACK = frozenset({"trade_count", "vwap", "summary", "content", "author", "url", "updated_at"})
-"""Columns that a page may leave out."""
+MAY_LACK = frozenset({"volume", "trade_count", "vwap", "updated_at", "summary", "content", "author", "url", "symbols"})
+"""Columns that a page may leave out; minute bars need their volume."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +104,9 @@ class Capabilities:
         Longest window one request may have; a longer one is asked for in parts.
     embargo
         Distance to keep from the present.
-    adjustment
-        What was done to its prices. Only `raw` ones may go where raw prices are kept.
+    adjusted
+        What was done to the prices of a kind that does not have raw ones. The lake's minute bars are raw, so
+        adjusted ones are refused; daily bars are kept as their source states them.
     requests_per_minute
         Its pace, unless its settings say another.
     needs_key
@@ -120,7 +121,7 @@ class Capabilities:
     recent_minutes: dt.timedelta | None = None
     longest_span: dt.timedelta | None = None
     embargo: dt.timedelta = dt.timedelta(0)
-    adjustment: Adjustment = Adjustment.RAW
+    adjusted: Mapping[Dataset, Adjustment] = field(default_factory=dict)
     requests_per_minute: int = 60
     needs_key: bool = False
 

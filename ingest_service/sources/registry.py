@@ -20,7 +20,15 @@ GROUP = "barlake.sources"
 
 _HOME = "ingest_service.sources."
 
-_OURS: dict[str, tuple[str, str | None]] = {}
+_OURS: dict[str, tuple[str, str | None]] = {
+    "alpaca": ("alpaca_sources:stocks", None),
+    "alpaca-crypto": ("alpaca_sources:coins", None),
+    "alphavantage": ("alpha_vantage:from_settings", "alphavantage"),
+    "binance": ("ccxt_source:from_settings", "ccxt"),
+    "fred": ("fred:from_settings", "fred"),
+    "massive": ("massive_source:from_settings", "massive"),
+    "yahoo": ("yahoo:from_settings", "yahoo"),
+}
 """Name -> where its factory stands, and the extra that brings its library."""
 
 
@@ -57,7 +65,7 @@ def _entries() -> dict[str, importlib.metadata.EntryPoint]:
     """Entry points by name; of two with one name ours counts, then the first."""
     found: dict[str, importlib.metadata.EntryPoint] = {}
     for name, (value, _) in _OURS.items():
-        found[name] = importlib.metadata.EntryPoint(name, value, GROUP)
+        found[name] = importlib.metadata.EntryPoint(name, f"{_HOME}{value}", GROUP)
     for entry in importlib.metadata.entry_points(group=GROUP):
         found.setdefault(entry.name, entry)
     return found

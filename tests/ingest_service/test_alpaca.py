@@ -2,18 +2,14 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
-import json
 import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from alpaca.data.historical.stock import StockHistoricalDataClient
@@ -24,88 +20,17 @@ from barlake.settings import Settings
 from ingest_service.alpaca import AlpacaSource, resolve_feed
 from ingest_service.pages import BarsPage
 from ingest_service.throttle import Throttle
+from tests.scripted_server import Answer, Scripted, hang, reply, serve, status
 
 KEY, SECRET = "KEY-OF-THE-TEST", "SECRET/OF+THE-TEST"
 START = dt.datetime(2024, 1, 2, 14, 30, tzinfo=dt.UTC)
 END = dt.datetime(2024, 1, 2, 21, 0, tzinfo=dt.UTC)
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@dataclass
-class Seen:
-    path: str
-    params: dict[str, str]
-    headers: dict[str, str]
-    at: float
-
-
-@dataclass
-class Script:
-    """A server that gives its answers in order and keeps what it was asked."""
-
-    answers: list[Answer]
-    url: str = ""
-    seen: list[Seen] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def next_answer(self, handler: BaseHTTPRequestHandler) -> None:
-        parts = urlsplit(handler.path)
-        params = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        headers = {name.lower(): value for name, value in handler.headers.items()}
-        with self.lock:
-            self.seen.append(Seen(parts.path, params, headers, time.monotonic()))
-            answer = self.answers.pop(0) if self.answers else status(500, "the script is over")
-        answer(handler)
-
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[Script]]:
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-    @contextmanager
-    def serve(*answers: Answer) -> Iterator[Script]:
-        script = Script(list(answers))
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                script.next_answer(self)
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        script.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield script
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-
     return serve
-
-
-Scripted = Callable[..., AbstractContextManager[Script]]
-
-
-def reply(handler: BaseHTTPRequestHandler, code: int, body: bytes, **headers: str) -> None:
-    handler.send_response(code)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    for name, value in ({"Content-Length": str(len(body))} | named).items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-def status(code: int, body: object = "", **headers: str) -> Answer:
-    text = body if isinstance(body, str) else json.dumps(body)
-    return lambda handler: reply(handler, code, text.encode(), **headers)
 
 
 def bar(minute: int = 0, **changes: Any) -> dict[str, Any]:
@@ -116,11 +41,6 @@ def bar(minute: int = 0, **changes: Any) -> dict[str, Any]:
 
 def page(*rows: Any, then: object = None, symbol: str = "SPY", **headers: str) -> Answer:
     return status(200, {"bars": {symbol: list(rows)}, "next_page_token": then}, **headers)
-
-
-def hang(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(1.0)
-    handler.close_connection = True
 
 
 def short_body(handler: BaseHTTPRequestHandler) -> None:
