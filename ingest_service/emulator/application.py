@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket
 from starlette.exceptions import HTTPException
 
+from barlake.keys import SYNTHETIC_FEED
 from barlake.sessions import Calendar
 from ingest_service.emulator.answers import json_response
 from ingest_service.emulator.config import EmulatorConfig
 from ingest_service.emulator.control import add_control_routes
 from ingest_service.emulator.desk import Call, Desk
 from ingest_service.emulator.state import EmulatorState
+from ingest_service.emulator.stream import DELAYED, NEWS, TEST, StreamHub
+from ingest_service.emulator.ticker import Ticker
 
 __all__ = ["create_app"]
+
+FEEDS = ("iex", "sip", SYNTHETIC_FEED)
+"""Feeds that have a stream; whether a key may listen to one is said after it has been shown."""
 
 
 def create_app(config: EmulatorConfig, *, calendar: Calendar | None = None) -> FastAPI:
@@ -39,7 +45,10 @@ def create_app(config: EmulatorConfig, *, calendar: Calendar | None = None) -> F
     state = EmulatorState(config, Calendar.default if calendar is None else lambda: calendar)
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     _add_data_routes(app, Desk(state))
-    add_control_routes(app, state)
+    hub = StreamHub(state)
+    ticker = Ticker(state, hub)
+    _add_stream(app, hub, ticker)
+    add_control_routes(app, state, on_clock_set=ticker.clock_was_set)
 
     @app.exception_handler(HTTPException)
     async def no_such_route(_request: Request, error: HTTPException) -> Response:
@@ -73,3 +82,16 @@ def _route(desk: Desk, surface: str, handler: Callable[[Call], bytes]) -> Callab
         return await desk.answer(request, surface, handler)
 
     return answer
+
+
+def _add_stream(app: FastAPI, hub: StreamHub, ticker: Ticker) -> None:
+    @app.websocket("/v2/{feed}")
+    async def stream(websocket: WebSocket, feed: str) -> None:
+        if feed not in {*FEEDS, TEST, DELAYED}:
+            await websocket.close()  # before it is accepted, so it is a refusal of the handshake
+            return
+        await hub.serve(websocket, feed, on_entry=ticker.start)
+
+    @app.websocket("/v1beta1/news")
+    async def news(websocket: WebSocket) -> None:
+        await hub.serve(websocket, NEWS, on_entry=ticker.start)

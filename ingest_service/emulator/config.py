@@ -70,6 +70,10 @@ class EmulatorConfig:
         Serve pages with fewer rows than asked for, which Alpaca reserves the right to do.
     trailing_token
         Give a token on the last full page, so that the page after it is empty.
+    stream_batch
+        Most messages in one frame of the stream.
+    auth_seconds
+        How long a new connection of the stream may wait before it says who it is.
     gzip_level
         Compression of answers for clients that accept it, 1 to 9; 0 sends them plain.
     actions
@@ -106,6 +110,8 @@ class EmulatorConfig:
     revised_share: float = 0.0
     short_pages: bool = False
     trailing_token: bool = False
+    stream_batch: int = 100
+    auth_seconds: float = 10.0
     gzip_level: int = 1
     actions: Path | None = None
     cached_rows: int = 2_000_000
@@ -146,6 +152,8 @@ class EmulatorConfig:
             "speed": (self.speed, self.speed >= 0, "at least 0"),
             "revised_share": (self.revised_share, 0 <= self.revised_share < 1, "in [0, 1)"),
             "wrong_key_status": (self.wrong_key_status, self.wrong_key_status in {401, 403}, "401 or 403"),
+            "stream_batch": (self.stream_batch, self.stream_batch >= 1, "at least 1"),
+            "auth_seconds": (self.auth_seconds, self.auth_seconds > 0, "greater than 0"),
             "gzip_level": (self.gzip_level, 0 <= self.gzip_level <= 9, "0 to 9"),  # noqa: PLR2004 - zlib's range
             "cached_rows": (self.cached_rows, self.cached_rows >= 1, "at least 1"),
         }

@@ -5,6 +5,7 @@ They ask for no key: serve the emulator on the loopback interface.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request, Response
@@ -15,6 +16,7 @@ from ingest_service.emulator.answers import json_response
 from ingest_service.emulator.fault_rules import FaultRule, FaultRules
 from ingest_service.emulator.faults import Fault
 from ingest_service.emulator.state import EmulatorState
+from ingest_service.emulator.stream_faults import StreamFault
 
 __all__ = ["add_control_routes"]
 
@@ -39,6 +41,13 @@ class ClockOrder(BaseModel, extra="forbid"):
     speed: float | None = Field(None, ge=0)
 
 
+class StreamOrder(BaseModel, extra="forbid"):
+    """Body of `POST /_emu/stream`; `"clear": true` ends the faults that are in force first."""
+
+    faults: list[StreamFault] = []
+    clear: bool = False
+
+
 class RevisionOrder(BaseModel, extra="forbid"):
     """Body of `POST /_emu/revise`: the values of a bar that change."""
 
@@ -47,8 +56,8 @@ class RevisionOrder(BaseModel, extra="forbid"):
     values: dict[Literal["open", "high", "low", "close", "volume", "trade_count", "vwap"], float] = Field(min_length=1)
 
 
-def add_control_routes(app: FastAPI, state: EmulatorState) -> None:
-    """Give an application the paths that control it."""
+def add_control_routes(app: FastAPI, state: EmulatorState, *, on_clock_set: Callable[[], None]) -> None:
+    """Give an application the paths that control it; `on_clock_set` is called whenever one moved the clock."""
 
     @app.exception_handler(InvalidInputError)
     async def refused(_request: Request, error: InvalidInputError) -> Response:
@@ -61,8 +70,14 @@ def add_control_routes(app: FastAPI, state: EmulatorState) -> None:
     @app.post("/_emu/reset")
     async def reset() -> dict[str, str]:
         state.reset()
+        on_clock_set()
         return {"message": "reset"}
 
+    _add_what_changes(app, state, on_clock_set)
+    _add_what_goes_wrong(app, state)
+
+
+def _add_what_goes_wrong(app: FastAPI, state: EmulatorState) -> None:
     @app.post("/_emu/faults")
     async def faults(order: FaultOrder) -> dict[str, object]:
         period = state.config.fault_period if order.period is None else order.period
@@ -74,9 +89,19 @@ def add_control_routes(app: FastAPI, state: EmulatorState) -> None:
         state.rules.add(order.rules)
         return {"faults": state.faults.faults, "period": period, "seed": seed, "rules": state.rules.rules}
 
+    @app.post("/_emu/stream")
+    async def stream(order: StreamOrder) -> dict[str, object]:
+        if order.clear:
+            state.stream_faults.clear()
+        state.stream_faults.add(order.faults, state.clock.now())
+        return {"faults": state.stream_faults.faults}
+
+
+def _add_what_changes(app: FastAPI, state: EmulatorState, on_clock_set: Callable[[], None]) -> None:
     @app.post("/_emu/clock")
     async def set_clock(order: ClockOrder) -> dict[str, object]:
         state.clock.set(order.now, speed=order.speed)
+        on_clock_set()
         return {"now": state.clock.now(), "speed": state.clock.speed}
 
     @app.post("/_emu/revise")

@@ -80,7 +80,8 @@ def _server(config: EmulatorConfig, calendar: Calendar | None) -> uvicorn.Server
     settings = uvicorn.Config(
         create_app(config, calendar=calendar),
         lifespan="off",
-        ws="none",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,  # the machine that tests is the one that is tested
         log_config=None,  # whoever runs the emulator decides where its messages go
         log_level="warning",
         access_log=False,

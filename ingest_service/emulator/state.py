@@ -24,6 +24,7 @@ from ingest_service.emulator.revisions import RevisionBook
 from ingest_service.emulator.round_the_clock import RoundTheClockBars
 from ingest_service.emulator.source import BarSource
 from ingest_service.emulator.special import SPECIAL_ACTIONS, SPECIAL_SYMBOLS, SpecialBars
+from ingest_service.emulator.stream_faults import StreamFaults
 from ingest_service.emulator.synthetic import SyntheticBars
 from ingest_service.emulator.view import Views
 
@@ -62,7 +63,9 @@ class EmulatorState:
             self.crypto_symbols, crypto = (pairs, folder) if pairs else (made_up.symbols, made_up)
         self.actions = ActionBook(config.actions, SPECIAL_ACTIONS if config.bars is None else {})
         self.revisions = RevisionBook(share=config.revised_share, seed=config.seed)
-        self.views = Views(self.source, crypto, actions=self.actions, revisions=self.revisions, calendar=calendar)
+        self.views = Views(
+            self.source, crypto, made_up, actions=self.actions, revisions=self.revisions, calendar=calendar
+        )
         self.news = NewsDesk(self.symbols or self.crypto_symbols, seed=config.seed)
         self.log: deque[dict[str, object]] = deque(maxlen=_LOGGED_REQUESTS)
         self._limiter = limiter_of(
@@ -73,6 +76,7 @@ class EmulatorState:
         )
         self.arm(config.faults, period=config.fault_period, seed=config.seed)
         self.rules = FaultRules()
+        self.stream_faults = StreamFaults()
         self._bodies = itertools.cycle(("json", "html"))
         self._request_numbers = itertools.count(1)
 
@@ -100,6 +104,7 @@ class EmulatorState:
         self.actions.reset()
         self.revisions.clear()
         self.rules = FaultRules()
+        self.stream_faults.clear()
         self._bodies = itertools.cycle(("json", "html"))
         self.arm(self.config.faults, period=self.config.fault_period, seed=self.config.seed)
 
