@@ -25,6 +25,7 @@ from alpaca.common.exceptions import APIError
 from alpaca.data.historical.stock import StockHistoricalDataClient
 from pydantic import SecretStr
 
+from barlake.clock import Clock, clock_of
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.keys import SYNTHETIC_FEED
 from barlake.receipts import Receipt
@@ -74,6 +75,9 @@ class AlpacaSource:
         Seconds to connect, and seconds between two bytes of an answer.
     backoff_seconds
         Mean first wait after a failure that names no instant; doubles at each further one, up to 30 s.
+    market
+        Market time where it is made up, since the server then lives by it too; None learns the server's time from
+        its answers.
     """
 
     source = "alpaca"
@@ -89,8 +93,10 @@ class AlpacaSource:
         attempts: int = 6,
         timeout: tuple[float, float] = (5.0, 30.0),
         backoff_seconds: float = 1.0,
+        market: Clock | None = None,
     ) -> None:
         self._client = client
+        self._market = market
         self.base_url = base_url
         self.secrets = tuple(secrets)
         self.line = Line(throttle, timeout)
@@ -129,10 +135,13 @@ class AlpacaSource:
         stop = stop or threading.Event()
         client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=base_url)
         throttle = throttle or Throttle(settings.alpaca_requests_per_minute, sleep=sleep_until(stop))
+        options = {"market": clock_of(settings) if settings.clock_file else None} | options
         return cls(client, base_url=base_url, throttle=throttle, secrets=(key, secret), stop=stop, **options)
 
     def server_now(self) -> dt.datetime:
         """Present instant, UTC, by the clock of Alpaca's last responses; by the local clock before the first."""
+        if self._market is not None:
+            return self._market.now()
         return dt.datetime.fromtimestamp(self.line.throttle.server_time(), dt.UTC)
 
     def latest_allowed_end(self, feed: str) -> dt.datetime:

@@ -9,11 +9,13 @@ import traceback
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from alpaca.data.historical.stock import StockHistoricalDataClient
 
+from barlake.clock import FileClock
 from barlake.errors import BarlakeError, CredentialsError, InvalidInputError, SourceError
 from barlake.receipts import Receipt
 from barlake.settings import Settings
@@ -610,3 +612,17 @@ def test_the_feed_for_history_is_sip_unless_iex_is_asked_for(setting: str, feed:
 def test_an_unknown_feed_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(InvalidInputError, match=r"'otc' .* auto, sip or iex"):
         resolve_feed("otc")
+
+
+def test_where_market_time_is_made_up_the_server_lives_by_it_before_it_has_said_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noon = dt.datetime(2024, 7, 3, 16, 0, tzinfo=dt.UTC)
+    FileClock.set(tmp_path / "clock.json", noon, speed=0)
+    for name, value in (("KEY_ID", "your-key-id"), ("SECRET_KEY", "your-secret-key")):
+        monkeypatch.setenv(f"ALPACA_API_{name}", value)
+    monkeypatch.setenv("BARLAKE_CLOCK", str(tmp_path / "clock.json"))
+    settings = Settings(_env_file=None)
+    source = AlpacaSource.from_settings(settings)
+    assert source.server_now() == noon
+    assert source.latest_allowed_end("sip") == noon - dt.timedelta(minutes=16)
