@@ -231,6 +231,13 @@ class Manifest:
         query = _restrict(query, table, feed, symbol, start, end)
         return self._frame(query, {"timestamp": pl.Datetime("us", "UTC"), "rank": pl.Int64()})
 
+    def provisional_sessions(self, *, feed: str) -> list[tuple[str, dt.date]]:
+        """Symbol and session of every session that has a bar which is not final."""
+        table = tables.provisional_rows
+        query = select(table.c.symbol, table.c.session).where(table.c.feed == feed).distinct()
+        with reading(self._engine) as connection:
+            return [(row.symbol, row.session) for row in connection.execute(query)]
+
     def next_moment(self, feed: str, symbol: str, now: dt.datetime) -> dt.datetime:
         """The present instant, moved behind the last moment of this symbol's commits."""
         table = tables.commits
@@ -311,6 +318,14 @@ class Manifest:
         stamps = dict.fromkeys(("requested_at", "start", "end"), pl.Datetime("us", "UTC"))
         query: Select[Any] = select(table).order_by(table.c.receipt_id)
         return self._frame(query, _schema_of(table) | stamps)
+
+    def asked(self, endpoint: str) -> dict[str, tuple[dt.datetime, dt.datetime]]:
+        """The outermost instants that requests to an endpoint covered, by symbol; only those whose last page came."""
+        table = tables.receipts
+        span = func.min(table.c.start), func.max(table.c.end)
+        query = select(table.c.symbol, *span).where(table.c.endpoint == endpoint, table.c.complete)
+        with reading(self._engine) as connection:
+            return {symbol: (first, last) for symbol, first, last in connection.execute(query.group_by(table.c.symbol))}
 
     def quarantine(self) -> pl.DataFrame:
         """One row per refused row, with its reason."""

@@ -19,6 +19,7 @@ from barlake.source_settings import SourceSettings
 __all__ = ["IEX_CLOUD_NOTICE", "Settings", "load_settings"]
 
 ALPACA_DATA_URL = "https://data.alpaca.markets"
+ALPACA_TRADING_URL = "https://paper-api.alpaca.markets"
 
 IEX_CLOUD_NOTICE = (
     "IEX_TOKEN is set, but IEX Cloud closed in August 2024 and nothing uses it: "
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
         default=None,
         validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL"),
     )
+    alpaca_trading_url: OptionalUrl = Field(default=None, validation_alias=AliasChoices("ALPACA_TRADING_URL"))
     alpaca_feed: str = Field(
         default="auto", validation_alias=AliasChoices("ALPACA_FEED"), pattern="^(?i:auto|sip|iex|synthetic)$"
     )

@@ -23,7 +23,7 @@ from feature_service.compute import check_bars, feature_table, on_sessions
 from feature_service.sets import FeatureSet, find_feature_set
 from feature_service.sources import BarSource, DuckDBBars, LakeBars, Target
 
-__all__ = ["BuildReport", "Progress", "SymbolBuild", "build", "build_features"]
+__all__ = ["BuildReport", "Progress", "SymbolBuild", "build", "build_features", "current_inputs"]
 
 Progress = Callable[[str, int, int], None]
 """Called as each symbol begins, with its name, how many are done and how many there are; and at the end."""
@@ -170,7 +170,7 @@ def _build_symbol(
 ) -> SymbolBuild:
     begun = time.perf_counter()
     key = feature_set.key(feed=target.feed, session=session)
-    inputs = _with_calendar(source.inputs(target), calendar)
+    inputs = current_inputs(source, target, calendar)
     written = 0
     if not tables.is_current(key, target.symbol, inputs):
         bars, inputs = _read_unchanged(source, target, calendar, inputs)
@@ -193,7 +193,7 @@ def _read_unchanged(
     """Bars and what they are, for sure: an ingest may be writing while they are read."""
     for _ in range(_ATTEMPTS):
         bars = source.read(target)
-        after = _with_calendar(source.inputs(target), calendar)
+        after = current_inputs(source, target, calendar)
         if after == inputs:
             return bars, inputs
         inputs = after
@@ -225,9 +225,13 @@ def _write(
     return tables.write(key, target.symbol, table, inputs=inputs, definition=definition)
 
 
-def _with_calendar(inputs: dict[str, Any], calendar: Calendar) -> dict[str, Any]:
-    """Inputs and a hash of the sessions they lie in: an added early close changes features, too."""
-    inputs = {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in inputs.items()}
+def current_inputs(source: BarSource, target: Target, calendar: Calendar) -> dict[str, Any]:
+    """What a table of a symbol would be made from now; equal for equal bars in equal hours.
+
+    A hash of the sessions is part of it: an added early close changes features, too.
+    """
+    given = source.inputs(target)
+    inputs = {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in given.items()}
     first, last = (dt.datetime.fromisoformat(inputs[side]).astimezone(NEW_YORK).date() for side in ("first", "last"))
     sessions = calendar.frame.filter(pl.col("session").is_between(first, last)).select("session", "open", "close")
     text = canonical_json(sessions.rows())

@@ -16,7 +16,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -29,7 +29,7 @@ from barlake.clock import Clock, clock_of
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.keys import SYNTHETIC_FEED
 from barlake.receipts import Receipt
-from barlake.settings import ALPACA_DATA_URL, Settings
+from barlake.settings import ALPACA_DATA_URL, ALPACA_TRADING_URL, Settings
 from ingest_service.asking import Asker
 from ingest_service.paced_http import Line, PacedAdapter, breakage, sleep_until
 from ingest_service.pages import BarsPage, Page, Request, Stray, page_request
@@ -48,6 +48,7 @@ EMBARGO = dt.timedelta(minutes=16)
 _LONGEST_BACKOFF_SECONDS = 30.0
 _LONGEST_QUOTE = 200
 _REDIRECTIONS = range(300, 400)
+_TRADING_REQUESTS_PER_MINUTE = 200
 _TRADING_HOSTS = frozenset({"paper-api.alpaca.markets", "api.alpaca.markets"})
 
 
@@ -121,7 +122,7 @@ class AlpacaSource:
         stop: threading.Event | None = None,
         throttle: Throttle | None = None,
         **options: Any,
-    ) -> AlpacaSource:
+    ) -> Self:
         """Source for the key and address in the settings; `options` are those of the class.
 
         Raises
@@ -136,6 +137,23 @@ class AlpacaSource:
         client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=base_url)
         throttle = throttle or Throttle(settings.alpaca_requests_per_minute, sleep=sleep_until(stop))
         options = {"market": clock_of(settings) if settings.clock_file else None} | options
+        return cls(client, base_url=base_url, throttle=throttle, secrets=(key, secret), stop=stop, **options)
+
+    @classmethod
+    def trading_from_settings(cls, settings: Settings, *, stop: threading.Event | None = None, **options: Any) -> Self:
+        """Source on the trading API, which has the calendar; its budget is another one than the data API's.
+
+        Raises
+        ------
+        CredentialsError
+            As `from_settings`.
+        """
+        key = _credential("ALPACA_API_KEY_ID", settings.alpaca_key_id)
+        secret = _credential("ALPACA_API_SECRET_KEY", settings.alpaca_secret_key)
+        base_url = _trading_url(settings)
+        stop = stop or threading.Event()
+        client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=base_url)
+        throttle = Throttle(_TRADING_REQUESTS_PER_MINUTE, sleep=sleep_until(stop))
         return cls(client, base_url=base_url, throttle=throttle, secrets=(key, secret), stop=stop, **options)
 
     def server_now(self) -> dt.datetime:
@@ -278,6 +296,15 @@ def _credential(name: str, value: SecretStr | None) -> str:
             f"{name} holds a space, a line break or a letter no key has (its value is not shown). {WHERE_KEYS_GO}"
         )
     return text
+
+
+def _trading_url(settings: Settings) -> str:
+    """Address of the trading API: the one set, the address that stands in for Alpaca's data API, or Alpaca's own."""
+    if settings.alpaca_trading_url is not None:
+        return settings.alpaca_trading_url
+    data_url = settings.alpaca_data_url
+    is_alpaca = data_url is None or (urlsplit(data_url).hostname or "").endswith(".alpaca.markets")
+    return ALPACA_TRADING_URL if is_alpaca or data_url is None else data_url
 
 
 def _data_url(setting: str | None) -> str:

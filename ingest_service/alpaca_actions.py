@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -26,13 +28,29 @@ from barlake.receipts import Receipt
 from ingest_service.alpaca import AlpacaSource
 from ingest_service.refusals import TransientError
 
-__all__ = ["ActionsPage", "ActionsRequest", "SymbolActions", "fetch_actions", "read_actions_page"]
+__all__ = [
+    "AHEAD",
+    "ENDPOINT",
+    "ActionsPage",
+    "ActionsRequest",
+    "SymbolActions",
+    "fetch_actions",
+    "read_actions_page",
+    "refresh_actions",
+]
+
+logger = logging.getLogger(__name__)
 
 SOURCE = "alpaca"
+ENDPOINT = "/v1/corporate-actions"
+TRAILING = dt.timedelta(days=30)
+"""Alpaca gives no guarantee when an action appears: so many days of processing are asked for every day."""
+
 AHEAD = dt.timedelta(days=90)
 """Actions are announced before they happen; those with an ex-date ahead wait until it is held."""
 
 _PAGE_LIMIT = 1000
+_SYMBOLS_AT_ONCE = 50
 _FIRST_DATE = dt.date(2000, 1, 1)
 
 
@@ -52,13 +70,20 @@ class ActionsPage:
 
 @dataclass(frozen=True)
 class ActionsRequest:
-    """Actions of one symbol that Alpaca processed, or will process, from `first` up to, not including, `beyond`."""
+    """Actions of some symbols that Alpaca processed, or will process, from `first` up to, not including, `beyond`.
 
-    symbol: str
+    Parameters
+    ----------
+    symbol
+        What the receipt says it was about: one symbol whose whole history is asked for, or `*`.
+    """
+
+    symbols: Sequence[str]
     first: dt.date
     beyond: dt.date
     page_token: str | None = None
-    endpoint = "/v1/corporate-actions"
+    symbol: str = "*"
+    endpoint = ENDPOINT
     feed = "-"
 
     @property
@@ -74,7 +99,7 @@ class ActionsRequest:
     def params(self) -> dict[str, str | int]:
         """Query of the request; Alpaca's dates are those of processing, and its end is inclusive."""
         params: dict[str, str | int] = {
-            "symbols": self.symbol,
+            "symbols": ",".join(self.symbols),
             "start": self.first.isoformat(),
             "end": (self.beyond - dt.timedelta(days=1)).isoformat(),
             "limit": _PAGE_LIMIT,
@@ -87,12 +112,12 @@ class ActionsRequest:
         return read_actions_page(body)
 
     def __str__(self) -> str:
-        return f"corporate actions of {self.symbol} processed in [{self.first}, {self.beyond})"
+        return f"corporate actions of {', '.join(self.symbols)} processed in [{self.first}, {self.beyond})"
 
 
 @dataclass(frozen=True)
 class SymbolActions:
-    """What was fetched of one symbol, and what became of it."""
+    """What was fetched of one symbol, or of several (`*`), and what became of it."""
 
     symbol: str
     requests: int
@@ -124,27 +149,85 @@ def fetch_actions(
     held = {row["symbol"]: row["first"] for row in lake.symbols().sort("first", descending=True).to_dicts()}
     beyond = end or lake.now().date() + AHEAD
     done = []
+
+    def receive(receipt: Receipt) -> None:
+        lake.manifest.add_receipts([receipt])
+
     try:
         for name in dict.fromkeys(parse_symbol(symbol) for symbol in symbols):
             first = start or held.get(name, _FIRST_DATE)
             if first >= beyond:
                 raise InvalidInputError(f"start {first} is not before end {beyond}: ranges leave their end out.")
-            pages = _pages(source, ActionsRequest(name, first, beyond), lambda one: lake.manifest.add_receipts([one]))
-            statements = pl.concat([page.statements for page in pages])
-            # A record that is mended while pages are turned may come twice: the later one is the newer.
-            statements = statements.unique(["source", "action_id"], keep="last", maintain_order=True)
-            written = lake.manifest.actions.put(statements, now=lake.now())
-            done.append(SymbolActions(name, len(pages), written, [why for page in pages for why in page.unreadable]))
+            pages = _pages(source, ActionsRequest([name], first, beyond, symbol=name), receive)
+            done.append(_keep(lake, name, pages))
     finally:
         if any(one.written.changed for one in done):
             lake.publish()
     return done
 
 
+def refresh_actions(
+    lake: Lake, source: AlpacaSource, symbols: Sequence[str], today: dt.date, *, stop: threading.Event | None = None
+) -> list[SymbolActions]:
+    """Ask once more for the newest actions of some symbols, many at a time, and publish what changed.
+
+    The window of processing dates begins 30 days before today and ends 90 days after it. A symbol that Alpaca calls
+    invalid does not keep the others from being asked about.
+
+    Raises
+    ------
+    CredentialsError, SourceError
+        As `AlpacaSource.fetch_page`; what came before is kept.
+    """
+    done: list[SymbolActions] = []
+    first, beyond = today - TRAILING, today + AHEAD
+    try:
+        for begin in range(0, len(symbols), _SYMBOLS_AT_ONCE):
+            if stop is not None and stop.is_set():
+                break
+            done += _ask_many(lake, source, symbols[begin : begin + _SYMBOLS_AT_ONCE], first, beyond)
+    finally:
+        if any(one.written.changed for one in done):
+            lake.publish()
+    return done
+
+
+def _ask_many(
+    lake: Lake, source: AlpacaSource, symbols: Sequence[str], first: dt.date, beyond: dt.date
+) -> list[SymbolActions]:
+    """What came of some symbols, asked about together; of each alone where one of them is refused."""
+
+    def receive(receipt: Receipt) -> None:
+        lake.manifest.add_receipts([receipt])
+
+    try:
+        pages = _pages(source, ActionsRequest(symbols, first, beyond), receive)
+    except InvalidInputError as error:
+        if len(symbols) == 1:
+            logger.warning(
+                "%s was not asked about: %s", symbols[0], error, extra={"symbol": symbols[0], "stage": "fetch"}
+            )
+            return []
+        return [one for name in symbols for one in _ask_many(lake, source, [name], first, beyond)]
+    return [_keep(lake, symbols[0] if len(symbols) == 1 else "*", pages)]
+
+
+def _keep(lake: Lake, symbol: str, pages: Sequence[ActionsPage]) -> SymbolActions:
+    """Store the statements of an answer's pages."""
+    statements = pl.concat([page.statements for page in pages])
+    # A record that is mended while pages are turned may come twice: the later one is the newer.
+    statements = statements.unique(["source", "action_id"], keep="last", maintain_order=True)
+    written = lake.manifest.actions.put(statements, now=lake.now())
+    unreadable = [why for page in pages for why in page.unreadable]
+    for why in unreadable:
+        logger.warning("a corporate action cannot be read: %s", why, extra={"symbol": symbol, "stage": "fetch"})
+    return SymbolActions(symbol, len(pages), written, unreadable)
+
+
 def _pages(source: AlpacaSource, request: ActionsRequest, on_receipt: Callable[[Receipt], None]) -> list[ActionsPage]:
     pages = [source.fetch(request, on_receipt=on_receipt)]
     while (token := pages[-1].next_page_token) is not None:
-        following = ActionsRequest(request.symbol, request.first, request.beyond, token)
+        following = replace(request, page_token=token)
         pages.append(source.fetch(following, on_receipt=on_receipt))
     return pages
 
