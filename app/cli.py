@@ -15,6 +15,7 @@ import typer
 from app.commands import actions, care, export, history, lake, quality, register, research, securities, sources
 from app.console import notice
 from barlake.errors import BarlakeError
+from barlake.settings import Settings, load_settings
 
 __all__ = ["application", "run"]
 
@@ -62,9 +63,37 @@ application.command("runs")(research.runs)
 application.command("emulate")(sources.emulate)
 
 
+class _FirstRecord(logging.Handler):
+    """Sets the log up when there is something to log: most commands say nothing, and need not wait for that."""
+
+    is_placeholder = True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand the record to the log as it is from now on."""
+        from app.operations.logs import configure_logging  # noqa: PLC0415 - a tenth of a second
+
+        configure_logging(_settings(), agent="command", for_person=True)
+        logging.getLogger(record.name).handle(record)
+
+
+def _begin_log() -> None:
+    root = logging.getLogger()
+    if not any(getattr(handler, "is_placeholder", False) for handler in root.handlers):
+        root.addHandler(_FirstRecord(logging.NOTSET))
+    root.setLevel((_settings().log_level or "warning").upper())
+
+
+def _settings() -> Settings:
+    """The settings, or none of them where they are wrong: the command itself says that."""
+    try:
+        return load_settings()
+    except BarlakeError:
+        return Settings.model_construct()
+
+
 def run(arguments: Sequence[str]) -> int:
     """Exit code of a command line; whatever goes wrong on purpose ends in one message on stderr."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    _begin_log()
     try:
         application(args=list(arguments), prog_name="barlake")
     except SystemExit as ended:

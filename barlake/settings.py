@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     )
     smtp_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_SMTP_URL"))
 
+    otlp_endpoint: str | None = Field(default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT"))
+
     alpaca_key_id: OptionalSecret = Field(
         default=None, validation_alias=AliasChoices("ALPACA_API_KEY_ID", "ALPACA_KEY_ID", "APCA_API_KEY_ID")
     )

@@ -218,6 +218,18 @@ class JobQueue:
                 found[key] = found.get(key, 0) + count
         return found
 
+    def oldest(self) -> dict[tuple[str, JobState], dt.datetime]:
+        """When the oldest job that each agent has waiting, or running, was asked for."""
+        table = "workflow_status" if self._engine.dialect.name == "sqlite" else f"{SCHEMA}.workflow_status"
+        query = f"SELECT queue_name, status, min(created_at) FROM {table} WHERE name = :name GROUP BY 1, 2"
+        found: dict[tuple[str, JobState], dt.datetime] = {}
+        with refusals(), self._engine.connect() as connection:
+            for queue, word, created in connection.execute(text(query), {"name": WORKFLOW}):
+                if word in _WAITING:
+                    key = (queue, _STATES[word])
+                    found[key] = min(_instant(created), found.get(key, _instant(created)))
+        return found
+
     def waiting(self, agents: Sequence[str], *, limit: int) -> Sequence[str]:
         """Ids of jobs that are queued for these agents, or run."""
         with refusals():

@@ -25,12 +25,14 @@ from structlog.stdlib import ProcessorFormatter
 from app.operations.log_writer import LogSink, LogWriter, QueueToWriter, TableSink
 from app.operations.operations import Operations
 from app.operations.redaction import Redactor
+from app.operations.telemetry import log_sink
 from barlake.settings import Settings
 
 __all__ = ["Log", "configure_logging", "log_context"]
 
 _ORDER = ("timestamp", "level", "agent", "symbol", "stage", "job", "message")
 _EXIT_PATIENCE_S = 5.0
+_SELDOM_S = 300.0
 _CHATTY = ("urllib3", "alpaca", "websockets", "asyncio", "filelock")
 """Libraries whose every step is not ours to tell."""
 
@@ -98,7 +100,11 @@ def configure_logging(
     shown.setFormatter(as_json if looks == "json" else PlainLines(agent, redactor))
     shown.setLevel(level)
     handlers: list[logging.Handler] = [shown]
+    _install(handlers)
     sinks: list[LogSink] = []
+    if operations is not None or not for_person:
+        exported = log_sink(settings, agent=agent)
+        sinks += [] if exported is None else [exported]
     if operations is not None:
         sinks.append(TableSink(operations.logs, keep_rows=settings.log_keep_rows, keep_days=settings.log_keep_days))
     writer = LogWriter(sinks) if sinks else None
@@ -196,12 +202,31 @@ class _StreamHandler(logging.StreamHandler[TextIO]):
         """A stream that nobody reads any more, or a full disk behind it, ends no work."""
 
 
+class _Seldom(logging.Filter):
+    """Lets what a library repeats about a collector that is away through once in five minutes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be handled."""
+        if not record.name.startswith("opentelemetry"):
+            return True
+        last = self._said.get(record.name)
+        if last is not None and record.created - last < _SELDOM_S:
+            return False
+        self._said[record.name] = record.created
+        return True
+
+
 def _install(handlers: Sequence[logging.Handler]) -> None:
     root = logging.getLogger()
     for handler in list(root.handlers):
-        if isinstance(handler, _StreamHandler | QueueToWriter):
+        if isinstance(handler, _StreamHandler | QueueToWriter) or getattr(handler, "is_placeholder", False):
             root.removeHandler(handler)
     for handler in handlers:
+        handler.addFilter(_Seldom())
         root.addHandler(handler)
     root.setLevel(min(handler.level for handler in handlers))
     for name in _CHATTY:

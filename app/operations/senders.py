@@ -7,12 +7,8 @@ import email.utils
 import functools
 import ipaddress
 import json
-import smtplib
-import ssl
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
-
-import requests
 
 from app.operations.deliveries import Note, Sender
 from app.operations.redaction import Redactor
@@ -40,6 +36,8 @@ def senders_of(settings: Settings) -> Mapping[str, Sender]:
 
 
 def _post(url: str, redactor: Redactor, note: Note) -> str | None:
+    import requests  # noqa: PLC0415 - most processes send nothing
+
     try:
         answer = requests.post(
             url, json=dict(note), timeout=_TIMEOUT_S, headers={"User-Agent": "barlake"}, allow_redirects=False
@@ -50,6 +48,8 @@ def _post(url: str, redactor: Redactor, note: Note) -> str | None:
 
 
 def _mail(url: str, sender: str, to: str, redactor: Redactor, note: Note) -> str | None:
+    import smtplib  # noqa: PLC0415 - the same
+
     message = email.message.EmailMessage()
     message["Subject"] = " ".join(str(note["text"]).split())[:200]
     message["From"], message["To"] = sender, to
@@ -74,6 +74,9 @@ def _body(note: Note) -> str:
 
 
 def _hand_over(url: str, message: email.message.EmailMessage) -> None:
+    import smtplib  # noqa: PLC0415 - the same
+    import ssl  # noqa: PLC0415 - the same
+
     address = urlsplit(url)
     if address.scheme not in _PORTS or not address.hostname:
         raise ValueError("BARLAKE_SMTP_URL is no address of a mail host: give smtp://user:password@host:587")

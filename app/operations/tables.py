@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Stri
 
 from barlake.tables import ForeignText, UtcDateTime
 
-__all__ = ["alerts", "deliveries", "heartbeats", "log_records", "metadata", "version"]
+__all__ = ["alerts", "deliveries", "heartbeats", "log_records", "metadata", "version", "watched"]
 
 # All names begin alike: on PostgreSQL they may share a database with the manifest.
 metadata = MetaData()
@@ -80,4 +80,11 @@ deliveries = Table(
     Column("ended_at", UtcDateTime),  # null: still to be delivered
     Column("error", ForeignText),  # of the last attempt; beside `ended_at`: given up
     sqlite_autoincrement=True,
+)
+
+watched = Table(
+    "operations_watched",
+    metadata,
+    Column("symbol", String(64), primary_key=True),
+    Column("since", UtcDateTime, nullable=False),  # market time: sessions that were due before broke no promise
 )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from app.jobs.job import JobState
 from app.jobs.queue import JobQueue
-from app.operations import Operations
-from barlake.errors import ConflictError, CredentialsError, InvalidInputError, SourceError, StorageError
-from tests.app.jobs.probing import Deeds, InThread, eventually, probe, states, when
+from tests.app.jobs.probing import Deeds, InThread, probe
 
 Drain = Callable[..., Any]
 Work = Callable[..., InThread]

@@ -1,0 +1,149 @@
+"""The watchdog: holds the rules against the state of things, and fires and clears what they say.
+
+Any number of processes may run it; the database lets one of them speak.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import polars as pl
+from sqlalchemy import select
+
+from app.jobs.job import JobState
+from app.jobs.queue import JobQueue
+from app.operations import rules
+from app.operations.database import reading, writing
+from app.operations.heartbeats import Heartbeat
+from app.operations.operations import Operations
+from app.operations.rules import Finding, Rule
+from app.operations.tables import watched
+from barlake.clock import Clock
+from barlake.database import upsert
+from barlake.errors import BarlakeError, StorageError
+from barlake.freshness import answered, last_requests, provisional_sessions
+from barlake.lake import Lake
+from barlake.records import utc_now
+from barlake.settings import Settings
+
+__all__ = ["Watched", "check"]
+
+logger = logging.getLogger(__name__)
+
+_LOOKS_BACK = dt.timedelta(days=10)
+_FAILED_JOBS = 200
+_FORGOTTEN_AFTER = dt.timedelta(days=1)
+
+
+class Watched(Protocol):
+    """A security of the watch list, as far as the watchdog cares."""
+
+    @property
+    def symbol(self) -> str:
+        """What it is stored as."""
+        ...
+
+    @property
+    def category(self) -> str:
+        """What it is: `stocks`, `crypto`."""
+        ...
+
+
+def check(
+    operations: Operations,
+    lake: Lake,
+    queue: JobQueue | None,
+    clock: Clock,
+    watch_list: Iterable[Watched] | None = None,
+) -> None:
+    """Fire what the rules find, clear what is over, and send what is due; for a thread that nobody waits for.
+
+    A rule whose facts cannot be had is skipped: its alerts stay as they are.
+
+    Parameters
+    ----------
+    queue
+        None skips the rule on failed jobs.
+    watch_list
+        The securities that are to be complete; None skips the rule on late sessions.
+    """
+    active = {alert.key for alert in operations.alerts.active()}
+    passes: list[tuple[str, Callable[[], list[Finding]]]] = [
+        (Rule.STALLED, lambda: rules.stalled(_living(operations), utc_now())),
+        (Rule.SOURCE, lambda: rules.failing_sources(last_requests(lake.manifest.engine))),
+        (Rule.DISK, lambda: _disk(lake, is_active=Rule.DISK in active)),
+    ]
+    if queue is not None:
+        failed = JobState.FAILED
+        passes.append(
+            (Rule.JOBS, lambda: rules.failed_jobs(queue.list(status=failed, limit=_FAILED_JOBS, newest=True)))
+        )
+    if watch_list is not None:
+        symbols = sorted({one.symbol for one in watch_list if one.category != "crypto"})
+        passes.append((Rule.LATE, lambda: _late(operations, lake, clock.now(), symbols)))
+    for prefix, find in passes:
+        try:
+            _apply(operations, find(), {key for key in active if key.startswith(prefix)})
+        except BarlakeError as error:
+            logger.warning("a rule could not be checked: %s", error, extra={"stage": "watchdog", "rule": prefix})
+    operations.alerts.deliver()
+
+
+def _apply(operations: Operations, found: Sequence[Finding], active: set[str]) -> None:
+    for one in found:
+        operations.alerts.fire(one.key, level=one.level, message=one.message, details=one.details)
+    for key in sorted(active - {one.key for one in found}):
+        operations.alerts.clear(key)
+
+
+def _living(operations: Operations) -> list[Heartbeat]:
+    """Heartbeats; those of workers that have been gone for a day are forgotten."""
+    now = utc_now()
+    found = operations.heartbeats.all()
+    gone = [one for one in found if one.age(now) > _FORGOTTEN_AFTER]
+    for one in gone:
+        operations.heartbeats.forget(one.worker, one.agent)
+    return [one for one in found if one not in gone]
+
+
+def _disk(lake: Lake, *, is_active: bool) -> list[Finding]:
+    try:
+        found = shutil.disk_usage(lake.root)
+    except OSError as error:
+        raise StorageError(f"the disk of {lake.root} does not say how full it is: {error.strerror}.") from error
+    return rules.disk_fills(found.total, found.free, is_active=is_active)
+
+
+def _late(operations: Operations, lake: Lake, now: dt.datetime, symbols: Sequence[str]) -> list[Finding]:
+    recent = lake.calendar.frame.filter(pl.col("post_close").is_between(now - _LOOKS_BACK, now))
+    days, engine = recent["session"].to_list(), lake.manifest.engine
+    return rules.late_sessions(
+        recent,
+        now,
+        watched=_since(operations, now, symbols),
+        feed=_feed(lake.settings),
+        answered=answered(engine, symbols, days),
+        provisional=provisional_sessions(engine, symbols, days),
+    )
+
+
+def _since(operations: Operations, now: dt.datetime, symbols: Sequence[str]) -> dict[str, dt.datetime]:
+    """Since when each symbol is watched, in market time; one that is new is watched from now on."""
+    with reading(operations.engine) as connection:
+        rows = connection.execute(select(watched.c.symbol, watched.c.since)).all()
+    known = {row.symbol: row.since for row in rows}
+    new = [symbol for symbol in symbols if symbol not in known]
+    if new:
+        with writing(operations.engine) as connection:
+            statement = upsert(connection, watched).on_conflict_do_nothing(index_elements=["symbol"])
+            connection.execute(statement, [{"symbol": symbol, "since": now} for symbol in new])
+    return {symbol: known.get(symbol, now) for symbol in symbols}
+
+
+def _feed(settings: Settings) -> str:
+    """The feed that history is kept in."""
+    return "sip" if settings.alpaca_feed.lower() == "auto" else settings.alpaca_feed.lower()
