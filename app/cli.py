@@ -12,7 +12,19 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import actions, care, export, history, lake, quality, register, research, securities, sources
+from app.commands import (
+    actions,
+    care,
+    export,
+    history,
+    lake,
+    operations,
+    quality,
+    register,
+    research,
+    securities,
+    sources,
+)
 from app.console import notice
 from barlake.errors import BarlakeError
 from barlake.settings import Settings, load_settings
@@ -61,6 +73,10 @@ application.command("train")(research.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)
 application.command("emulate")(sources.emulate)
+application.command("watch")(operations.watch)
+application.command("logs")(operations.logs)
+application.add_typer(operations.alerts, name="alerts")
+application.add_typer(operations.metrics, name="metrics")
 
 
 class _FirstRecord(logging.Handler):

@@ -180,9 +180,9 @@ def _plainly(_logger: Any, _method: str, event: dict[str, Any]) -> str:
     """`warning: message (symbol=SPY stage=fetch)`, with a trace below."""
     facts = dict(event)
     level, message, trace = facts.pop("level", "info"), facts.pop("message"), facts.pop("exception", None)
-    for name in ("timestamp", "logger", "agent"):
+    for name in ("timestamp", "logger", "agent", "stage"):
         facts.pop(name, None)
-    aside = " ".join(f"{name}={held}" for name, held in facts.items())
+    aside = " ".join(f"{name}={held}" for name, held in facts.items() if not isinstance(held, dict | list))
     return f"{level}: {message}" + (f" ({aside})" if aside else "") + (f"\n{trace}" if trace else "")
 
 

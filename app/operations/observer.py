@@ -106,10 +106,10 @@ class Observer:
         *,
         slow_s: float = 2.0,
     ) -> None:
-        self._lake = lake
+        self.lake = lake
+        self.clock = clock
         self._operations = operations
         self._queue = queue
-        self._clock = clock
         self._slow_s = slow_s
         self._counts = RequestCounts(lake.manifest.engine)
         self._known: dict[str, Any] = {}
@@ -126,8 +126,8 @@ class Observer:
             self._try("operations", self._look_at_operations)
             self._try("queue", self._look_at_queue)
             self._try("disk", self._look_at_disk)
-            market_now = self._clock.now()
-            self._known["market"] = _market_hours(self._lake, market_now)
+            market_now = self.clock.now()
+            self._known["market"] = _market_hours(self.lake, market_now)
             return Standing(at=utc_now(), market_now=market_now, problems=dict(self._problems), **self._known)
 
     def _try(self, part: str, look: Callable[[], Mapping[str, Any]]) -> None:
@@ -139,9 +139,9 @@ class Observer:
             self._problems.pop(part, None)
 
     def _look_at_manifest(self) -> Mapping[str, Any]:
-        engine = self._lake.manifest.engine
+        engine = self.lake.manifest.engine
         self._counts.refresh()
-        through = expected_through(self._lake.calendar.frame, self._clock.now())
+        through = expected_through(self.lake.calendar.frame, self.clock.now())
         return {
             "feeds": [
                 FeedStanding(one.feed, one.bars, one.newest, lag_of(one.newest, through)) for one in feeds_held(engine)
@@ -149,11 +149,11 @@ class Observer:
             "sources": last_requests(engine),
             "requests": dict(self._counts.requests),
             "rows": dict(self._counts.rows),
-            "last_commit": self._lake.manifest.last_commit_at(),
+            "last_commit": self.lake.manifest.last_commit_at(),
         }
 
     def _look_at_disk(self) -> Mapping[str, Any]:
-        found = shutil.disk_usage(self._lake.root)
+        found = shutil.disk_usage(self.lake.root)
         return {"disk_total": found.total, "disk_free": found.free}
 
     def _look_at_operations(self) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from barlake.settings import Settings
 
@@ -49,8 +49,7 @@ class Redactor:
     @classmethod
     def of(cls, settings: Settings) -> Redactor:
         """For every secret of the settings, and the passwords and paths of those that are addresses."""
-        values = [getattr(settings, name) for name in type(settings).model_fields]
-        secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        secrets = _secrets_of(settings)
         return cls(part for secret in secrets for part in (secret, *_parts(secret)))
 
     def text(self, text: str) -> str:
@@ -74,6 +73,18 @@ class Redactor:
         if isinstance(value, list | tuple | set | frozenset):
             return [self.value(held) for held in value]
         return self.text(str(value))
+
+
+def _secrets_of(model: BaseModel) -> list[str]:
+    """Secrets of a model and of those within it."""
+    found: list[str] = []
+    for name in type(model).model_fields:
+        value = getattr(model, name, None)
+        if isinstance(value, SecretStr):
+            found.append(value.get_secret_value())
+        elif isinstance(value, BaseModel):
+            found += _secrets_of(value)
+    return found
 
 
 def _spellings(secret: str) -> set[str]:

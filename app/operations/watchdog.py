@@ -29,14 +29,17 @@ from barlake.freshness import answered, last_requests, provisional_sessions
 from barlake.lake import Lake
 from barlake.records import utc_now
 from barlake.settings import Settings
+from ingest_service.watch_list import find_watch_list, load_watch_list
 
-__all__ = ["Watched", "check"]
+__all__ = ["Watched", "check", "watched_securities"]
 
 logger = logging.getLogger(__name__)
 
 _LOOKS_BACK = dt.timedelta(days=10)
 _FAILED_JOBS = 200
 _FORGOTTEN_AFTER = dt.timedelta(days=1)
+_REPLACED_AFTER = dt.timedelta(minutes=1)
+"""A worker that was started anew has another name: its silent forerunner is no news for longer than that."""
 
 
 class Watched(Protocol):
@@ -100,11 +103,21 @@ def _apply(operations: Operations, found: Sequence[Finding], active: set[str]) -
         operations.alerts.clear(key)
 
 
+def watched_securities(lake: Lake) -> list[Watched] | None:
+    """The enabled securities of the lake's watch list; None when there is none, or it is wrong for the moment."""
+    try:
+        watch_list = load_watch_list(find_watch_list(lake.settings, lake.root))
+    except BarlakeError:
+        return None
+    return [one for one in watch_list.securities if one.enabled]
+
+
 def _living(operations: Operations) -> list[Heartbeat]:
-    """Heartbeats; those of workers that have been gone for a day are forgotten."""
+    """Heartbeats; those of workers that have been gone for long, or whose place was taken, are forgotten."""
     now = utc_now()
     found = operations.heartbeats.all()
-    gone = [one for one in found if one.age(now) > _FORGOTTEN_AFTER]
+    beating = {one.agent for one in found if not one.is_stalled(now)}
+    gone = [one for one in found if one.age(now) > (_REPLACED_AFTER if one.agent in beating else _FORGOTTEN_AFTER)]
     for one in gone:
         operations.heartbeats.forget(one.worker, one.agent)
     return [one for one in found if one not in gone]

@@ -222,7 +222,7 @@ from app.operations import open_operations
 from app.operations.logs import configure_logging
 from barlake.settings import Settings
 
-with open_operations(Settings(_env_file=None, root=sys.argv[1])) as operations:
+with open_operations(Settings(_env_file=None)) as operations:
     configure_logging(operations.settings, agent="child", operations=operations)
     for number in range(50):
         logging.getLogger("own").info("line %d", number)

@@ -94,7 +94,7 @@ def test_prometheus_reads_what_the_databases_say(observer: Observer) -> None:
 def test_a_counter_goes_on_with_what_is_new(observer: Observer) -> None:
     with serving_metrics(observer, port=0) as url:
         scraped(url)
-        observer._lake.manifest.add_receipts([ANSWER])
+        observer.lake.manifest.add_receipts([ANSWER])
         assert scraped(url)["barlake_requests_total", "alpaca", "200"] == 3
 
 

@@ -156,7 +156,7 @@ def test_a_missing_extra_is_said_and_fails_no_work(tmp_path: Path) -> None:
         "importlib.util.find_spec = lambda name, *rest: None if name.startswith('opentel') else find(name, *rest)\n"
         "from app.operations.logs import configure_logging\n"
         "from barlake.settings import Settings\n"
-        f"configure_logging(Settings(_env_file=None, root={str(tmp_path)!r}), agent='live')\n"
+        "configure_logging(Settings(_env_file=None), agent='live')\n"
     )
     root = str(Path(__file__).parents[3])
     made = subprocess.run(

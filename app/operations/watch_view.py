@@ -1,0 +1,264 @@
+"""The picture of `barlake watch`: the state of things as tables for a terminal, or as one JSON object."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import rich.box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from app.jobs.job import Agent, JobRecord, JobState
+from app.operations.heartbeats import Heartbeat
+from app.operations.observer import Standing
+from app.operations.rules import DISK_FULL
+from barlake.sessions import NEW_YORK
+
+__all__ = ["age", "as_json", "picture", "span_text"]
+
+_BAR = 18
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_LATE_S = 300.0
+_TIGHT = 5
+_LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
+_STATES = {
+    "working": "green", "streaming": "green", "running": "green", "polling": "green", "idle": "dim",
+    "waiting": "yellow", "paused": "yellow", "connecting": "yellow", "reconnecting": "yellow", "refused": "red",
+}  # fmt: skip
+
+
+def picture(standing: Standing, *, name: str, speed: float = 1.0) -> RenderableType:
+    """One frame.
+
+    Parameters
+    ----------
+    name
+        Of the lake.
+    speed
+        Of market time.
+    """
+    parts: list[RenderableType] = [_header(standing, name, speed)]
+    parts += [_alerts(standing)] if standing.alerts else []
+    parts += [Text(f"{part}: {why}", style="red") for part, why in standing.problems.items()]
+    parts += [_section("Agents", _agents(standing)), _section("Queue", _queue(standing))]
+    parts += [_section("Running jobs", _running(standing))] if standing.running else []
+    parts += [_side_by_side(_section("Feeds", _feeds(standing)), _section("Sources", _sources(standing)))]
+    parts += [_disk(standing)]
+    parts += [_section("Last warnings and errors", _errors(standing))] if standing.errors else []
+    return Group(*parts)
+
+
+def as_json(standing: Standing) -> dict[str, Any]:
+    """The same facts as JSON can hold them, once instants and spans are text."""
+    facts = {name: value for name, value in vars(standing).items() if name not in {"jobs", "oldest", "requests"}}
+    for name in ("heartbeats", "alerts", "errors", "running", "feeds", "sources"):
+        facts[name] = [asdict(one) for one in facts[name]]
+    for one, beat in zip(facts["heartbeats"], standing.heartbeats, strict=True):
+        one["is_stalled"] = beat.is_stalled(standing.at)
+    for one in facts["feeds"]:
+        one["lag_s"] = one.pop("lag").total_seconds()
+    facts["market"] = asdict(standing.market)
+    facts["jobs"] = [
+        {"agent": agent, "state": state, "count": count, "oldest": standing.oldest.get((agent, state))}
+        for (agent, state), count in sorted(standing.jobs.items())
+    ]
+    facts["requests"] = [
+        {"source": source, "status": status, "count": count}
+        for (source, status), count in sorted(standing.requests.items())
+    ]
+    return facts
+
+
+def age(seconds: float) -> str:
+    """A span in its two largest units.
+
+    Examples
+    --------
+    >>> age(7.4), age(80), age(3700), age(200_000)
+    ('7 s', '1 min 20 s', '1 h 1 min', '2 d 7 h')
+    """
+    whole = int(max(seconds, 0))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    if whole < _DAY:
+        return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
+    return f"{whole // 86400} d" + (f" {whole % 86400 // 3600} h" if whole % 86400 // 3600 else "")
+
+
+def span_text(span: dt.timedelta) -> str:
+    """A span in words."""
+    return age(span.total_seconds())
+
+
+def _section(title: str, body: RenderableType) -> RenderableType:
+    return Padding(Group(Text(title, style="bold cyan"), Padding(body, (0, 0, 0, 2))), (1, 0, 0, 0))
+
+
+def _side_by_side(*parts: RenderableType) -> RenderableType:
+    grid = Table.grid(padding=(0, 4, 0, 0))
+    grid.add_row(*parts)
+    return grid
+
+
+def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", show_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _header(standing: Standing, name: str, speed: float) -> RenderableType:
+    market = standing.market
+    local = standing.market_now.astimezone(NEW_YORK)
+    text = Text()
+    text.append("barlake ", style="bold")
+    text.append(f"{name}   ")
+    text.append(f"market {market.phase}", style="bold green" if market.phase == "open" else "bold")
+    if market.until is not None:
+        text.append(f" for {span_text(market.until - standing.market_now)}")
+    text.append(f"   {local:%a %Y-%m-%d %H:%M:%S} New York")
+    if speed != 1.0:
+        text.append(f"   made-up time, x{speed:g}", style="magenta")
+    if standing.last_commit is not None:
+        text.append(f"   last commit {standing.last_commit:%Y-%m-%d %H:%M:%S}Z", style="dim")
+    return Panel(text, box=rich.box.ROUNDED, border_style="cyan", padding=(0, 1))
+
+
+def _alerts(standing: Standing) -> RenderableType:
+    lines = Text()
+    for number, one in enumerate(standing.alerts):
+        lines.append("\n" if number else "")
+        lines.append(f"{one.level} ", style=_LEVELS.get(one.level.upper(), "red"))
+        lines.append(f"{age((standing.at - one.fired_at).total_seconds())}  ", style="dim")
+        lines.append(one.message)
+    return Panel(lines, title="Alerts", title_align="left", border_style="red", box=rich.box.ROUNDED, padding=(0, 1))
+
+
+def _agents(standing: Standing) -> RenderableType:
+    if not standing.heartbeats:
+        return Text("No worker runs. Start one: barlake worker", style="yellow")
+    table = _table("agent", "worker", "state", "beat", "doing", "progress", "next step", right=("beat",))
+    for beat in standing.heartbeats:
+        is_stalled = beat.is_stalled(standing.at)
+        state = Text("stalled", style="bold red") if is_stalled else Text(beat.state, style=_STATES.get(beat.state, ""))
+        since = Text(f"{beat.age(standing.at).total_seconds():.0f} s", style="red" if is_stalled else "dim")
+        doing = beat.job or beat.symbol or ""
+        table.add_row(beat.agent, beat.worker, state, since, doing, _progress_of(beat), beat.next_step or "")
+    return table
+
+
+def _progress_of(beat: Heartbeat) -> RenderableType:
+    return "" if beat.total is None else _bar(beat.done or 0, beat.total)
+
+
+def _bar(done: float, total: float) -> RenderableType:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    share = done / total if total else 1.0
+    bar = ProgressBar(total=max(total, 1), completed=done if total else 1, width=_BAR)
+    grid.add_row(bar, Text(f"{share:.0%}", style="dim"))
+    return grid
+
+
+def _queue(standing: Standing) -> RenderableType:
+    if not standing.jobs:
+        return Text("Nothing was asked for yet. `barlake securities init`, then `barlake worker`.", style="yellow")
+    table = _table("agent", "queued", "running", "oldest", "", right=("queued", "running", "oldest"))
+    for agent in (str(one) for one in Agent):
+        counts = [standing.jobs.get((agent, str(state)), 0) for state in (JobState.QUEUED, JobState.RUNNING)]
+        since = [at for (one, _state), at in standing.oldest.items() if one == agent]
+        oldest = age((standing.at - min(since)).total_seconds()) if since else ""
+        note = Text("paused", style="yellow") if agent in standing.paused_agents else Text("")
+        table.add_row(agent, *(f"{count:,}" if count else "-" for count in counts), oldest, note)
+    return Group(table, _over(standing.jobs))
+
+
+def _over(jobs: Mapping[tuple[str, str], int]) -> Text:
+    text = Text("all agents   ", style="dim")
+    for state, style in (("done", "green"), ("failed", "red"), ("paused", "yellow"), ("cancelled", "dim")):
+        count = sum(number for (_, one), number in jobs.items() if one == state)
+        text.append(f"{state} ", style="dim")
+        text.append(f"{count:,}   ", style=style if count else "dim")
+    return text
+
+
+def _running(standing: Standing) -> RenderableType:
+    table = _table("job", "progress", "done", "rows", "left", "next step", right=("done", "rows", "left"))
+    for job in standing.running:
+        table.add_row(job.id, *_how_far(job))
+    return table
+
+
+def _how_far(job: JobRecord) -> tuple[RenderableType, ...]:
+    said = job.progress
+    if said is None:
+        return (Text("begins", style="dim"), "", "", "", "")
+    bar = "" if said.total is None else _bar(said.done or 0, said.total)
+    of = "" if said.done is None else f"{said.done:,}" + ("" if said.total is None else f"/{said.total:,}")
+    left = "" if said.seconds_left is None else age(said.seconds_left)
+    return (bar, f"{of} {said.unit}".strip(), f"{said.rows:,}" if said.rows else "", left, said.next_step or "")
+
+
+def _feeds(standing: Standing) -> RenderableType:
+    if not standing.feeds:
+        return Text("No bars yet.", style="dim")
+    table = _table("feed", "bars", "newest bar", "behind", right=("bars", "behind"))
+    for one in standing.feeds:
+        lag = one.lag.total_seconds()
+        behind = Text(age(lag) if lag else "up to date", style="yellow" if lag > _LATE_S else "green")
+        table.add_row(one.feed, f"{one.bars:,}", f"{one.newest:%Y-%m-%d %H:%M}Z", behind)
+    return table
+
+
+def _sources(standing: Standing) -> RenderableType:
+    if not standing.sources:
+        return Text("No request yet.", style="dim")
+    table = _table("source", "requests", "left", "last", right=("requests", "left"))
+    for one in standing.sources:
+        made = sum(count for (source, _), count in standing.requests.items() if source == one.source)
+        left = one.rate_limit_remaining
+        tight = Text("" if left is None else str(left), style="yellow" if left is not None and left < _TIGHT else "")
+        status = Text(
+            f"{one.status or 'no answer'} {age((standing.at - one.requested_at).total_seconds())} ago",
+            style="red" if one.error else "",
+        )
+        table.add_row(one.source, f"{made:,}", tight, status)
+    return table
+
+
+def _disk(standing: Standing) -> RenderableType:
+    if not standing.disk_total:
+        return Text("")
+    share = 1 - standing.disk_free / standing.disk_total
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    full = share > DISK_FULL
+    bar = ProgressBar(
+        total=1, completed=share, width=_BAR, complete_style="red" if full else "cyan",
+        finished_style="red" if full else "cyan",
+    )  # fmt: skip
+    words = Text(f"{share:.0%} of {standing.disk_total / 1e9:,.0f} GB used", style="bold red" if full else "")
+    grid.add_row(Text("Disk", style="bold cyan"), bar, words)
+    return Padding(grid, (1, 0, 0, 0))
+
+
+def _errors(standing: Standing) -> RenderableType:
+    table = _table("time", "level", "agent", "symbol", "message")
+    table.columns[-1].no_wrap = False
+    table.columns[-1].overflow = "fold"
+    for one in standing.errors:
+        level = Text(one.level.lower(), style=_LEVELS.get(one.level, ""))
+        table.add_row(f"{one.logged_at:%H:%M:%S}", level, one.agent or "", one.symbol or "", _first_line(one.message))
+    return table
+
+
+def _first_line(text: str) -> str:
+    line = text.splitlines()[0] if text else ""
+    return line if len(line) <= 160 else line[:159] + "…"  # noqa: PLR2004 - what a wide terminal shows
