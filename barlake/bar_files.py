@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Sequence
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from barlake import layout
 from barlake.errors import FormatError
 from barlake.keys import PartitionKey
-from barlake.partitions import to_parquet
+from barlake.partitions import as_table, to_parquet
 from barlake.records import FileRecord
 from barlake.stores import Store
 from barlake.strict_files import metadata_of, open_strictly
@@ -19,7 +21,13 @@ __all__ = ["taken_over", "write_bar_file"]
 
 
 def write_bar_file(
-    store: Store, dataset: str, key: PartitionKey, rows: pl.DataFrame, *, commit_id: str, replaces: Sequence[str]
+    store: Store,
+    dataset: str,
+    key: PartitionKey,
+    rows: pl.DataFrame | pa.Table,
+    *,
+    commit_id: str,
+    replaces: Sequence[str],
 ) -> FileRecord:
     """Write the rows of one partition into a new file named after its commit; it does not count yet.
 
@@ -40,10 +48,11 @@ def write_bar_file(
         "barlake.commit": commit_id,
         "barlake.replaces": "\n".join(replaces),
     }
-    data = to_parquet(rows, dataset=dataset, metadata=metadata)
+    table = rows if isinstance(rows, pa.Table) else as_table(rows, dataset)
+    data = to_parquet(table, dataset=dataset, metadata=metadata)
     store.put(path, data)
-    stamps = rows["timestamp"] if dataset in layout.BAR_DATASETS else rows["known_at"].sort()
-    return FileRecord(path, dataset, key, rows.height, data.size, stamps[0], stamps[-1])
+    stamps = table["timestamp"] if dataset in layout.BAR_DATASETS else pc.sort(table["known_at"])
+    return FileRecord(path, dataset, key, table.num_rows, data.size, stamps[0].as_py(), stamps[-1].as_py())
 
 
 def taken_over(store: Store, paths: Sequence[str]) -> list[str]:

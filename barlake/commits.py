@@ -17,62 +17,72 @@ from barlake.errors import ConflictError
 from barlake.records import AnswerStatus, Commit, FileRecord, RowRank
 from barlake.sessions import NEW_YORK
 
-__all__ = ["TICK", "apply_commit", "log_commit"]
+__all__ = ["TICK", "apply_commits", "log_commits"]
 
 logger = logging.getLogger(__name__)
 
 TICK = dt.timedelta(microseconds=1)
 
 
-def apply_commit(connection: Connection, commit: Commit, now: dt.datetime) -> None:
-    """Make one write count, within a transaction that writes.
+def apply_commits(connection: Connection, commits: Sequence[Commit], now: dt.datetime) -> None:
+    """Make one write count, of one symbol or of several of one feed, within a transaction that writes.
+
+    Parameters
+    ----------
+    commits
+        One for each symbol, all with the same name, source, feed and moment.
 
     Raises
     ------
     ConflictError
         If a file the write was merged from was replaced meanwhile, or a file appeared in a period it covers.
     """
-    _refuse_if_overtaken(connection, commit)
+    _refuse_if_overtaken(connection, commits)
     now = _after_the_last(connection, now)
+    first = commits[0]
     connection.execute(
         insert(tables.commits),
         {
-            "commit_id": commit.commit_id,
+            "commit_id": first.commit_id,
             "committed_at": now,
-            "source": commit.source,
-            "feed": commit.feed,
-            "symbol": commit.symbol,
-            "moment": commit.moment,
-            "dataset": commit.dataset,
+            "source": first.source,
+            "feed": first.feed,
+            "symbol": first.symbol if len(commits) == 1 else None,
+            "moment": first.moment,
+            "dataset": first.dataset,
         },
     )
-    if commit.removed:
+    if removed := [path for commit in commits for path in commit.removed]:
         connection.execute(
             update(tables.files)
-            .where(tables.files.c.path.in_(commit.removed))
-            .values(removed_at=now, removed_by=commit.commit_id)
+            .where(tables.files.c.path.in_(removed))
+            .values(removed_at=now, removed_by=first.commit_id)
         )
-    if commit.added:
-        rows = [_file_row(file, commit.commit_id) for file in commit.added]
+    if rows := [_file_row(file, commit.commit_id) for commit in commits for file in commit.added]:
         connection.execute(insert(tables.files), rows)
-    _forget(connection, commit, now)
-    _put_held(connection, commit)
-    _put_ranks(connection, commit)
-    _put_answers(connection, commit, now)
-    _put_cursor(connection, commit, now)
-    _put_quarantine(connection, commit, now)
+    for commit in commits:
+        _forget(connection, commit, now)
+    _put_held(connection, commits)
+    _put_ranks(connection, commits)
+    for commit in commits:
+        _put_answers(connection, commit, now)
+        _put_cursor(connection, commit, now)
+        _put_quarantine(connection, commit, now)
 
 
-def log_commit(commit: Commit, started: float) -> None:
-    """Say in the log that a commit was made; `started` is `time.monotonic()` before it."""
+def log_commits(commits: Sequence[Commit], started: float) -> None:
+    """Say in the log that a write was committed; `started` is `time.monotonic()` before it."""
     if logger.isEnabledFor(logging.INFO):
-        facts = {
-            "stage": "commit", "symbol": commit.symbol, "feed": commit.feed, "source": commit.source,
-            "commit": commit.commit_id, "files": len(commit.added), "replaced": len(commit.removed),
-            "sessions": len(commit.held), **commit.counts,
+        first, is_one = commits[0], len(commits) == 1
+        facts: dict[str, Any] = {
+            "stage": "commit", "symbol": first.symbol if is_one else None, "feed": first.feed, "source": first.source,
+            "commit": first.commit_id, "files": sum(len(commit.added) for commit in commits),
+            "replaced": sum(len(commit.removed) for commit in commits),
+            "sessions": sum(len(commit.held) for commit in commits), **first.counts,
             "duration_ms": round((time.monotonic() - started) * 1000.0, 1),
         }  # fmt: skip
-        logger.info("committed %s %s", commit.feed, commit.symbol, extra=facts)
+        whose = first.symbol if is_one else f"{len(commits)} symbols"
+        logger.info("committed %s %s", first.feed, whose, extra=facts)
 
 
 def _after_the_last(connection: Connection, now: dt.datetime) -> dt.datetime:
@@ -81,28 +91,33 @@ def _after_the_last(connection: Connection, now: dt.datetime) -> dt.datetime:
     return now if last is None else max(now, last + TICK)
 
 
-def _refuse_if_overtaken(connection: Connection, commit: Commit) -> None:
+def _refuse_if_overtaken(connection: Connection, commits: Sequence[Commit]) -> None:
     """A write was merged from the files that counted when it was planned: they must still be all there are."""
     table = tables.files
-    for period in commit.periods:
-        query = select(table.c.path).where(
-            table.c.dataset == commit.dataset,
-            table.c.feed == commit.feed,
-            table.c.symbol == commit.symbol,
+    counting: dict[str, list[Any]] = {}
+    if periods := [period for commit in commits for period in commit.periods]:
+        query = select(table.c.symbol, table.c.path, table.c.period_start, table.c.period_end).where(
+            table.c.dataset == commits[0].dataset,
+            table.c.feed == commits[0].feed,
+            table.c.symbol.in_([commit.symbol for commit in commits]),
             table.c.removed_at.is_(None),
-            table.c.period_start < period.end,
-            table.c.period_end > period.start,
+            table.c.period_start < max(period.end for period in periods),
+            table.c.period_end > min(period.start for period in periods),
         )
-        now_counting = set(connection.execute(query).scalars())
-        if not now_counting <= set(commit.removed):
-            raise ConflictError(
-                f"{commit.feed}/{commit.symbol} {period.label} was changed by another writer meanwhile: merge again."
-            )
-    still = select(func.count()).where(table.c.path.in_(commit.removed), table.c.removed_at.is_(None))
-    if commit.removed and connection.execute(still).scalar_one() != len(commit.removed):
-        raise ConflictError(
-            f"a file of {commit.feed}/{commit.symbol} was replaced by another writer meanwhile: merge again."
-        )
+        for row in connection.execute(query):
+            counting.setdefault(row.symbol, []).append(row)
+    for commit in commits:
+        replaced = set(commit.removed)
+        for row in counting.get(commit.symbol, []):
+            overlaps = any(row.period_start < one.end and row.period_end > one.start for one in commit.periods)
+            if overlaps and row.path not in replaced:
+                raise ConflictError(
+                    f"{commit.feed}/{commit.symbol} was changed by another writer meanwhile: merge again."
+                )
+    removed = [path for commit in commits for path in commit.removed]
+    still = select(func.count()).where(table.c.path.in_(removed), table.c.removed_at.is_(None))
+    if removed and connection.execute(still).scalar_one() != len(removed):
+        raise ConflictError(f"a file of {commits[0].feed} was replaced by another writer meanwhile: merge again.")
 
 
 def _forget(connection: Connection, commit: Commit, now: dt.datetime) -> None:
@@ -122,12 +137,14 @@ def _forget(connection: Connection, commit: Commit, now: dt.datetime) -> None:
     connection.execute(delete(tables.cursors).where(tables.cursors.c.key.contains(requests, autoescape=True)))
 
 
-def _put_held(connection: Connection, commit: Commit) -> None:
+def _put_held(connection: Connection, commits: Sequence[Commit]) -> None:
     table = tables.held_sessions
-    mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
-    if commit.emptied:
-        connection.execute(delete(table).where(mine & table.c.session.in_(commit.emptied)))
-    if not commit.held:
+    for commit in commits:
+        if commit.emptied:
+            mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
+            connection.execute(delete(table).where(mine & table.c.session.in_(commit.emptied)))
+    rows = [vars(session) | _owner(commit) for commit in commits for session in commit.held]
+    if not rows:
         return
     statement = upsert(connection, tables.held_sessions)
     columns = ("rows", "regular_rows", "first_timestamp", "last_timestamp", "content_hash", "commit_id")
@@ -135,19 +152,28 @@ def _put_held(connection: Connection, commit: Commit) -> None:
         index_elements=["feed", "symbol", "session"],
         set_={name: statement.excluded[name] for name in columns},
     )
-    own = {"feed": commit.feed, "symbol": commit.symbol, "commit_id": commit.commit_id}
-    connection.execute(statement, [vars(session) | own for session in commit.held])
+    connection.execute(statement, rows)
 
 
-def _put_ranks(connection: Connection, commit: Commit) -> None:
+def _owner(commit: Commit) -> dict[str, str]:
+    return {"feed": commit.feed, "symbol": commit.symbol, "commit_id": commit.commit_id}
+
+
+def _put_ranks(connection: Connection, commits: Sequence[Commit]) -> None:
     table = tables.provisional_rows
-    own = {"feed": commit.feed, "symbol": commit.symbol}
     settled = [
-        own | {"timestamp": stamp, "session": stamp.astimezone(NEW_YORK).date(), "rank": int(rank)}
+        {
+            "feed": commit.feed,
+            "symbol": commit.symbol,
+            "timestamp": stamp,
+            "session": stamp.astimezone(NEW_YORK).date(),
+            "rank": int(rank),
+        }
+        for commit in commits
         for stamp, rank in commit.ranks.items()
     ]
     provisional = [row for row in settled if row["rank"] != RowRank.FINAL]
-    final = [{"gone": row["timestamp"]} for row in settled if row["rank"] == RowRank.FINAL]
+    final = [{"of_symbol": row["symbol"], "gone": row["timestamp"]} for row in settled if row["rank"] == RowRank.FINAL]
     if provisional:
         statement = upsert(connection, table)
         statement = statement.on_conflict_do_update(
@@ -155,7 +181,7 @@ def _put_ranks(connection: Connection, commit: Commit) -> None:
         )
         connection.execute(statement, provisional)
     if final:
-        mine = (table.c.feed == commit.feed) & (table.c.symbol == commit.symbol)
+        mine = (table.c.feed == commits[0].feed) & (table.c.symbol == bindparam("of_symbol"))
         connection.execute(delete(table).where(mine & (table.c.timestamp == bindparam("gone"))), final)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import CompoundSelect, Engine, Select, bindparam, delete, func, 
 
 from barlake import tables
 from barlake.action_records import ActionRecords
-from barlake.commits import TICK, apply_commit, log_commit
+from barlake.commits import TICK, apply_commits, log_commits
 from barlake.database import Place, make_engine, reading, upgrade, upsert, writing
 from barlake.keys import PartitionKey, Period
 from barlake.layout import BARS, REVISIONS
@@ -166,15 +166,22 @@ class Manifest:
         return self._frame(_restrict(query, held, feed, None, start, end), HELD | {"committed_at": _STAMP})
 
     def pairs_changed_after(self, instant: dt.datetime) -> list[tuple[str, str]]:
-        """Feed and symbol of every commit of bars since an instant."""
-        table = tables.commits
+        """Feed and symbol of every commit of bars since an instant; all of a feed where one was of several symbols."""
+        table, held = tables.commits, tables.held_sessions
         query = select(table.c.feed, table.c.symbol).where(table.c.committed_at > instant, table.c.dataset == BARS)
         query = query.distinct()
         with reading(self._engine) as connection:
-            return [(row.feed, row.symbol) for row in connection.execute(query.order_by(table.c.feed, table.c.symbol))]
+            found = {(row.feed, row.symbol) for row in connection.execute(query)}
+            for feed in [feed for feed, symbol in found if symbol is None]:
+                every = select(held.c.symbol).where(held.c.feed == feed).distinct()
+                found |= {(feed, symbol) for symbol in connection.execute(every).scalars()}
+        return sorted(pair for pair in found if pair[1] is not None)
 
     def commits(self) -> pl.DataFrame:
-        """One row per commit of rows: dataset, feed, symbol, moment (their `ingested_at`), committed_at, source."""
+        """One row per commit of rows: dataset, feed, symbol, moment (their `ingested_at`), committed_at, source.
+
+        The symbol is null where one commit brought rows of several.
+        """
         table = tables.commits
         schema = {
             "dataset": pl.String(), "feed": pl.String(), "symbol": pl.String(), "moment": _STAMP,
@@ -238,13 +245,14 @@ class Manifest:
         with reading(self._engine) as connection:
             return [(row.symbol, row.session) for row in connection.execute(query)]
 
-    def next_moment(self, feed: str, symbol: str, now: dt.datetime) -> dt.datetime:
-        """The present instant, moved behind the last moment of this symbol's commits."""
-        table = tables.commits
-        query = select(func.max(table.c.moment)).where(table.c.feed == feed, table.c.symbol == symbol)
+    def next_moment(self, feed: str, symbol: str | None, now: dt.datetime) -> dt.datetime:
+        """The present instant, moved behind the last moment of this symbol's commits; None: of the whole feed's."""
+        moment = tables.commits.c.moment
+        last = select(func.max(moment)).where(tables.commits.c.feed == feed)
+        whose = [last] if symbol is None else [last.where(tables.commits.c.symbol == one) for one in (symbol, None)]
         with reading(self._engine) as connection:
-            last = connection.execute(query).scalar()
-        return now if last is None else max(now, last + TICK)
+            moments: list[dt.datetime | None] = [connection.execute(query).scalar() for query in whose]
+        return max([now, *(one + TICK for one in moments if one is not None)])
 
     def last_commit_at(self, *, by: dt.datetime | None = None) -> dt.datetime | None:
         """When the newest commit happened, of all or of those up to an instant; None when there is none.
@@ -351,10 +359,14 @@ class Manifest:
         StorageError
             If the database refused.
         """
+        self.commit_together([commit])
+
+    def commit_together(self, commits: Sequence[Commit]) -> None:
+        """Make a write of several symbols count, all of it or nothing; see `commit` and `apply_commits`."""
         started = time.monotonic()
         with writing(self._engine) as connection:
-            apply_commit(connection, commit, self._now())
-        log_commit(commit, started)
+            apply_commits(connection, commits, self._now())
+        log_commits(commits, started)
 
     def add_receipts(self, receipts: Iterable[Receipt]) -> None:
         """Keep what became of requests; they are facts of the past and stand alone."""
@@ -443,7 +455,7 @@ def _late(feed: str, symbol: str, as_of: dt.datetime) -> Select[Any]:
     return select(table.c.moment).where(
         table.c.dataset == BARS,
         table.c.feed == feed,
-        table.c.symbol == symbol,
+        (table.c.symbol == symbol) | table.c.symbol.is_(None),
         table.c.moment <= as_of,
         table.c.committed_at > as_of,
     )

@@ -40,6 +40,11 @@ class WriteReport:
     duplicates: int = 0
     files_written: int = 0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by what became of them, where there are any."""
+        return {name: count for name, count in vars(self).items() if count and name != "files_written"}
+
     def __add__(self, other: WriteReport) -> WriteReport:
         return WriteReport(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
@@ -137,8 +142,7 @@ class PartitionWrite:
                 for period, counting in self._targets(touched.to_list(), longest)
             ]
             report = _report(written)
-            counts = {name: count for name, count in vars(report).items() if count and name != "files_written"}
-            self._manifest.commit(replace(self._as_commit(written, touched), counts=counts))
+            self._manifest.commit(replace(self._as_commit(written, touched), counts=report.counts))
         except BaseException:
             self._discard()
             raise

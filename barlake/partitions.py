@@ -25,8 +25,10 @@ __all__ = [
     "SCHEMAS",
     "Merge",
     "as_arrow",
+    "as_table",
     "collect",
     "content_hashes",
+    "digests",
     "merge",
     "read_files",
     "reading_errors",
@@ -170,13 +172,7 @@ def content_hashes(rows: pl.DataFrame) -> pl.DataFrame:
         np.flatnonzero(np.diff(sessions.to_physical().to_numpy(), prepend=-1)) if rows.height else np.array([], int)
     )
     ends = np.append(begins[1:], rows.height)[: begins.size]
-    columns = _hashed_columns(rows)
-    hashes = []
-    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-        digest = hashlib.sha256(_HASH_DOMAIN)
-        for width, column in columns:
-            digest.update(column[begin * width : end * width])
-        hashes.append(digest.hexdigest())
+    hashes = digests(rows, list(zip(begins.tolist(), ends.tolist(), strict=True)))
     return pl.DataFrame(
         {
             "session": sessions.gather(begins),
@@ -186,6 +182,18 @@ def content_hashes(rows: pl.DataFrame) -> pl.DataFrame:
             "content_hash": pl.Series(hashes, dtype=pl.String()),
         }
     )
+
+
+def digests(rows: pl.DataFrame, ranges: Sequence[tuple[int, int]]) -> list[str]:
+    """Hash of each half-open range of rows, as `content_hashes` says; the rows of one are of one session."""
+    columns = _hashed_columns(rows)
+    hashes = []
+    for begin, end in ranges:
+        digest = hashlib.sha256(_HASH_DOMAIN)
+        for width, column in columns:
+            digest.update(column[begin * width : end * width])
+        hashes.append(digest.hexdigest())
+    return hashes
 
 
 def _hashed_columns(rows: pl.DataFrame) -> list[tuple[int, memoryview]]:
@@ -209,10 +217,15 @@ def _hashed_columns(rows: pl.DataFrame) -> list[tuple[int, memoryview]]:
     return [(column.itemsize, np.ascontiguousarray(column).data.cast("B")) for column in columns]
 
 
-def to_parquet(rows: pl.DataFrame, *, metadata: dict[str, str], dataset: str = layout.BARS) -> pa.Buffer:
-    """Rows of a dataset as the bytes of one Parquet file, with words of ours in its footer."""
+def as_table(rows: pl.DataFrame, dataset: str) -> pa.Table:
+    """Rows of a dataset with the columns and types that its files have."""
     schema = SCHEMAS[dataset]
-    table = rows.select(schema.names).to_arrow().cast(schema)
+    return rows.select(schema.names).to_arrow().cast(schema)
+
+
+def to_parquet(rows: pl.DataFrame | pa.Table, *, metadata: dict[str, str], dataset: str = layout.BARS) -> pa.Buffer:
+    """Rows, or what `as_table` gives for them, as the bytes of one Parquet file, with words of ours in its footer."""
+    table = rows if isinstance(rows, pa.Table) else as_table(rows, dataset)
     table = table.replace_schema_metadata({key.encode(): text.encode() for key, text in metadata.items()})
     stepped = {}
     if dataset in layout.BAR_DATASETS:

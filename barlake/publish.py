@@ -144,13 +144,14 @@ _MACROS = (
             WHERE dataset = 'bars' AND moment <= instant::TIMESTAMPTZ AND committed_at > instant::TIMESTAMPTZ
         )
         SELECT b.* FROM bars AS b
-        ANTI JOIN late AS l ON b.feed = l.feed AND b.symbol = l.symbol AND b.ingested_at = l.moment
+        ANTI JOIN late AS l ON b.feed = l.feed AND b.symbol = coalesce(l.symbol, b.symbol) AND b.ingested_at = l.moment
         WHERE b.ingested_at <= instant::TIMESTAMPTZ
         UNION ALL
         SELECT r.* EXCLUDE (superseded_at) FROM revisions AS r
-        ANTI JOIN late AS l ON r.feed = l.feed AND r.symbol = l.symbol AND r.ingested_at = l.moment
+        ANTI JOIN late AS l ON r.feed = l.feed AND r.symbol = coalesce(l.symbol, r.symbol) AND r.ingested_at = l.moment
         WHERE r.ingested_at <= instant::TIMESTAMPTZ AND (r.superseded_at > instant::TIMESTAMPTZ
-            OR (r.feed, r.symbol, r.superseded_at) IN (SELECT (feed, symbol, moment) FROM late))""",
+            OR EXISTS (SELECT 1 FROM late AS l WHERE l.feed = r.feed AND l.moment = r.superseded_at
+                       AND coalesce(l.symbol, r.symbol) = r.symbol))""",
 )
 """A date means a session: its New York midnight. Anything longer is an instant."""
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from barlake.schemas import BAR_VALUES
 
-__all__ = ["QUARANTINE_COLUMNS", "RowCheck", "check_rows"]
+__all__ = ["QUARANTINE_COLUMNS", "RowCheck", "check_rows", "check_symbols"]
 
 QUARANTINE_COLUMNS = ("row_number", "reason", "raw")
 _PRICES = ("open", "high", "low", "close")
@@ -109,6 +109,26 @@ def check_rows(frame: pl.DataFrame) -> RowCheck:
     good = unique.filter(pl.col("kept") == pl.col("row_number")).drop("kept", "row_number", "raw", strict=False)
     bad = pl.concat([_as_quarantine(frame.filter(pl.col("reason").is_not_null())), _as_quarantine(conflicting)])
     return RowCheck(good.sort("timestamp"), bad.sort("row_number"), duplicates=passed.height - unique.height)
+
+
+def check_symbols(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, pl.DataFrame], int]:
+    """The bars of many symbols, by symbol what is none (as `RowCheck.bad`), and how many rows came twice.
+
+    Parameters
+    ----------
+    frame
+        As for `check_rows`, with `symbol`, which says whose row it is.
+    """
+    is_broken = pl.any_horizontal([broken for broken, _ in _rules()]).fill_null(value=False)
+    is_twice = pl.struct("symbol", "timestamp").is_duplicated()
+    doubtful = frame.filter(is_broken | pl.col("timestamp").is_null() | is_twice)["symbol"].unique().sort().to_list()
+    if not doubtful:
+        return frame.drop("row_number", "raw", strict=False), {}, 0
+    checks = {symbol: check_rows(frame.filter(symbol=symbol)) for symbol in doubtful}
+    rest = frame.filter(~pl.col("symbol").is_in(doubtful)).drop("row_number", "raw", strict=False)
+    good = pl.concat([rest, *(check.good.select(rest.columns) for check in checks.values())])
+    bad = {symbol: check.bad for symbol, check in checks.items() if not check.bad.is_empty()}
+    return good, bad, sum(check.duplicates for check in checks.values())
 
 
 def _as_quarantine(rows: pl.DataFrame) -> pl.DataFrame:

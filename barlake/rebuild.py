@@ -48,7 +48,7 @@ from barlake.lake_database import filled_place, name_lake
 from barlake.manifest import Manifest
 from barlake.manifest_files import exchange, remove_database
 from barlake.partition_write import held_sessions
-from barlake.records import Answer, AnswerStatus, Commit, FileRecord, HeldSession, utc_now
+from barlake.records import Answer, AnswerStatus, Commit, FileRecord, HeldSession
 from barlake.sessions import Calendar, session_bounds, session_of
 from barlake.stores import Store
 from barlake.strict_files import difference, key_of_path, metadata_of, open_strictly, whole_rows
@@ -180,8 +180,9 @@ def rebuild(
         place = filled_place(store, root, url)
         remove_database(building)
         try:
-            with contextlib.closing(Manifest(building)) as manifest:
+            with contextlib.closing(Manifest(building, now=now)) as manifest:
                 sums = _fill(store, manifest, verdict, calendar, on_file)
+                _put_replaced(manifest, verdict, now())
                 name_lake(store, manifest)
             unreadable = [*wordless, *sums.damaged]
             disputed = [file.record.path for file in verdict.disputed]
@@ -258,32 +259,34 @@ def _fill(
     on_file: Callable[[str, int, int], None],
 ) -> _Sums:
     sums, done = _Sums(), 0
-    by_commit = sorted(verdict.counting, key=_write_of)
-    for (feed, symbol, commit_id), group in groupby(by_commit, key=_write_of):
-        added: list[FileRecord] = []
-        held: list[HeldSession] = []
-        answers: list[Answer] = []
-        for file in group:
-            rows = _rows_of(store, file.record)
-            done += 1
-            on_file(file.record.path, done, len(by_commit))
-            if rows is None:
-                sums.damaged.append(file.record.path)
-                continue
-            stamps = rows["timestamp"] if file.record.dataset in layout.BAR_DATASETS else rows["known_at"].sort()
-            added.append(replace(file.record, first_timestamp=stamps[0], last_timestamp=stamps[-1]))
-            if file.record.dataset == layout.BARS:
-                found = held_sessions(rows, calendar)
-                known = _finished(rows, found, calendar)
-                held += found
-                answers += [Answer(day, AnswerStatus.IMPORTED, 0) for day in known]
-                sums.bars += rows.height
-        sums.sessions, sums.unanswered = sums.sessions + len(held), sums.unanswered + len(held) - len(answers)
-        dataset = file.record.dataset if file.record.dataset in layout.RECORD_DATASETS else layout.BARS
-        manifest.commit(
-            Commit(commit_id, SOURCE, feed, symbol, added=added, held=held, answers=answers, dataset=dataset)
-        )
-    _put_replaced(manifest, verdict)
+    by_commit = sorted(verdict.counting, key=lambda file: (file.commit_id, _symbol_of(file)))
+    for commit_id, written in groupby(by_commit, key=lambda file: file.commit_id):
+        commits: list[Commit] = []
+        for (feed, symbol), group in groupby(written, key=_symbol_of):
+            added: list[FileRecord] = []
+            held: list[HeldSession] = []
+            answers: list[Answer] = []
+            for file in group:
+                rows = _rows_of(store, file.record)
+                done += 1
+                on_file(file.record.path, done, len(by_commit))
+                if rows is None:
+                    sums.damaged.append(file.record.path)
+                    continue
+                stamps = rows["timestamp"] if file.record.dataset in layout.BAR_DATASETS else rows["known_at"].sort()
+                added.append(replace(file.record, first_timestamp=stamps[0], last_timestamp=stamps[-1]))
+                if file.record.dataset == layout.BARS:
+                    found = held_sessions(rows, calendar)
+                    known = _finished(rows, found, calendar)
+                    held += found
+                    answers += [Answer(day, AnswerStatus.IMPORTED, 0) for day in known]
+                    sums.bars += rows.height
+            sums.sessions, sums.unanswered = sums.sessions + len(held), sums.unanswered + len(held) - len(answers)
+            dataset = file.record.dataset if file.record.dataset in layout.RECORD_DATASETS else layout.BARS
+            commits.append(
+                Commit(commit_id, SOURCE, feed, symbol, added=added, held=held, answers=answers, dataset=dataset)
+            )
+        manifest.commit_together(commits)
     return sums
 
 
@@ -301,9 +304,8 @@ def _finished(rows: pl.DataFrame, held: Sequence[HeldSession], calendar: Calenda
     return known.filter(done)["session"].sort().to_list()
 
 
-def _put_replaced(manifest: Manifest, verdict: Verdict) -> None:
+def _put_replaced(manifest: Manifest, verdict: Verdict, moment: dt.datetime) -> None:
     """Records of files that stopped counting, so that the vacuum gives them their grace from now on."""
-    moment = utc_now()
     rows = [
         {
             "path": file.record.path,

@@ -125,7 +125,7 @@ class Commit:
     forgotten
         Sessions the lake no longer holds, and what was said about them, so that they are asked for again.
     counts
-        What became of its rows, for the log.
+        What became of its rows, for the log; of a write of several symbols, the first one's counts are all of it.
     dataset
         What is written: minute bars with their old values, or daily bars, news or macro values.
     """

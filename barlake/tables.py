@@ -101,10 +101,12 @@ commits = Table(
     Column("committed_at", UtcDateTime, nullable=False),
     Column("source", _name(64), nullable=False),  # what wrote: import, alpaca, python ...
     Column("feed", _name(32)),
-    Column("symbol", _name(32)),
+    Column("symbol", _name(32)),  # null: of several symbols of the feed
     Column("moment", UtcDateTime),  # `ingested_at` of its rows; a little before `committed_at`
     Column("dataset", _name(32), nullable=False, server_default="bars"),  # bars (and revisions), daily, news, macro
     Index("commits_by_moment", "feed", "symbol", "moment"),
+    Index("commits_by_feed", "feed", "moment"),
+    Index("commits_by_time", "committed_at"),
 )
 
 files = Table(

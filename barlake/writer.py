@@ -15,15 +15,18 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from barlake.errors import ConflictError, InvalidInputError
+from barlake.group_records import counting_files
+from barlake.group_write import GroupWrite, HeldRows
 from barlake.held_already import held_already
-from barlake.keys import PeriodLength, parse_feed, parse_symbol
+from barlake.keys import Period, PeriodLength, parse_feed, parse_symbol
+from barlake.layout import BARS
 from barlake.manifest import Manifest
 from barlake.new_york import new_york_dates
 from barlake.partition_write import PartitionWrite, WriteReport
-from barlake.quality import QUARANTINE_COLUMNS, check_rows
-from barlake.records import Answer, AnswerStatus, Commit, Cursor, RowRank, new_commit_id, utc_now
+from barlake.quality import QUARANTINE_COLUMNS, check_rows, check_symbols
+from barlake.records import Answer, AnswerStatus, Commit, Cursor, FileRecord, RowRank, new_commit_id, utc_now
 from barlake.schemas import BAR_VALUES, empty_bars
-from barlake.sessions import Calendar, session_of
+from barlake.sessions import NEW_YORK, Calendar, session_of
 from barlake.stores import Store
 
 __all__ = ["BarWriter", "Progress"]
@@ -69,6 +72,7 @@ class BarWriter:
         self._manifest = manifest
         self._calendar = calendar
         self._now = now
+        self._kept = HeldRows()
 
     def write(
         self,
@@ -124,6 +128,69 @@ class BarWriter:
         unchanged = report.unchanged + int(is_known.sum())
         return replace(report, unchanged=unchanged, quarantined=bad.height, duplicates=check.duplicates)
 
+    def write_many(
+        self, frame: pl.DataFrame, *, feed: str, source: str, origin: str = "", rank: RowRank = RowRank.BAR
+    ) -> WriteReport:
+        """Merge provisional bars of many symbols in one commit, as `write` would one symbol after the other.
+
+        Rows of a period that is closed, or that a coarser file covers, are written symbol by symbol.
+
+        Parameters
+        ----------
+        frame
+            What `write` takes, and symbol; rank where rows differ in it (as numbers of `RowRank`).
+        rank
+            What a row is worth that does not say.
+
+        Raises
+        ------
+        InvalidInputError
+            If a column is missing, the timestamp has no time zone, or a rank is final.
+        ConflictError
+            If other writers were first too often in a row.
+        StorageError
+            If the disk is full or refuses.
+        """
+        feed = parse_feed(feed)
+        good, bad, duplicates = check_symbols(_typed_many(frame, rank))
+        good = good.with_columns(session_of(pl.col("timestamp")).alias("session"))
+        report = WriteReport(quarantined=sum(rows.height for rows in bad.values()), duplicates=duplicates)
+        odd = self._odd_symbols(good, feed) | set(bad)
+        for symbol in sorted(odd):
+            base = Commit("", source, feed, symbol, origin=origin, quarantined=bad.get(symbol))
+            own = good.filter(symbol=symbol)
+            for worth in sorted({int(rank), *own["rank"]}):
+                rows = own.filter(rank=worth).drop("symbol", "rank")
+                report += self._commit(base, rows, longest=PeriodLength.MONTH, rank=RowRank(worth))
+        rows = good.filter(~pl.col("symbol").is_in(sorted(odd)))
+        return report if rows.is_empty() else report + self._commit_many(Commit("", source, feed, ""), rows)
+
+    def _odd_symbols(self, rows: pl.DataFrame, feed: str) -> set[str]:
+        """Symbols whose rows do not all go into files of a session of their own."""
+        if rows.is_empty():
+            return set()
+        today = self._now().astimezone(NEW_YORK).date()
+        days = rows["session"].unique().to_list()
+        closed = [day for day in days if Period.of(day, PeriodLength.MONTH).end <= today]
+        odd = set(rows.filter(pl.col("session").is_in(closed))["symbol"])
+        for symbol, files in self._counting(rows, feed).items():
+            odd.update(symbol for file in files if file.key.period != Period.of_session(file.key.period.start))
+        return odd
+
+    def _counting(self, rows: pl.DataFrame, feed: str) -> dict[str, list[FileRecord]]:
+        days, names = rows["session"].unique().sort().to_list(), rows["symbol"].unique().to_list()
+        end = days[-1] + dt.timedelta(days=1)
+        return counting_files(self._manifest, BARS, feed=feed, symbols=names, start=days[0], end=end)
+
+    def _commit_many(self, base: Commit, rows: pl.DataFrame) -> WriteReport:
+        def attempt() -> WriteReport:
+            moment = self._manifest.next_moment(base.feed, None, self._now())
+            named = replace(base, commit_id=new_commit_id(moment), moment=moment)
+            write = GroupWrite(self._store, self._manifest, self._calendar, self._kept, named)
+            return write.run(rows, self._counting(rows, base.feed))
+
+        return _until_first(attempt)
+
     def finalise(
         self, sessions: Collection[dt.date], *, feed: str, symbol: str, source: str, progress: Progress | None = None
     ) -> WriteReport:
@@ -151,28 +218,51 @@ class BarWriter:
     ) -> WriteReport:
         if incoming.is_empty() and (removed is None or removed.is_empty()) and _says_nothing(base):
             return WriteReport()
-        for attempt in range(MAX_CONFLICTS):
+
+        def attempt() -> WriteReport:
             moment = self._manifest.next_moment(base.feed, base.symbol, self._now())
-            write = PartitionWrite(
-                self._store,
-                self._manifest,
-                self._calendar,
-                replace(base, commit_id=new_commit_id(moment), moment=moment),
-                rank=rank,
-            )
-            try:
-                return write.run(incoming, removed=removed, longest=longest)
-            except ConflictError:
-                if attempt == MAX_CONFLICTS - 1:
-                    raise
-                time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))  # noqa: S311 - jitter, no secret
-        raise AssertionError  # pragma: no cover - the loop returns or raises
+            named = replace(base, commit_id=new_commit_id(moment), moment=moment)
+            write = PartitionWrite(self._store, self._manifest, self._calendar, named, rank=rank)
+            return write.run(incoming, removed=removed, longest=longest)
+
+        return _until_first(attempt)
+
+
+def _until_first(attempt: Callable[[], WriteReport]) -> WriteReport:
+    """Make attempts until no other writer was first."""
+    for number in range(MAX_CONFLICTS):
+        try:
+            return attempt()
+        except ConflictError:
+            if number == MAX_CONFLICTS - 1:
+                raise
+            time.sleep(random.uniform(0, 0.02 * 2 ** min(number, 6)))  # noqa: S311 - jitter, no secret
+    raise AssertionError  # pragma: no cover - the loop returns or raises
 
 
 def _says_nothing(commit: Commit) -> bool:
     """Whether a commit without bars would change nothing."""
     has_bad = commit.quarantined is not None and not commit.quarantined.is_empty()
     return not (has_bad or commit.answers or commit.cursor or commit.cursor_done)
+
+
+def _typed_many(frame: pl.DataFrame, rank: RowRank) -> pl.DataFrame:
+    """The columns of bars of many symbols in their types: symbol, rank, then those of one."""
+    if "symbol" not in frame.columns:
+        raise InvalidInputError("bars of many symbols lack the column symbol, which says whose bar a row is.")
+    worth = (
+        frame["rank"].cast(pl.Int64()) if "rank" in frame.columns else pl.repeat(int(rank), frame.height, eager=True)
+    )
+    names = frame["symbol"].unique().to_list()
+    spelled = pl.col("symbol").replace_strict(names, [parse_symbol(name) for name in names], return_dtype=pl.String())
+    typed = _typed(frame).with_columns(frame.select(spelled).to_series(), worth.cast(pl.Int64()).alias("rank"))
+    wrong = typed.filter(~pl.col("rank").is_between(RowRank.BAR, RowRank.REST))
+    if not wrong.is_empty():
+        raise InvalidInputError(
+            f"rank {wrong.item(0, 'rank')} of {wrong.item(0, 'symbol')} is not provisional: give {int(RowRank.BAR)} to "
+            f"{int(RowRank.REST)} here, and write final bars symbol by symbol."
+        )
+    return typed
 
 
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:

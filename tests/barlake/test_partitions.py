@@ -180,7 +180,8 @@ def test_a_file_comes_back_with_its_metadata_and_schema(tmp_path: Path) -> None:
 
 
 def test_old_values_have_a_schema_of_their_own(tmp_path: Path) -> None:
-    put(tmp_path, "old.parquet", a_session().with_columns(superseded_at=pl.lit(NOON)))
+    rows = a_session().with_columns(superseded_at=pl.lit(NOON))
+    LocalStore(tmp_path).put("old.parquet", to_parquet(rows, metadata={}, dataset="revisions"))
     assert pq.read_schema(tmp_path / "old.parquet").remove_metadata().equals(REVISIONS)
 
 

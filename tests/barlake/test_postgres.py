@@ -194,14 +194,14 @@ def test_a_connection_lost_in_mid_commit_changes_nothing_and_says_what_to_do(
     with open_at(tmp_path / "lake", postgres) as lake:
         write(lake)
         before = contents(lake), lake.snapshot().root_hash
-        commit = barlake.manifest.apply_commit
+        commit = barlake.manifest.apply_commits
 
         def commit_then_lose(*arguments: Any) -> None:
             commit(*arguments)
             cut_off(postgres_server, postgres)
 
         with monkeypatch.context() as patch:
-            patch.setattr(barlake.manifest, "apply_commit", commit_then_lose)
+            patch.setattr(barlake.manifest, "apply_commits", commit_then_lose)
             with pytest.raises(StorageError, match="run the same command again"):
                 write(lake, seed=1)
         assert (contents(lake), lake.snapshot().root_hash) == before

@@ -23,6 +23,7 @@ from barlake.settings import Settings
 from barlake.stores import LocalStore
 from barlake.testing import make_bars, temporary_lake
 from barlake.writer import BarWriter
+from tests.barlake.conftest import Clock
 
 DAYS = [dt.date(2023, 12, 28), dt.date(2023, 12, 29), dt.date(2024, 1, 2), dt.date(2024, 1, 3), dt.date(2024, 2, 1)]
 DAY = PartitionKey("sip", "SPY", Period.parse("2024-01-02"))
@@ -210,12 +211,13 @@ def test_a_manifest_that_is_no_database_is_kept_too(full: Lake) -> None:
     assert (full.root / report.kept / "manifest.sqlite").read_bytes() == b"broken"
 
 
-def test_what_was_replaced_goes_with_the_next_vacuum_and_reads_and_writes_go_on(full: Lake) -> None:
+def test_what_was_replaced_goes_with_the_next_vacuum_and_reads_and_writes_go_on(full: Lake, clock: Clock) -> None:
     before = full.bars(["SPY", "BTC/USD"])
     lose_the_manifest(full)
     report = make_again(full)
     assert report.replaced == 1
     assert full.vacuum().files == 0, "its grace begins anew"
+    clock.moment += dt.timedelta(minutes=1)
     assert full.vacuum(grace=dt.timedelta(0)).files == 1
     assert full.bars(["SPY", "BTC/USD"]).equals(before)
     write(full, make_bars(DAYS[1:2]).with_columns(pl.col("volume") + 2))
