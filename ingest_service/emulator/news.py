@@ -67,7 +67,7 @@ class NewsDesk:
         token = None
         if len(found) > limit:
             token = base64.b64encode("|".join(map(str, _place(kept[-1]))).encode()).decode()
-        if parameters.get("include_content") != "true":
+        if parameters.get("include_content", "").lower() != "true":
             kept = [one | {"content": ""} for one in kept]
         return {"news": kept, "next_page_token": token}
 

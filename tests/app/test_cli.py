@@ -14,6 +14,7 @@ import requests
 
 import barlake
 from app.cli import run
+from barlake.clock import FileClock
 from barlake.keys import ArtifactKind
 from ingest_service.emulator.config import PLACEHOLDER_KEY_ID, PLACEHOLDER_SECRET_KEY
 
@@ -233,6 +234,19 @@ def test_an_emulator_says_where_it_serves_what_and_stops_at_ctrl_c(start_process
         errors = process.communicate(timeout=30)[1]
     assert process.returncode in {0, 130}
     assert "Traceback" not in errors
+
+
+def test_an_emulator_keeps_the_clock_that_the_environment_names(start_process: Any, tmp_path: Path) -> None:
+    file = tmp_path / "clock.json"
+    options = ("--now", "2024-07-03T13:25:00Z", "--speed", 0, "--plan", "plus", "--json")
+    with start_process("emulate", "--port", 0, *options, BARLAKE_CLOCK=str(file)) as process:
+        facts = json.loads("".join(itertools.takewhile(lambda line: line != "}\n", process.stdout)) + "}")
+        keys = {"APCA-API-KEY-ID": facts["key_id"], "APCA-API-SECRET-KEY": facts["secret_key"]}
+        answer = requests.get(f"{facts['url']}/v2/clock", headers=keys, timeout=10, proxies={"http": ""})
+        assert answer.json()["timestamp"] == "2024-07-03T09:25:00-04:00"
+        assert FileClock(file).now().isoformat() == "2024-07-03T13:25:00+00:00"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
 
 
 def test_every_command_has_help_with_json_and_root(cli: Any) -> None:
