@@ -14,10 +14,10 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal, sel
 from barlake import tables
 from barlake.database import upsert
 from barlake.errors import ConflictError
-from barlake.records import AnswerStatus, Commit, FileRecord, RowRank
+from barlake.records import AnswerStatus, Commit, Cursor, FileRecord, RowRank
 from barlake.sessions import NEW_YORK
 
-__all__ = ["TICK", "apply_commits", "log_commits"]
+__all__ = ["TICK", "apply_commits", "log_commits", "put_cursor"]
 
 logger = logging.getLogger(__name__)
 
@@ -214,14 +214,19 @@ def _keep_answers(connection: Connection, commit: Commit, sessions: Sequence[dt.
     connection.execute(statement, [{"of_session": day} for day in sessions])
 
 
+def put_cursor(connection: Connection, cursor: Cursor, now: dt.datetime) -> None:
+    """Write down how far a request has come."""
+    statement = upsert(connection, tables.cursors)
+    statement = statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={name: statement.excluded[name] for name in ("page_token", "pages", "rows", "updated_at")},
+    )
+    connection.execute(statement, vars(cursor) | {"updated_at": now})
+
+
 def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> None:
     if commit.cursor is not None:
-        statement = upsert(connection, tables.cursors)
-        statement = statement.on_conflict_do_update(
-            index_elements=["key"],
-            set_={name: statement.excluded[name] for name in ("page_token", "pages", "rows", "updated_at")},
-        )
-        connection.execute(statement, vars(commit.cursor) | {"updated_at": now})
+        put_cursor(connection, commit.cursor, now)
     if commit.cursor_done is not None:
         connection.execute(delete(tables.cursors).where(tables.cursors.c.key == commit.cursor_done))
 

@@ -36,9 +36,13 @@ from ingest_service.sources.interface import (
 )
 from ingest_service.throttle import Throttle
 
-__all__ = ["Courier"]
+__all__ = ["PARTS_OF_A_COIN", "Courier"]
 
 OnReceipt = Callable[[Receipt], None]
+
+
+PARTS_OF_A_COIN = 1_000_000
+"""The lake counts volume in whole numbers: of coins, which are traded in fractions, it counts the millionths."""
 
 
 @dataclass(frozen=True)
@@ -143,13 +147,16 @@ class Courier:
             lambda: source.minute(symbol, first, beyond, feed=feed, page_token=token),
             on_receipt,
         )
+        rows = page.rows
+        if self.capabilities.calendar == "24/7":
+            rows = rows.with_columns((pl.col("volume") * PARTS_OF_A_COIN).round())
         inside = pl.col("timestamp").is_between(first, beyond, closed="left")
         strays = [
             Stray(symbol, row, "timestamp is outside the window that was asked for")
-            for row in page.rows.filter(~inside).to_dicts()
+            for row in rows.filter(~inside).to_dicts()
         ]
         strays += [Stray(symbol, one.row, one.reason) for one in page.refused]
-        return BarsPage(page.rows.filter(inside), self._following(first, beyond, end, page.next_page_token), strays)
+        return BarsPage(rows.filter(inside), self._following(first, beyond, end, page.next_page_token), strays)
 
     def _part(
         self, start: dt.datetime, end: dt.datetime, page_token: str | None
