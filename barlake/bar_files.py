@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from barlake import layout
 from barlake.errors import FormatError
@@ -51,7 +50,7 @@ def write_bar_file(
     table = rows if isinstance(rows, pa.Table) else as_table(rows, dataset)
     data = to_parquet(table, dataset=dataset, metadata=metadata)
     store.put(path, data)
-    stamps = table["timestamp"] if dataset in layout.BAR_DATASETS else pc.sort(table["known_at"])
+    stamps = table["timestamp"] if dataset in layout.BAR_DATASETS else table["known_at"].sort()
     return FileRecord(path, dataset, key, table.num_rows, data.size, stamps[0].as_py(), stamps[-1].as_py())
 
 

@@ -17,7 +17,7 @@ from barlake.errors import ConflictError
 from barlake.records import AnswerStatus, Commit, Cursor, FileRecord, RowRank
 from barlake.sessions import NEW_YORK
 
-__all__ = ["TICK", "apply_commits", "log_commits", "put_cursor"]
+__all__ = ["TICK", "apply_commits", "keep_cursor", "log_commits"]
 
 logger = logging.getLogger(__name__)
 
@@ -214,8 +214,8 @@ def _keep_answers(connection: Connection, commit: Commit, sessions: Sequence[dt.
     connection.execute(statement, [{"of_session": day} for day in sessions])
 
 
-def put_cursor(connection: Connection, cursor: Cursor, now: dt.datetime) -> None:
-    """Write down how far a request has come."""
+def keep_cursor(connection: Connection, cursor: Cursor, now: dt.datetime) -> None:
+    """Write down how far a request has come; it counts by itself where the rows were committed before."""
     statement = upsert(connection, tables.cursors)
     statement = statement.on_conflict_do_update(
         index_elements=["key"],
@@ -226,7 +226,7 @@ def put_cursor(connection: Connection, cursor: Cursor, now: dt.datetime) -> None
 
 def _put_cursor(connection: Connection, commit: Commit, now: dt.datetime) -> None:
     if commit.cursor is not None:
-        put_cursor(connection, commit.cursor, now)
+        keep_cursor(connection, commit.cursor, now)
     if commit.cursor_done is not None:
         connection.execute(delete(tables.cursors).where(tables.cursors.c.key == commit.cursor_done))
 

@@ -17,7 +17,7 @@ from sqlalchemy import CompoundSelect, Engine, Select, bindparam, delete, func, 
 
 from barlake import tables
 from barlake.action_records import ActionRecords
-from barlake.commits import TICK, apply_commits, log_commits, put_cursor
+from barlake.commits import TICK, apply_commits, log_commits
 from barlake.database import Place, make_engine, reading, upgrade, upsert, writing
 from barlake.keys import PartitionKey, Period
 from barlake.layout import BARS, REVISIONS
@@ -367,11 +367,6 @@ class Manifest:
         with writing(self._engine) as connection:
             apply_commits(connection, commits, self._now())
         log_commits(commits, started)
-
-    def keep_cursor(self, cursor: Cursor) -> None:
-        """Keep how far a request has come whose rows were committed before."""
-        with writing(self._engine) as connection:
-            put_cursor(connection, cursor, self._now())
 
     def add_receipts(self, receipts: Iterable[Receipt]) -> None:
         """Keep what became of requests; they are facts of the past and stand alone."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from barlake.commits import keep_cursor
+from barlake.database import writing
 from barlake.errors import InvalidInputError
 from barlake.keys import parse_symbol
 from barlake.lake import Lake
@@ -245,7 +247,9 @@ class _Run:
         beyond = min(beyond, self.tomorrow - _DAY)  # the present date is not over
         span = (first, beyond) if before is None else (min(before[0], first), max(before[1], beyond))
         if span != before:
-            self._lake.manifest.keep_cursor(Cursor(self._key(courier, name), "/".join(map(str, span)), 0, 0))
+            cursor = Cursor(self._key(courier, name), "/".join(map(str, span)), 0, 0)
+            with writing(self._lake.manifest.engine) as connection:
+                keep_cursor(connection, cursor, self._lake.now())
 
     def _span(self, courier: Courier, name: str) -> tuple[dt.date, dt.date] | None:
         cursor = self._lake.manifest.cursor(self._key(courier, name))
