@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 from barlake.tables import ForeignText, UtcDateTime
 
-__all__ = ["alerts", "deliveries", "heartbeats", "log_records", "metadata", "version", "watched"]
+__all__ = ["alerts", "deliveries", "heartbeats", "log_records", "metadata", "schedules", "version", "watched"]
 
 # All names begin alike: on PostgreSQL they may share a database with the manifest.
 metadata = MetaData()
@@ -87,4 +87,19 @@ watched = Table(
     metadata,
     Column("symbol", String(64), primary_key=True),
     Column("since", UtcDateTime, nullable=False),  # market time: sessions that were due before broke no promise
+)
+
+schedules = Table(
+    "operations_schedules",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("trigger", Text, nullable=False),  # JSON
+    Column("work", Text, nullable=False),  # JSON: what the `update` task is told
+    Column("paused", Boolean, nullable=False),
+    Column("removed", Boolean, nullable=False),  # a default that was removed must not come back by itself
+    Column("seen_until", UtcDateTime, nullable=False),  # market time up to which every time was judged
+    Column("last_due", UtcDateTime),
+    Column("last_job", Text),
+    Column("mark", Text),  # of what is watched: what it was when it was last seen
+    Column("changes", Integer, nullable=False),  # how often it had changed
 )
