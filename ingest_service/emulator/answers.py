@@ -11,9 +11,23 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["DroppedResponse", "error_response", "json_bytes", "json_response", "never_answer", "packed"]
+__all__ = [
+    "DroppedResponse",
+    "PackedBody",
+    "compressed",
+    "error_response",
+    "json_bytes",
+    "json_response",
+    "never_answer",
+    "packed",
+    "takes_gzip",
+]
 
 _WORTH_PACKING_BYTES = 1000
+
+
+class PackedBody(bytes):
+    """A body that is compressed already."""
 
 
 class DroppedResponse(Response):
@@ -60,15 +74,23 @@ def error_response(status: int, body: str, headers: Mapping[str, str]) -> Respon
     return Response(page, status_code=status, headers=dict(headers), media_type="text/html")
 
 
+def takes_gzip(request: Request) -> bool:
+    """Whether the client said that it can unpack a compressed body."""
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
 def packed(body: bytes, request: Request, level: int) -> tuple[bytes, dict[str, str]]:
     """Body compressed if that is wanted and worth it, and the headers that say so."""
-    wanted = "gzip" in request.headers.get("accept-encoding", "")
-    if level == 0 or not wanted or len(body) < _WORTH_PACKING_BYTES:
-        return body, {}
-    return gzip.compress(body, compresslevel=level, mtime=0), {
-        "Content-Encoding": "gzip",
-        "Vary": "Accept-Encoding",
-    }
+    if not isinstance(body, PackedBody):
+        if level == 0 or not takes_gzip(request) or len(body) < _WORTH_PACKING_BYTES:
+            return body, {}
+        body = compressed(body, level)
+    return body, {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+
+
+def compressed(body: bytes, level: int) -> PackedBody:
+    """The same body, compressed."""
+    return PackedBody(gzip.compress(body, compresslevel=level, mtime=0))
 
 
 async def never_answer(request: Request, headers: Mapping[str, str], seconds: float) -> Response:

@@ -106,6 +106,7 @@ def _add_what_changes(app: FastAPI, state: EmulatorState, on_clock_set: Callable
 
     @app.post("/_emu/revise")
     async def revise(order: RevisionOrder) -> dict[str, int]:
+        state.pages.clear()
         effective_us = state.revisions.post(
             order.symbol,
             order.timestamp,
@@ -116,4 +117,5 @@ def _add_what_changes(app: FastAPI, state: EmulatorState, on_clock_set: Callable
 
     @app.post("/_emu/actions")
     async def actions(order: dict[str, list[dict[str, Any]]]) -> dict[str, int]:
+        state.pages.clear()
         return {"announced": state.actions.post(order)}

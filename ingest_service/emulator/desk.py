@@ -6,17 +6,20 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable
 from email.utils import format_datetime
+from typing import cast
 
 from fastapi import Request, Response
 
 from ingest_service.emulator.accounts import Account, Plan
 from ingest_service.emulator.answers import (
     DroppedResponse,
+    compressed,
     error_response,
     json_bytes,
     json_response,
     never_answer,
     packed,
+    takes_gzip,
 )
 from ingest_service.emulator.assets import assets_answer
 from ingest_service.emulator.damage import Circumstances, damaged, spoils_the_page
@@ -24,6 +27,7 @@ from ingest_service.emulator.fault_rules import FaultRule
 from ingest_service.emulator.faults import Fault
 from ingest_service.emulator.latest import latest_bars, snapshots
 from ingest_service.emulator.market import calendar_answer, clock_answer
+from ingest_service.emulator.page_cache import KeptPage, is_settled
 from ingest_service.emulator.pages import collect_page, json_rows, render_page, rows_before, running_minute
 from ingest_service.emulator.query import BarsQuery, RefusedError, parse_bars_query, parse_crypto_query
 from ingest_service.emulator.source import BarSource
@@ -171,6 +175,24 @@ class Desk:
         return self._page(call, self._state.views.crypto(query, call.now), query, None)
 
     def _page(self, call: Call, source: BarSource, query: BarsQuery, single: str | None) -> bytes:
+        may_keep = self._may_keep(call, query)
+        kept = self._state.pages.get(call.identity) if may_keep else None
+        if kept is None:
+            body = self._made_page(call, source, query, single)
+            if not may_keep:
+                return body
+            kept = KeptPage(compressed(body, self._state.config.gzip_level), cast("int", call.entry["rows"]))
+            self._state.pages.put(call.identity, kept)
+        call.entry["rows"] = kept.rows
+        return kept.body
+
+    def _may_keep(self, call: Call, query: BarsQuery) -> bool:
+        is_packed = self._state.config.gzip_level > 0 and takes_gzip(call.request)
+        is_right = call.rule is None and Fault.MISSING_MINUTES not in self._state.faults.faults
+        has_one_name = query.asof is None or not self._state.actions.renames()
+        return is_packed and is_right and has_one_name and is_settled(query, call.now)
+
+    def _made_page(self, call: Call, source: BarSource, query: BarsQuery, single: str | None) -> bytes:
         config = self._state.config
         page = collect_page(source, query, short=config.short_pages, trailing_token=config.trailing_token)
         page = self._state.faults.withhold_from(page)

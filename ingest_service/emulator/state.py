@@ -19,6 +19,7 @@ from ingest_service.emulator.faults import Fault, FaultInjector
 from ingest_service.emulator.folder import FolderBars
 from ingest_service.emulator.limiter import Budget, LimitClock, limiter_of
 from ingest_service.emulator.news import NewsDesk
+from ingest_service.emulator.page_cache import PageCache
 from ingest_service.emulator.query import RefusedError
 from ingest_service.emulator.revisions import RevisionBook
 from ingest_service.emulator.round_the_clock import RoundTheClockBars
@@ -67,6 +68,7 @@ class EmulatorState:
             self.source, crypto, made_up, actions=self.actions, revisions=self.revisions, calendar=calendar
         )
         self.news = NewsDesk(self.symbols or self.crypto_symbols, seed=config.seed)
+        self.pages = PageCache(config.cached_page_bytes)
         self.log: deque[dict[str, object]] = deque(maxlen=_LOGGED_REQUESTS)
         self._limiter = limiter_of(
             config.limiter,
@@ -103,6 +105,7 @@ class EmulatorState:
         self._limiter.reset()
         self.actions.reset()
         self.revisions.clear()
+        self.pages.clear()
         self.rules = FaultRules()
         self.stream_faults.clear()
         self._bodies = itertools.cycle(("json", "html"))

@@ -132,3 +132,20 @@ def test_the_minute_that_still_runs_has_no_bar(emulate: Any, folder: Path) -> No
     now = dt.datetime(2024, 11, 1, 14, 0, 10, tzinfo=dt.UTC)
     page = emulate(bars=folder, feed="iex", now=now).bars("AAA").json()
     assert page["bars"]["AAA"][-1]["t"] == "2024-11-01T13:59:00Z"
+
+
+def test_a_page_that_is_asked_for_again_is_the_same(emulate: Any, folder: Path) -> None:
+    visitor = emulate(bars=folder)
+    first, again = (visitor.bars("AAA", asof="-") for _ in range(2))
+    assert first.content == again.content
+    assert [entry["rows"] for entry in visitor.log()] == [250, 250]
+    order = {"symbol": "AAA", "timestamp": "2024-11-01T13:30:00Z", "values": {"volume": 777}}
+    visitor.control("/_emu/revise", order)
+    assert visitor.bars("AAA", asof="-").json()["bars"]["AAA"][0]["v"] == 777
+
+
+@pytest.mark.parametrize("room", [0, 1, 100_000])
+def test_pages_are_right_however_few_are_kept(emulate: Any, folder: Path, room: int) -> None:
+    visitor = emulate(bars=folder, cached_page_bytes=room)
+    for _ in range(3):
+        assert volumes(all_pages(visitor, "AAA,BBB", limit=70)) == ALL_VOLUMES
