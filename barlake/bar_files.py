@@ -47,8 +47,8 @@ def write_bar_file(
         "barlake.commit": commit_id,
         "barlake.replaces": "\n".join(replaces),
     }
-    table = rows if isinstance(rows, pa.Table) else as_table(rows, dataset)
-    data = to_parquet(table, dataset=dataset, metadata=metadata)
+    table = rows if isinstance(rows, pa.Table) else as_table(rows, dataset, key.feed)
+    data = to_parquet(table, metadata=metadata)
     store.put(path, data)
     stamps = table["timestamp"] if dataset in layout.BAR_DATASETS else table["known_at"].sort()
     return FileRecord(path, dataset, key, table.num_rows, data.size, stamps[0].as_py(), stamps[-1].as_py())

@@ -73,15 +73,16 @@ class BarQuery:
     ) -> BarQuery:
         """The query in these words, of symbols that the lake holds."""
         names = parse_symbols(symbols)
+        chosen = lake.feed_of(names, feed)
         return cls(
             lake=lake,
             symbols=tuple(names),
-            span=time_range(start, end),
+            span=time_range(start, end, chosen),
             timeframe=Timeframe.parse(timeframe),
             session=SessionFilter.parse(session),
             as_of=parse_instant(as_of, "as_of"),
             adjustment=parse_adjustment(adjustment),
-            feed=lake.feed_of(names, feed),
+            feed=chosen,
         )
 
     def answer(self, output: str) -> Any:
@@ -112,7 +113,7 @@ class BarQuery:
         """Bars in memory."""
         lake, is_minutes = self.lake, self.timeframe is Timeframe.MINUTE
         if is_minutes and self.as_of is None and self.adjustment is Adjustment.RAW:
-            return filter_session(self._present(self.symbols), lake.calendar.frame, self.session)
+            return filter_session(self._present(self.symbols), lake.calendar.of(self.feed).frame, self.session)
         _ = lake.calendar  # made once, not by every thread
         # As many symbols are in memory as there are threads.
         with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
@@ -133,7 +134,7 @@ class BarQuery:
 
     def _in_terms(self, symbol: str, rows: Bars) -> Bars:
         """Raw minute bars of one symbol as they were asked for."""
-        lake, calendar = self.lake, self.lake.calendar.frame
+        lake, calendar = self.lake, self.lake.calendar.of(self.feed).frame
         if self.adjustment is not Adjustment.RAW:
             factors = factors_of(lake.store, lake.manifest, calendar, feed=self.feed, symbol=symbol, as_of=self.as_of)
             rows = adjust(rows, factors, self.adjustment)

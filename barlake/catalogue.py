@@ -90,8 +90,8 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
     tables = {
         "sessions": lake.calendar.frame,
         "symbols": manifest.symbols(),
-        "coverage": coverage(held, answers, lake.calendar.frame),
-        "gaps": gaps_of_lives(held, answers, lake.calendar.frame, now=lake.now()),
+        "coverage": coverage(held, answers, lake.calendar),
+        "gaps": gaps_of_lives(held, answers, lake.calendar, now=lake.now()),
         "quality": current_findings(manifest),
         "corporate_actions": action_table(manifest.actions.statements()),
         "adjustment_factors": factors,

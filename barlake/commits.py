@@ -15,7 +15,7 @@ from barlake import tables
 from barlake.database import upsert
 from barlake.errors import ConflictError
 from barlake.records import AnswerStatus, Commit, Cursor, FileRecord, RowRank
-from barlake.sessions import NEW_YORK
+from barlake.sessions import zone_of
 
 __all__ = ["TICK", "apply_commits", "keep_cursor", "log_commits"]
 
@@ -166,7 +166,7 @@ def _put_ranks(connection: Connection, commits: Sequence[Commit]) -> None:
             "feed": commit.feed,
             "symbol": commit.symbol,
             "timestamp": stamp,
-            "session": stamp.astimezone(NEW_YORK).date(),
+            "session": stamp.astimezone(zone_of(commit.feed)).date(),
             "rank": int(rank),
         }
         for commit in commits

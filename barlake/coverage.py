@@ -8,13 +8,15 @@ without an eligible trade has no bar.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from enum import StrEnum
 
 import polars as pl
 
 from barlake.halts import halted_minutes
+from barlake.keys import is_always_open
 from barlake.records import AnswerStatus
-from barlake.sessions import session_of
+from barlake.sessions import Calendar, session_of
 
 __all__ = ["SOURCE_DELAY", "GapClass", "coverage", "finished_sessions", "gaps", "gaps_of_lives", "session_classes"]
 
@@ -40,21 +42,33 @@ def finished_sessions(sessions: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
     return sessions.filter(pl.col("post_close") + SOURCE_DELAY <= now)
 
 
-def coverage(held: pl.DataFrame, answers: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+def _each_calendar(held: pl.DataFrame, calendar: Calendar) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Sessions held, those of feeds whose market closes first, each part with the sessions there are."""
+    open_always = [feed for feed in held["feed"].unique() if is_always_open(feed)]
+    is_open = pl.col("feed").is_in(open_always)
+    yield held.filter(~is_open), calendar.frame
+    if open_always:
+        yield held.filter(is_open), calendar.of(open_always[0]).frame
+
+
+def coverage(held: pl.DataFrame, answers: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
     """One row per session held.
 
     Parameters
     ----------
     held, answers
         As `Manifest.held` and `Manifest.answers` give them.
-    sessions
-        `Calendar.frame`.
 
     Returns
     -------
     feed, symbol, session, bars, regular_bars, expected_bars (regular minutes of the session; null on a
     date that is none), first, last, status (a source's last answer, or null), content_hash.
     """
+    parts = [_covered(part, answers, sessions) for part, sessions in _each_calendar(held, calendar)]
+    return parts[0] if len(parts) == 1 else pl.concat(parts).sort(_KEYS)
+
+
+def _covered(held: pl.DataFrame, answers: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     expected = sessions.select("session", _regular_minutes().alias("expected_bars"))
     said = answers.select("feed", "symbol", "session", "status")
     joined = held.join(expected, on="session", how="left", maintain_order="left")
@@ -98,18 +112,19 @@ def gaps(
     return _gaps_of(pairs.join(_expected(sessions), how="cross"), held, answers, now)
 
 
-def gaps_of_lives(
-    held: pl.DataFrame, answers: pl.DataFrame, sessions: pl.DataFrame, *, now: dt.datetime
-) -> pl.DataFrame:
+def gaps_of_lives(held: pl.DataFrame, answers: pl.DataFrame, calendar: Calendar, *, now: dt.datetime) -> pl.DataFrame:
     """Gaps of every symbol held, each from its own first session to the last session its feed holds.
 
     Parameters
     ----------
     held, answers
         As `Manifest.held` and `Manifest.answers` give them, of the whole lake.
-    sessions
-        `Calendar.frame`.
     """
+    parts = [_gaps_of_lives(part, answers, sessions, now) for part, sessions in _each_calendar(held, calendar)]
+    return parts[0] if len(parts) == 1 else pl.concat(parts).sort(_KEYS)
+
+
+def _gaps_of_lives(held: pl.DataFrame, answers: pl.DataFrame, sessions: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
     lives = held.group_by("feed", "symbol").agg(pl.col("session").min().alias("first"))
     lives = lives.join(held.group_by("feed").agg(pl.col("session").max().alias("last")), on="feed")
     expected = _expected(sessions)
@@ -173,7 +188,9 @@ def _gaps_of(grid: pl.DataFrame, held: pl.DataFrame, answers: pl.DataFrame, now:
     by_session = halted_minutes().group_by(session_of(pl.col("timestamp")).alias("session"))
     halted = by_session.agg(pl.len().alias("halted"), pl.col("evidence").first().alias("halt"))
     found = found.join(halted, on="session", how="left", maintain_order="left")
-    is_halt = (pl.col("held_bars") > 0) & (pl.col("missing_bars") <= pl.col("halted"))
+    # The exchanges that are halted are those that close.
+    closing = [feed for feed in found["feed"].unique() if not is_always_open(feed)]
+    is_halt = pl.col("feed").is_in(closing) & (pl.col("held_bars") > 0) & (pl.col("missing_bars") <= pl.col("halted"))
     is_halt = (is_halt & (pl.col("class") != GapClass.NOT_YET.value)).fill_null(value=False)
     found = found.with_columns(
         pl.when(is_halt).then(pl.lit(GapClass.HALT.value)).otherwise("class").alias("class"),

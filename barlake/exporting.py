@@ -133,8 +133,9 @@ class BarExport:
     def _pieces(self) -> Iterator[tuple[str, str, TimeRange]]:
         """Ranges to read: cut at each New Year that lies between the sessions held, the outer sides as asked for."""
         for feed, symbol, first, last in self._sources:
-            years = [session_bounds(day, day)[0] for day in _new_years(first, last)]
-            start, end = self.span.start, self.span.end
+            years = [session_bounds(day, day, feed)[0] for day in _new_years(first, last)]
+            span = time_range(self.selection.start, self.selection.end, feed)
+            start, end = span.start, span.end
             inside = [cut for cut in years if (start is None or start < cut) and (end is None or cut < end)]
             for one, other in pairwise([start, *inside, end]):
                 yield feed, symbol, TimeRange(one, other)

@@ -116,7 +116,7 @@ def _read_closes(store: Store, manifest: Manifest, absent: pl.DataFrame, session
     for (feed, symbol), part in absent.sort("session").group_by("feed", "symbol", maintain_order=True):
         days = part["session"]
         end = days[-1] + dt.timedelta(days=1)
-        rows = read_bars(store, manifest, feed=str(feed), symbol=str(symbol), span=time_range(days[0], end))
+        rows = read_bars(store, manifest, feed=str(feed), symbol=str(symbol), span=time_range(days[0], end, str(feed)))
         rows = rows.filter(pl.col("session").is_in(days.implode()))
         closes = regular_closes(collect(rows.select(*_KEYS, "timestamp", "close")), sessions)
         found.append(closes.select(pl.lit(str(feed)).alias("feed"), "symbol", "session", "close"))

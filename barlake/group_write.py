@@ -44,18 +44,18 @@ _PARTITION = ["symbol", "session"]
 
 @dataclass
 class HeldRows:
-    """Rows of the files that group writes made last: path, symbol, session, then `BARS`."""
+    """Rows of the files that group writes of one feed made last: path, symbol, session, then `BARS`."""
 
     frame: pl.DataFrame | None = None
 
-    def of(self, store: Store, files: Sequence[FileRecord]) -> pl.DataFrame:
+    def of(self, store: Store, files: Sequence[FileRecord], feed: str) -> pl.DataFrame:
         """Rows of these files, each of one session, sorted by symbol and timestamp; read where they are not kept."""
         if self.frame is None:
-            return _labelled(store, files, layout.BARS).sort(_KEY)
+            return _labelled(store, files, layout.BARS, feed).sort(_KEY)
         kept = self.frame.filter(pl.col("path").is_in([file.path for file in files]))
         known = set(kept["path"].unique())
         absent = [file for file in files if file.path not in known]
-        return pl.concat([kept, _labelled(store, absent, layout.BARS)]).sort(_KEY)
+        return pl.concat([kept, _labelled(store, absent, layout.BARS, feed)]).sort(_KEY)
 
     def keep(self, rows: pl.DataFrame) -> None:
         """Keep rows that were written, in the place of what was kept of the same sessions; older sessions go."""
@@ -144,7 +144,7 @@ class GroupWrite:
             for file in own
             if (symbol, file.key.period.start) in wanted
         }
-        held = self._kept.of(self._store, list(counting.values()))
+        held = self._kept.of(self._store, list(counting.values()), self._feed)
         kinds = self._kinds(incoming, held)
         partitions: dict[tuple[str, dt.date], _Partition] = {}
         try:
@@ -202,7 +202,7 @@ class GroupWrite:
         standing = held.drop("path").join(touched, on=_PARTITION, how="semi").join(fresh, on=_KEY, how="anti")
         rows = pl.concat([standing, fresh.select(standing.columns)]).sort(_KEY)
         parts = _parts(rows)
-        for part, found in zip(parts, _held_sessions(rows, parts, self._calendar()), strict=True):
+        for part, found in zip(parts, _held_sessions(rows, parts, self._calendar().of(self._feed)), strict=True):
             before = counting.get(part.of)
             replaced = [before.path] if before else []
             partitions[part.of] = _Partition(removed=replaced, held=[found], is_rewritten=True)
@@ -229,7 +229,7 @@ class GroupWrite:
         if old.is_empty():
             return
         files = self._revisions_of(old)
-        known = _labelled(self._store, [file for own in files.values() for file in own], layout.REVISIONS)
+        known = _labelled(self._store, [file for own in files.values() for file in own], layout.REVISIONS, self._feed)
         # The same refusal is kept once.
         values = [*_KEY, *BAR_VALUES]
         new = pl.concat([superseded, outranked.join(known, on=values, how="anti", nulls_equal=True)])
@@ -268,7 +268,7 @@ class GroupWrite:
         self, dataset: str, rows: pl.DataFrame, jobs: Sequence[tuple[_Part, Sequence[str]]]
     ) -> list[FileRecord]:
         """Write a file of each part of the rows, with what it replaces."""
-        table = as_table(rows, dataset)
+        table = as_table(rows, dataset, self._feed)
 
         def put(job: tuple[_Part, Sequence[str]]) -> FileRecord:
             part, replaces = job
@@ -344,13 +344,14 @@ def _held_sessions(rows: pl.DataFrame, parts: Sequence[_Part], calendar: Calenda
     ]
 
 
-def _labelled(store: Store, files: Sequence[FileRecord], dataset: str) -> pl.DataFrame:
+def _labelled(store: Store, files: Sequence[FileRecord], dataset: str, feed: str) -> pl.DataFrame:
     """Rows of files of one session each, in their order: path, symbol, session, then the columns of the dataset."""
     # Rows come in the order of the paths.
-    rows = collect(read_files(store, [file.path for file in files], dataset=dataset).select(SCHEMAS[dataset].names))
+    paths = [file.path for file in files]
+    rows = collect(read_files(store, paths, dataset=dataset, feed=feed).select(SCHEMAS[dataset].names))
     times = pl.Series([file.rows for file in files], dtype=pl.Int64())
     labels = {
-        "path": pl.Series([file.path for file in files], dtype=pl.String()),
+        "path": pl.Series(paths, dtype=pl.String()),
         "symbol": pl.Series([file.key.symbol for file in files], dtype=pl.String()),
         "session": pl.Series([file.key.period.start for file in files], dtype=pl.Date()),
     }

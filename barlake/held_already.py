@@ -11,8 +11,8 @@ import datetime as dt
 import polars as pl
 
 from barlake.manifest import Manifest
-from barlake.new_york import new_york_dates
 from barlake.partitions import content_hashes
+from barlake.sessions import session_dates
 
 __all__ = ["held_already"]
 
@@ -29,12 +29,12 @@ def held_already(rows: pl.DataFrame, manifest: Manifest, *, feed: str, symbol: s
     none = pl.Series("session", [], pl.Date())
     if stamps.is_empty() or stamps.null_count() or not (stamps.diff().drop_nulls() > dt.timedelta(0)).all():
         return none
-    first, last = new_york_dates(pl.concat([stamps.head(1), stamps.tail(1)]))
+    first, last = session_dates(pl.concat([stamps.head(1), stamps.tail(1)]), feed)
     span = {"feed": feed, "symbol": symbol, "start": first, "end": last + dt.timedelta(days=1)}
     held = manifest.held(**span).select("session", "content_hash")
     if held.is_empty():
         return none
     # What a final answer settles must be merged, though no value changes.
-    unsettled = new_york_dates(manifest.provisional(**span)["timestamp"])
-    equal = content_hashes(rows).join(held, on=["session", "content_hash"], how="semi")["session"]
+    unsettled = session_dates(manifest.provisional(**span)["timestamp"], feed)
+    equal = content_hashes(rows, feed).join(held, on=["session", "content_hash"], how="semi")["session"]
     return equal.filter(~equal.is_in(unsettled.implode()))

@@ -16,7 +16,7 @@ import polars as pl
 from barlake import agreement, checks
 from barlake.artifacts import code_hash
 from barlake.coverage import session_classes
-from barlake.keys import SessionFilter, parse_symbol
+from barlake.keys import SessionFilter, is_always_open, parse_symbol
 from barlake.missing_minutes import EVER, Reference, missing_minutes
 from barlake.ranges import TimeRange
 
@@ -38,7 +38,7 @@ _KEYS = ["feed", "symbol", "session"]
 def absent_minutes(
     lake: Lake, symbol: str, span: TimeRange, *, feed: str | None = None, reference: str | None = None
 ) -> pl.DataFrame:
-    """Runs of absent minutes of one symbol from 09:30 to 16:00 New York, Monday to Friday.
+    """Runs of absent minutes of one symbol from 09:30 to 16:00 New York, Monday to Friday, or round the clock.
 
     Parameters
     ----------
@@ -62,15 +62,17 @@ def absent_minutes(
     end = span.end_session or _day(held["session"].max()) + dt.timedelta(days=1)
     pairs = pl.DataFrame({"feed": [feed], "symbol": [symbol]})
     answers = lake.manifest.answers(feed=feed, symbol=symbol)
-    classes = session_classes(pairs, held, answers, lake.calendar.in_range(start, end), now=lake.now())
+    calendar = lake.calendar.of(feed)
+    classes = session_classes(pairs, held, answers, calendar.in_range(start, end), now=lake.now())
     runs = missing_minutes(
         _minutes(lake, feed, symbol, start, end),
         classes,
-        lake.calendar.frame,
+        calendar.frame,
         start,
         end,
         reference=_reference(lake, feed, symbol, start, end, reference),
         within=span,
+        is_always_open=is_always_open(feed),
     )
     return runs.select(pl.lit(feed).alias("feed"), pl.lit(symbol).alias("symbol"), pl.all())
 
@@ -146,7 +148,9 @@ def _bars(lake: Lake, feed: str, symbol: str, sessions: pl.DataFrame) -> pl.Data
 
 def _volumes(bars: pl.DataFrame) -> pl.DataFrame:
     counted = bars.group_by(_KEYS, maintain_order=True)
-    return counted.agg(pl.len().cast(pl.Int64).alias("regular_bars"), pl.col("volume").sum().alias("regular_volume"))
+    return counted.agg(
+        pl.len().cast(pl.Int64).alias("regular_bars"), pl.col("volume").sum().cast(pl.Int64).alias("regular_volume")
+    )
 
 
 @functools.cache

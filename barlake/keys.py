@@ -24,6 +24,7 @@ __all__ = [
     "PeriodLength",
     "SessionFilter",
     "Timeframe",
+    "is_always_open",
     "parse_feed",
     "parse_symbol",
     "parse_symbols",
@@ -39,6 +40,8 @@ _PREFERRED_FEEDS = ("sip", "iex")
 """All exchanges go before one of them."""
 
 _ALWAYS = "all"
+
+_COIN_EXCHANGES = frozenset({"binance", "binanceus", "bitstamp", "bybit", "coinbase", "kraken", "kucoin", "okx"})
 
 _FEED = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.^/=_-]{0,31}")
@@ -122,6 +125,17 @@ def parse_feed(value: str) -> str:
             f"feed {value!r} is not a name: use 1 to 32 of a-z, 0-9, '-' and '_', starting with a letter."
         )
     return feed
+
+
+def is_always_open(feed: str) -> bool:
+    """Whether a feed's market never closes, as its name says: it has the part `crypto`, or is an exchange of coins.
+
+    Examples
+    --------
+    >>> [name for name in ("sip", "binance", "alpaca-crypto", "cryptonite") if is_always_open(name)]
+    ['binance', 'alpaca-crypto']
+    """
+    return feed in _COIN_EXCHANGES or "crypto" in re.split("[-_]", feed)
 
 
 def parse_symbol(value: str) -> str:

@@ -275,7 +275,7 @@ class Lake(RecordFaces):
         only = names[0] if len(names) == 1 else None  # of one symbol, nothing else is read
         held = self._asked_for(self.held(moment, symbol=only, start=first, end=last), symbols, feed)
         answers = self.manifest.answers(symbol=only, start=first, end=last, as_of=moment)
-        return coverage(held, answers, self.calendar.frame)
+        return coverage(held, answers, self.calendar)
 
     def gaps(
         self,
@@ -299,7 +299,7 @@ class Lake(RecordFaces):
         for (name,), own in asked.group_by("feed", maintain_order=True):
             days = own["session"].sort()
             first, end_session = span.first_session or days[0], span.end_session or days[-1] + dt.timedelta(days=1)
-            expected = self.calendar.in_range(first, end_session)
+            expected = self.calendar.of(str(name)).in_range(first, end_session)
             found.append(gaps(pairs.filter(pl.col("feed") == name), held, answers, expected, now=now))
         return pl.concat(found)
 
@@ -307,7 +307,7 @@ class Lake(RecordFaces):
         self, symbol: str, start: Boundary = None, end: Boundary = None, *, feed: str | None = None
     ) -> pl.DataFrame:
         """Runs of absent minutes, each with its class and evidence; see `barlake.inspection.absent_minutes`."""
-        return absent_minutes(self, symbol, time_range(start, end), feed=feed)
+        return absent_minutes(self, symbol, time_range(start, end, self.feed_of(symbol, feed)), feed=feed)
 
     def quality(
         self, symbols: Symbols = None, start: Boundary = None, end: Boundary = None, *, feed: str | None = None
@@ -392,8 +392,9 @@ class Lake(RecordFaces):
         feed: str | None = None,
     ) -> pl.DataFrame:
         """One row per value that a bar once had; columns as in `barlake.reader.read_revisions`."""
-        span, names = time_range(start, end), parse_symbols(symbols)
+        names = parse_symbols(symbols)
         feed = self.feed_of(names, feed)
+        span = time_range(start, end, feed)
         return pl.concat(read_revisions(self.store, self.manifest, feed=feed, symbol=name, span=span) for name in names)
 
     # --- corporate actions ---------------------------------------------------------------------

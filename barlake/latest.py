@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from barlake.errors import InvalidInputError
-from barlake.new_york import new_york_dates
 from barlake.partitions import read_files, reading_errors
 from barlake.schemas import BARS
+from barlake.sessions import session_dates
 
 if TYPE_CHECKING:
     from barlake.lake import Lake
@@ -30,7 +30,7 @@ def latest_bars(lake: Lake, symbols: Sequence[str], *, bars: int, feed: str) -> 
         raise InvalidInputError(f"bars {bars} asks for no bar: give 1 or more.")
     with reading_errors():
         found = pl.concat(pl.collect_all([_ending(lake, feed, symbol, bars) for symbol in symbols]))
-    return found.insert_column(2, new_york_dates(found["timestamp"]).alias("session"))
+    return found.insert_column(2, session_dates(found["timestamp"], feed).alias("session"))
 
 
 def _ending(lake: Lake, feed: str, symbol: str, bars: int) -> pl.LazyFrame:

@@ -59,8 +59,11 @@ def missing_minutes(
     reference: Reference | None = None,
     halts: Sequence[Halt] = MARKET_HALTS,
     within: TimeRange = EVER,
+    is_always_open: bool = False,
 ) -> pl.DataFrame:
     """Runs of absent minutes between 09:30 and 16:00 New York on the weekdays of [start, end).
+
+    Of a market that never closes, every minute of every session counts, and no halt explains any.
 
     Parameters
     ----------
@@ -84,7 +87,9 @@ def missing_minutes(
     evidence; one class and one evidence a run, oldest first. A run ends with its session. The minutes of
     holidays, and those after an early close, are `closed`.
     """
-    absent = _ordinary_minutes(sessions, start, end).join(present, on="timestamp", how="anti", maintain_order="left")
+    ordinary = _every_minute if is_always_open else _ordinary_minutes
+    halts = () if is_always_open else halts
+    absent = ordinary(sessions, start, end).join(present, on="timestamp", how="anti", maintain_order="left")
     halted = halted_minutes(halts).rename({"evidence": "halt"})
     absent = absent.join(halted, on="timestamp", how="left", maintain_order="left")
     answers = classes.select("session", "class", "evidence", "status")
@@ -116,6 +121,13 @@ def _ordinary_minutes(sessions: pl.DataFrame, start: dt.date, end: dt.date) -> p
         .then(pl.lit("late opening of XNYS"))
     )
     return minutes.select("session", "timestamp", closed.alias("closed"))
+
+
+def _every_minute(sessions: pl.DataFrame, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """What `_ordinary_minutes` gives, of sessions that are never closed."""
+    days = sessions.filter(pl.col("session").is_between(start, end, closed="left"))
+    minutes = days.select("session", pl.datetime_ranges("open", "close", "1m", closed="left").alias("timestamp"))
+    return minutes.explode("timestamp").with_columns(closed=pl.lit(None, pl.String()))
 
 
 def _new_york(wall_time: dt.time) -> pl.Expr:

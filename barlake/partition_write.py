@@ -17,11 +17,10 @@ from barlake.bar_files import write_bar_file
 from barlake.errors import BarlakeError
 from barlake.keys import PartitionKey, Period, PeriodLength
 from barlake.manifest import Manifest
-from barlake.new_york import new_york_dates
 from barlake.partitions import Merge, collect, content_hashes, merge, read_files
 from barlake.records import Commit, FileRecord, HeldSession, RowRank
 from barlake.schemas import BAR_VALUES
-from barlake.sessions import NEW_YORK, Calendar, session_of
+from barlake.sessions import NEW_YORK, Calendar, session_dates
 from barlake.stores import Store
 
 __all__ = ["PartitionWrite", "WriteReport", "choose_periods"]
@@ -132,10 +131,8 @@ class PartitionWrite:
             If another writer changed one of the partitions meanwhile.
         """
         gone = pl.Series("timestamp", [], pl.Datetime("us", "UTC")) if removed is None else removed
-        days = pl.concat(
-            [incoming.select("session"), gone.to_frame().select(session_of(pl.col("timestamp")).alias("session"))]
-        )
-        touched = days["session"].unique().sort()
+        gone_days = session_dates(gone, self._base.feed).alias("session")
+        touched = pl.concat([incoming["session"], gone_days]).unique().sort()
         try:
             written = [
                 self._write_partition(period, incoming, gone, counting)
@@ -177,7 +174,7 @@ class PartitionWrite:
     ) -> _Written:
         key = PartitionKey(self._base.feed, self._base.symbol, period)
         rows = incoming.filter(pl.col("session").is_between(period.start, period.end, closed="left")).drop("session")
-        held = collect(read_files(self._store, [file.path for file in counting]))
+        held = collect(read_files(self._store, [file.path for file in counting], feed=key.feed))
         merged = merge(held, rows, ingested_at=self._moment, protected=self._protected(held))
         leaving = merged.rows["timestamp"].is_in(gone.implode())
         removed, kept = merged.rows.filter(leaving), merged.rows
@@ -237,9 +234,9 @@ class PartitionWrite:
         emptied: list[dt.date] = []
         for one in rewritten:
             days = touched.filter(touched.is_between(one.period.start, one.period.end, closed="left"))
-            touching = new_york_dates(one.merge.rows["timestamp"]).is_in(days.implode())
+            touching = session_dates(one.merge.rows["timestamp"], self._base.feed).is_in(days.implode())
             rows = one.merge.rows if touching.all() else one.merge.rows.filter(touching)
-            holding = held_sessions(rows, self._calendar())
+            holding = held_sessions(rows, self._calendar(), self._base.feed)
             held.extend(holding)
             emptied.extend(set(days.to_list()) - {session.session for session in holding})
         return replace(
@@ -285,10 +282,10 @@ def _report(written: Sequence[_Written]) -> WriteReport:
     )
 
 
-def held_sessions(rows: pl.DataFrame, calendar: Calendar) -> list[HeldSession]:
-    """What bars hold, session by session; regular rows open in [open, close) of a session of the calendar."""
-    found = content_hashes(rows).join(
-        calendar.frame.select("session", "open", "close"), on="session", how="left", maintain_order="left"
+def held_sessions(rows: pl.DataFrame, calendar: Calendar, feed: str) -> list[HeldSession]:
+    """What bars of a feed hold, session by session; regular rows open in [open, close) of a session of its calendar."""
+    found = content_hashes(rows, feed).join(
+        calendar.of(feed).frame.select("session", "open", "close"), on="session", how="left", maintain_order="left"
     )
     # Opens and closes are looked up among the stamps: no row is compared with its session's.
     stamps = rows["timestamp"].sort()

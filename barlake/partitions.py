@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from barlake import layout
 from barlake.errors import FormatError
-from barlake.new_york import new_york_dates
+from barlake.keys import is_always_open
 from barlake.schemas import BAR_VALUES, BARS, DAILY, MACRO, NEWS, REVISIONS
+from barlake.sessions import XNYS_FEED, session_dates
 from barlake.stores import Store
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "merge",
     "read_files",
     "reading_errors",
+    "schema_of",
     "to_parquet",
 ]
 
@@ -42,7 +44,7 @@ SCHEMAS = {
     layout.NEWS: NEWS,
     layout.MACRO: MACRO,
 }
-"""Columns of the files of each dataset."""
+"""Columns of the files of each dataset; volumes of coins are fractions, see `schema_of`."""
 
 ROW_GROUP_ROWS = 16_384
 """About one month of one symbol: a year file can skip to a few sessions."""
@@ -51,7 +53,18 @@ STEPPED_COLUMNS = ("timestamp", "volume", "trade_count")
 """Integers that are stored as differences, prices as a dictionary: a third fewer bytes, and quicker to write
 and to read (docs/decisions/0007-encodings-of-bar-files.md)."""
 
+_COINS = {
+    dataset: schema.set(schema.get_field_index("volume"), pa.field("volume", pa.float64(), nullable=False))
+    for dataset, schema in SCHEMAS.items()
+    if dataset in layout.BAR_DATASETS
+}
+
 _HASH_DOMAIN = b"barlake session v1"
+
+
+def schema_of(dataset: str, feed: str) -> pa.Schema:
+    """Columns of the files of a dataset and feed: volume is whole shares, or coins where the market never closes."""
+    return _COINS[dataset] if dataset in _COINS and is_always_open(feed) else SCHEMAS[dataset]
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,9 @@ def merge(
     """
     stamped = _as_bars(incoming.with_columns(ingested_at=pl.lit(ingested_at, dtype=pl.Datetime("us", "UTC"))))
     if held.is_empty():
-        return Merge(stamped.sort("timestamp"), held, stamped.clear(), stamped["timestamp"], stamped.height, 0)
+        return Merge(
+            stamped.sort("timestamp"), stamped.clear(), stamped.clear(), stamped["timestamp"], stamped.height, 0
+        )
     kinds = _kinds(stamped, held, protected)
 
     def of(*names: str) -> pl.DataFrame:
@@ -151,14 +166,15 @@ def _as_bars(frame: pl.DataFrame) -> pl.DataFrame:
     types = {
         "timestamp": pl.Datetime("us", "UTC"),
         **dict.fromkeys(("open", "high", "low", "close", "vwap"), pl.Float64()),
-        **dict.fromkeys(("volume", "trade_count"), pl.Int64()),
+        "volume": pl.Float64() if frame.schema["volume"].is_float() else pl.Int64(),
+        "trade_count": pl.Int64(),
         "ingested_at": pl.Datetime("us", "UTC"),
     }
     return frame.select([pl.col(name).cast(types[name]) for name in BARS.names])
 
 
-def content_hashes(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row per session: session, rows, first, last, content_hash.
+def content_hashes(rows: pl.DataFrame, feed: str = XNYS_FEED) -> pl.DataFrame:
+    """One row per session of the feed: session, rows, first, last, content_hash.
 
     The hash covers the values a source states, in timestamp order, as little-endian integers and exact
     float bytes with the nulls marked. It does not cover `ingested_at` or the file layout: two lakes that
@@ -167,7 +183,7 @@ def content_hashes(rows: pl.DataFrame) -> pl.DataFrame:
     if not rows["timestamp"].is_sorted():
         rows = rows.sort("timestamp")
     stamps = rows["timestamp"]
-    sessions = new_york_dates(stamps)
+    sessions = session_dates(stamps, feed)
     begins = (
         np.flatnonzero(np.diff(sessions.to_physical().to_numpy(), prepend=-1)) if rows.height else np.array([], int)
     )
@@ -217,9 +233,9 @@ def _hashed_columns(rows: pl.DataFrame) -> list[tuple[int, memoryview]]:
     return [(column.itemsize, np.ascontiguousarray(column).data.cast("B")) for column in columns]
 
 
-def as_table(rows: pl.DataFrame, dataset: str) -> pa.Table:
-    """Rows of a dataset with the columns and types that its files have."""
-    schema = SCHEMAS[dataset]
+def as_table(rows: pl.DataFrame, dataset: str, feed: str = XNYS_FEED) -> pa.Table:
+    """Rows of a dataset and feed with the columns and types that its files have."""
+    schema = schema_of(dataset, feed)
     return rows.select(schema.names).to_arrow().cast(schema)
 
 
@@ -227,9 +243,8 @@ def to_parquet(rows: pl.DataFrame | pa.Table, *, metadata: dict[str, str], datas
     """Rows, or what `as_table` gives for them, as the bytes of one Parquet file, with words of ours in its footer."""
     table = rows if isinstance(rows, pa.Table) else as_table(rows, dataset)
     table = table.replace_schema_metadata({key.encode(): text.encode() for key, text in metadata.items()})
-    stepped = {}
-    if dataset in layout.BAR_DATASETS:
-        stepped = dict.fromkeys(STEPPED_COLUMNS, "DELTA_BINARY_PACKED")
+    whole = [one.name for one in table.schema if one.name in STEPPED_COLUMNS and not pa.types.is_floating(one.type)]
+    stepped = dict.fromkeys(whole, "DELTA_BINARY_PACKED")
     repeated = [name for name in table.column_names if name not in stepped]
     stream = pa.BufferOutputStream()
     pq.write_table(
@@ -245,12 +260,19 @@ def to_parquet(rows: pl.DataFrame | pa.Table, *, metadata: dict[str, str], datas
 
 
 def read_files(
-    store: Store, paths: Sequence[str], *, dataset: str = layout.BARS, labelled: bool = False
+    store: Store,
+    paths: Sequence[str],
+    *,
+    dataset: str = layout.BARS,
+    feed: str = XNYS_FEED,
+    labelled: bool = False,
 ) -> pl.LazyFrame:
     """Lazy rows of the named files, in the order of the paths; no files give no rows.
 
     Parameters
     ----------
+    dataset, feed
+        Of the columns, where there are no files.
     labelled
         With feed and symbol, read from the folders' names, so that a filter on them opens no file in vain.
 
@@ -262,7 +284,7 @@ def read_files(
     if paths:
         rows = store.scan(paths, keys=("feed", "symbol", "dt") if labelled else ())
         return rows.drop("dt") if labelled else rows
-    empty = pl.from_arrow(SCHEMAS[dataset].empty_table())
+    empty = pl.from_arrow(schema_of(dataset, feed).empty_table())
     assert isinstance(empty, pl.DataFrame)  # noqa: S101 - narrows polars' union type
     return empty.lazy().with_columns(feed=pl.lit(""), symbol=pl.lit("")) if labelled else empty.lazy()
 

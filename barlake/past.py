@@ -51,7 +51,7 @@ def held_as_of(
         if feed in {None, of_feed}:
             changed = set(later.filter(feed=of_feed, symbol=symbol)["session"])
             # Sessions of which no bar is left are on record in the old values alone.
-            span = time_range(start, end)
+            span = time_range(start, end, of_feed)
             old = read_superseded(store, manifest, feed=of_feed, symbol=symbol, span=span, as_of=as_of)
             changed.update(collect(old)["session"])
             found.append(_described(store, manifest, calendar, as_of, of_feed, symbol, changed))
@@ -65,10 +65,10 @@ def _described(
     parts = [pl.DataFrame(schema=HELD)]
     for year in sorted({Period.of_year(day) for day in days}):
         own = [day for day in days if year.start <= day < year.end]
-        span: TimeRange = time_range(min(own), max(own) + dt.timedelta(days=1))
+        span: TimeRange = time_range(min(own), max(own) + dt.timedelta(days=1), feed)
         rows = read_bars(store, manifest, feed=feed, symbol=symbol, span=span, as_of=as_of)
         bars = collect(rows.filter(pl.col("session").is_in(own)))
-        described = [(feed, symbol, *astuple(session)) for session in held_sessions(bars, calendar)]
+        described = [(feed, symbol, *astuple(session)) for session in held_sessions(bars, calendar, feed)]
         parts.append(pl.DataFrame(described, schema=HELD, orient="row"))
     return pl.concat(parts)
 

@@ -27,6 +27,7 @@ from filelock import FileLock
 from barlake.adjust import BUCKET_US
 from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, InvalidInputError, StorageError
+from barlake.keys import is_always_open
 from barlake.layout import DAILY, MACRO, NEWS, RECORD_DATASETS, TEMPORARY_PREFIX, folder_names
 from barlake.partitions import as_arrow
 from barlake.record_kinds import DAILY_PREFERENCE, KINDS, empty_versions
@@ -74,10 +75,13 @@ _NO_BARS = """
            0::BIGINT AS volume, 0::BIGINT AS trade_count, 0.0::DOUBLE AS vwap, NULL::TIMESTAMPTZ AS ingested_at
     WHERE false
 """
-_BARS = f"""
-    SELECT feed, symbol, {_SESSION} AS session, "timestamp",
+_UTC_DATE = """DATE '1970-01-01' + (epoch_us("timestamp") // 86400000000)::INTEGER"""
+"""The session of a market that never closes."""
+
+_BARS = """
+    SELECT feed, symbol, {session} AS session, "timestamp",
            open, high, low, close, volume, trade_count, vwap, ingested_at
-    FROM {{source}}
+    FROM {source}
 """
 
 _BARS_ADJUSTED = f"""
@@ -97,7 +101,7 @@ _BARS_ADJUSTED = f"""
 
 _AGGREGATES = """
            arg_min(open, "timestamp") AS open, max(high) AS high, min(low) AS low,
-           arg_max(close, "timestamp") AS close, sum(volume)::BIGINT AS volume,
+           arg_max(close, "timestamp") AS close, sum(volume)::{volume} AS volume,
            CASE WHEN count(trade_count) = count(*) THEN sum(trade_count)::BIGINT END AS trade_count,
            sum(vwap * volume) / nullif(sum(volume) FILTER (vwap IS NOT NULL), 0) AS vwap,
            count(*)::BIGINT AS minutes, true AS derived
@@ -120,8 +124,12 @@ _BARS_IN_PARTS = """
                 WHEN b."timestamp" < s.close THEN s.open ELSE s.close END AS part_start
     FROM bars AS b LEFT JOIN sessions AS s ON b.session = s.session
 """
-_BARS_DAILY = f"""
-    SELECT feed, symbol, session, min(part_start) AS "timestamp", {_AGGREGATES}
+_IN_PARTS_ALWAYS = """
+    {closing} WHERE b.feed NOT IN ({feeds}) UNION ALL
+    SELECT *, 'regular' AS part, session::TIMESTAMP AT TIME ZONE 'UTC' AS part_start FROM bars WHERE feed IN ({feeds})
+"""
+_BARS_DAILY = """
+    SELECT feed, symbol, session, min(part_start) AS "timestamp", {aggregates}
     FROM bars_in_parts WHERE part = 'regular' GROUP BY feed, symbol, session
 """
 _LONGER_VIEWS = {"bars_5m": 300_000_000, "bars_15m": 900_000_000, "bars_1h": 3_600_000_000}
@@ -130,13 +138,13 @@ _NO_REVISIONS = _NO_BARS.replace("AS ingested_at", "AS ingested_at, NULL::TIMEST
 _REVISIONS = _BARS.replace("ingested_at", "ingested_at, superseded_at")
 
 _EDGE = """
-    CASE WHEN length({side}::VARCHAR) = 10 THEN {side}::VARCHAR::TIMESTAMP AT TIME ZONE 'America/New_York'
+    CASE WHEN length({side}::VARCHAR) = 10 THEN {side}::VARCHAR::TIMESTAMP AT TIME ZONE '{zone}'
          ELSE {side}::VARCHAR::TIMESTAMPTZ END
 """
+"""A date means a session: its midnight. Anything longer is an instant."""
+
 _MACROS = (
     "CREATE MACRO bars_of(wanted) AS TABLE SELECT * FROM bars WHERE symbol = upper(wanted)",
-    f"""CREATE MACRO bars_between(wanted, since, until) AS TABLE SELECT * FROM bars WHERE symbol = upper(wanted)
-        AND "timestamp" >= {_EDGE.format(side="since")} AND "timestamp" < {_EDGE.format(side="until")}""",
     # A row may carry a moment before the instant and still have been committed after it.
     """CREATE MACRO bars_as_of(instant) AS TABLE
         WITH late AS MATERIALIZED (
@@ -153,7 +161,6 @@ _MACROS = (
             OR EXISTS (SELECT 1 FROM late AS l WHERE l.feed = r.feed AND l.moment = r.superseded_at
                        AND coalesce(l.symbol, r.symbol) = r.symbol))""",
 )
-"""A date means a session: its New York midnight. Anything longer is an instant."""
 
 
 _RECORD_VIEWS = {DAILY: "bars_daily", NEWS: "news", MACRO: "macro"}
@@ -270,10 +277,17 @@ def _build(path: Path, catalogue: Catalogue) -> None:
 def _add_faces_of_bars(connection: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
     """Views and macros that stand on `bars` and the small tables."""
     connection.execute(f"CREATE VIEW bars_adjusted AS {_BARS_ADJUSTED}")
-    connection.execute(f"CREATE VIEW bars_in_parts AS {_BARS_IN_PARTS}")
+    always = ", ".join(sorted({_text(_feed_of(path)) for path in catalogue.bars if is_always_open(_feed_of(path))}))
+    in_parts = _IN_PARTS_ALWAYS.format(closing=_BARS_IN_PARTS, feeds=always) if always else _BARS_IN_PARTS
+    connection.execute(f"CREATE VIEW bars_in_parts AS {in_parts}")
+    between = _between("America/New_York") + (f" AND feed NOT IN ({always})" if always else "")
+    if always:
+        between += f" UNION ALL {_between('UTC')} AND feed IN ({always})"
+    connection.execute(f"CREATE MACRO bars_between(wanted, since, until) AS TABLE {between}")
+    aggregates = _AGGREGATES.format(volume="DOUBLE" if always else "BIGINT")
     for name, width in _LONGER_VIEWS.items():
-        connection.execute(f"CREATE VIEW {name} AS {_BARS_LONGER.format(width=width, aggregates=_AGGREGATES)}")
-    connection.execute(f"CREATE VIEW bars_1d AS {_BARS_DAILY}")
+        connection.execute(f"CREATE VIEW {name} AS {_BARS_LONGER.format(width=width, aggregates=aggregates)}")
+    connection.execute(f"CREATE VIEW bars_1d AS {_BARS_DAILY.format(aggregates=aggregates)}")
     connection.execute(f"CREATE VIEW revisions AS {_over(catalogue.revisions, _REVISIONS, empty=_NO_REVISIONS)}")
     for macro in _MACROS:
         connection.execute(macro)
@@ -314,7 +328,21 @@ def _add_faces_of_records(connection: duckdb.DuckDBPyConnection, dataset: str, p
 
 def _over(paths: Sequence[str], select: str, *, empty: str) -> str:
     """A select over bar files, or the one without rows where there are no files."""
-    return select.format(source=_read_parquet(paths, _BAR_KEYS)) if paths else empty
+    groups = [(_SESSION, [path for path in paths if not is_always_open(_feed_of(path))])]
+    groups.append((_UTC_DATE, [path for path in paths if is_always_open(_feed_of(path))]))
+    parts = [select.format(session=session, source=_read_parquet(own, _BAR_KEYS)) for session, own in groups if own]
+    return " UNION ALL ".join(parts) or empty
+
+
+def _feed_of(path: str) -> str:
+    """The feed of a bar file, from its folder's name."""
+    return path.rsplit("/feed=", 1)[-1].split("/", 1)[0]
+
+
+def _between(zone: str) -> str:
+    """Bars of a symbol between two edges, of which a date is midnight in a zone."""
+    since, until = (_EDGE.format(side=side, zone=zone) for side in ("since", "until"))
+    return f"""SELECT * FROM bars WHERE symbol = upper(wanted) AND "timestamp" >= {since} AND "timestamp" < {until}"""
 
 
 def _read_parquet(paths: Sequence[Path | str], keys: Sequence[str]) -> str:

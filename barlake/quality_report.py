@@ -17,8 +17,8 @@ import polars as pl
 from barlake.checks import CheckName, Severity
 from barlake.coverage import GapClass
 from barlake.durable import storage_errors
-from barlake.halts import halted_minutes
-from barlake.keys import SYNTHETIC_FEED
+from barlake.halts import MARKET_HALTS, halted_minutes
+from barlake.keys import SYNTHETIC_FEED, is_always_open
 from barlake.ranges import Boundary, time_range
 from barlake.sessions import session_of
 
@@ -142,10 +142,12 @@ def make_report(lake: Lake, symbol: str, start: Boundary = None, end: Boundary =
     findings = lake.quality(symbol, start, end, feed=feed)
     missing = lake.missing_minutes(symbol, start, end, feed=feed)
     coverage, gaps = (ask(symbol, start, end, feed=feed) for ask in (lake.coverage, lake.gaps))
-    span, [held] = time_range(start, end), lake.symbols(feed).filter(pl.col("symbol") == symbol).to_dicts()
+    span, [held] = time_range(start, end, feed), lake.symbols(feed).filter(pl.col("symbol") == symbol).to_dicts()
     first = span.first_session or held["first"]
     end_session = span.end_session or held["last"] + dt.timedelta(days=1)
-    days = calendar_days(coverage, gaps, findings, lake.calendar.frame, first, end_session)
+    days = calendar_days(
+        coverage, gaps, findings, lake.calendar.of(feed).frame, first, end_session, is_always_open=is_always_open(feed)
+    )
     html = render(days, missing, findings, feed=feed, symbol=symbol, made_at=lake.now())
     return QualityReport(feed, symbol, days, missing, findings, html)
 
@@ -168,6 +170,8 @@ def calendar_days(
     sessions: pl.DataFrame,
     start: dt.date,
     end: dt.date,
+    *,
+    is_always_open: bool = False,
 ) -> pl.DataFrame:
     """One row per weekday of [start, end): what a cell of the heat map shows.
 
@@ -185,8 +189,10 @@ def calendar_days(
     class and evidence (as in `gaps`, or null), findings (how many), severity (the worst, or null).
     """
     days = pl.date_range(start, end, "1d", closed="left", eager=True).alias("session").to_frame()
-    days = days.filter(pl.col("session").dt.weekday() <= _LAST_WEEKDAY)
-    halted = halted_minutes().group_by(session_of(pl.col("timestamp")).alias("session")).agg(pl.len().alias("halted"))
+    if not is_always_open:
+        days = days.filter(pl.col("session").dt.weekday() <= _LAST_WEEKDAY)
+    halts = halted_minutes(() if is_always_open else MARKET_HALTS)
+    halted = halts.group_by(session_of(pl.col("timestamp")).alias("session")).agg(pl.len().alias("halted"))
     ranks = {severity.value: rank for rank, severity in enumerate(Severity)}
     found = findings.group_by("session").agg(
         pl.len().alias("findings"),

@@ -1,6 +1,7 @@
 """Half-open ranges of time [start, end), from what people write.
 
-A date means a session and stands for New York midnight; an instant must carry its zone.
+A date means a session and stands for its midnight, in New York or, where a market never closes, in UTC; an
+instant must carry its zone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from barlake.errors import InvalidInputError
-from barlake.sessions import NEW_YORK, session_bounds
+from barlake.sessions import NEW_YORK, XNYS_FEED, session_bounds, zone_of
 
 __all__ = ["Boundary", "TimeRange", "parse_boundary", "parse_instant", "parse_session_range", "time_range"]
 
@@ -24,22 +25,23 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True)
 class TimeRange:
-    """Half-open range of instants, UTC; None leaves that side open."""
+    """Half-open range of instants, UTC; None leaves that side open. Dates in `zone` are sessions."""
 
     start: dt.datetime | None
     end: dt.datetime | None
+    zone: dt.tzinfo = NEW_YORK
 
     @property
     def first_session(self) -> dt.date | None:
         """Earliest session date that can hold an instant of the range."""
-        return None if self.start is None else self.start.astimezone(NEW_YORK).date()
+        return None if self.start is None else self.start.astimezone(self.zone).date()
 
     @property
     def end_session(self) -> dt.date | None:
         """First session date that holds no instant of the range any more."""
         if self.end is None:
             return None
-        last = (self.end - dt.timedelta(microseconds=1)).astimezone(NEW_YORK).date()
+        last = (self.end - dt.timedelta(microseconds=1)).astimezone(self.zone).date()
         return last + dt.timedelta(days=1)
 
 
@@ -107,22 +109,22 @@ def parse_instant(value: dt.datetime | str | None, name: str) -> dt.datetime | N
     )
 
 
-def _instant(value: Boundary, name: str) -> dt.datetime | None:
+def _instant(value: Boundary, name: str, feed: str) -> dt.datetime | None:
     parsed = parse_boundary(value, name)
     if parsed is None or isinstance(parsed, dt.datetime):
         return parsed
-    return session_bounds(parsed, parsed)[0]
+    return session_bounds(parsed, parsed, feed)[0]
 
 
-def time_range(start: Boundary, end: Boundary) -> TimeRange:
-    """The instants from `start` up to, not including, `end`.
+def time_range(start: Boundary, end: Boundary, feed: str = XNYS_FEED) -> TimeRange:
+    """The instants from `start` up to, not including, `end`; dates are sessions of a feed.
 
     Raises
     ------
     InvalidInputError
         If a side cannot be read, or `start` is not before `end`.
     """
-    found = TimeRange(_instant(start, "start"), _instant(end, "end"))
+    found = TimeRange(_instant(start, "start", feed), _instant(end, "end", feed), zone_of(feed))
     if found.start is not None and found.end is not None and found.start >= found.end:
         raise _reversed(start, end)
     return found

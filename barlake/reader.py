@@ -14,12 +14,11 @@ import polars as pl
 
 from barlake import layout
 from barlake.manifest import Manifest
-from barlake.new_york import new_york_dates
 from barlake.partitions import collect, read_files
 from barlake.ranges import TimeRange
 from barlake.records import FileView
 from barlake.schemas import BAR_VALUES, BARS
-from barlake.sessions import session_of
+from barlake.sessions import session_dates, session_of
 from barlake.stores import Store
 
 __all__ = ["read_bars", "read_present", "read_revisions", "read_superseded"]
@@ -42,13 +41,13 @@ def read_bars(
         If a file that counts is not on disk.
     """
     view = manifest.view(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=as_of)
-    bars = read_files(store, view.bars, labelled=True)
+    bars = read_files(store, view.bars, feed=feed, labelled=True)
     if as_of is None:
-        return _with_session(_within(bars, span))
+        return _with_session(_within(bars, span), feed)
     bars = bars.filter(_known(view, as_of))
     if view.revisions:
         bars = pl.concat([bars, _superseded_later(store, view, as_of)]).sort("timestamp")
-    return _with_session(_within(bars, span))
+    return _with_session(_within(bars, span), feed)
 
 
 def read_superseded(
@@ -56,8 +55,8 @@ def read_superseded(
 ) -> pl.LazyFrame:
     """Of the bars that `read_bars` gives for an instant, those that are bars no more, in no order."""
     view = manifest.view(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=as_of)
-    old = _superseded_later(store, view, as_of) if view.revisions else read_files(store, [], labelled=True)
-    return _with_session(_within(old, span))
+    old = _superseded_later(store, view, as_of) if view.revisions else read_files(store, [], feed=feed, labelled=True)
+    return _with_session(_within(old, span), feed)
 
 
 def _known(view: FileView, as_of: dt.datetime) -> pl.Expr:
@@ -81,13 +80,13 @@ def read_present(
     One look at the manifest and one scan of all files.
     """
     paths = manifest.bar_paths(feed=feed, symbols=symbols, start=span.first_session, end=span.end_session)
-    lazy = _within(read_files(store, paths, labelled=True), span)
+    lazy = _within(read_files(store, paths, feed=feed, labelled=True), span)
     rows = collect(lazy.select("feed", "symbol", *BARS.names))
-    return rows.insert_column(2, new_york_dates(rows["timestamp"]).alias("session"))
+    return rows.insert_column(2, session_dates(rows["timestamp"], feed).alias("session"))
 
 
-def _with_session(rows: pl.LazyFrame) -> pl.LazyFrame:
-    return rows.select("feed", "symbol", session_of(pl.col("timestamp")).alias("session"), *BARS.names)
+def _with_session(rows: pl.LazyFrame, feed: str) -> pl.LazyFrame:
+    return rows.select("feed", "symbol", session_of(pl.col("timestamp"), feed).alias("session"), *BARS.names)
 
 
 def _within(rows: pl.LazyFrame, span: TimeRange) -> pl.LazyFrame:
@@ -111,8 +110,8 @@ def read_revisions(store: Store, manifest: Manifest, *, feed: str, symbol: str, 
     view = manifest.view(
         feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=dt.datetime.now(tz=dt.UTC)
     )
-    old = collect(_within(read_files(store, view.revisions, dataset=layout.REVISIONS), span))
-    bars = collect(_within(read_files(store, view.bars), span))
+    old = collect(_within(read_files(store, view.revisions, dataset=layout.REVISIONS, feed=feed), span))
+    bars = collect(_within(read_files(store, view.bars, feed=feed), span))
     since, until = pl.col("ingested_at"), pl.col("superseded_at")
     refused = since == until
     versions = pl.concat([bars, old.filter(~refused).select(BARS.names)])
@@ -143,7 +142,7 @@ def read_revisions(store: Store, manifest: Manifest, *, feed: str, symbol: str, 
     return found.select(
         pl.lit(feed).alias("feed"),
         pl.lit(symbol).alias("symbol"),
-        session_of(pl.col("timestamp")).alias("session"),
+        session_of(pl.col("timestamp"), feed).alias("session"),
         "timestamp",
         kind.alias("kind"),
         since.alias("known_from"),

@@ -234,7 +234,7 @@ def _ask(store: Store, path: str) -> TreeFile | None:
             metadata, rows = metadata_of(source), source.metadata.num_rows
     except (FormatError, OSError):
         return None
-    edges = session_bounds(key.period.start, key.period.end)
+    edges = session_bounds(key.period.start, key.period.end, key.feed)
     record = FileRecord(path, dataset, key, rows, data.size, *edges)
     if difference(metadata, record) is not None or not rows:
         return None
@@ -276,8 +276,8 @@ def _fill(
                 stamps = rows["timestamp"] if file.record.dataset in layout.BAR_DATASETS else rows["known_at"].sort()
                 added.append(replace(file.record, first_timestamp=stamps[0], last_timestamp=stamps[-1]))
                 if file.record.dataset == layout.BARS:
-                    found = held_sessions(rows, calendar)
-                    known = _finished(rows, found, calendar)
+                    found = held_sessions(rows, calendar, feed)
+                    known = _finished(rows, found, calendar, feed)
                     held += found
                     answers += [Answer(day, AnswerStatus.IMPORTED, 0) for day in known]
                     sums.bars += rows.height
@@ -290,12 +290,12 @@ def _fill(
     return sums
 
 
-def _finished(rows: pl.DataFrame, held: Sequence[HeldSession], calendar: Calendar) -> list[dt.date]:
+def _finished(rows: pl.DataFrame, held: Sequence[HeldSession], calendar: Calendar, feed: str) -> list[dt.date]:
     """Sessions with every regular minute, all of them stored after the session's last trading minute."""
-    wanted = calendar.frame.select(
+    wanted = calendar.of(feed).frame.select(
         "session", "post_close", (pl.col("close") - pl.col("open")).dt.total_minutes().alias("minutes")
     )
-    stored = rows.group_by(session_of(pl.col("timestamp")).alias("session")).agg(pl.col("ingested_at").min())
+    stored = rows.group_by(session_of(pl.col("timestamp"), feed).alias("session")).agg(pl.col("ingested_at").min())
     counts = pl.DataFrame(
         [(one.session, one.regular_rows) for one in held], {"session": pl.Date(), "regular": pl.Int64()}, orient="row"
     )
@@ -334,11 +334,11 @@ def _rows_of(store: Store, record: FileRecord) -> pl.DataFrame | None:
     """All rows of a file, or None when they cannot be what was written."""
     try:
         with open_strictly(store.read(record.path)) as source:
-            rows = whole_rows(source, record.dataset)
+            rows = whole_rows(source, record.dataset, record.key.feed)
     except (FormatError, OSError):
         return None
     if record.dataset in layout.RECORD_DATASETS:
         return rows
-    start, end = session_bounds(record.key.period.start, record.key.period.end)
+    start, end = session_bounds(record.key.period.start, record.key.period.end, record.key.feed)
     inside = rows["timestamp"].is_between(start, end, closed="left").all()
     return rows if inside and rows["timestamp"].is_sorted() else None

@@ -100,7 +100,7 @@ def _mend(store: Store, manifest: Manifest, fault: Fault, now: Callable[[], dt.d
     earlier = [one for one in earlier if one.dataset == file.dataset and period.covers(one.key.period)]
     is_bars = file.dataset == layout.BARS
     rows = _good(store, file, earlier, held) if is_bars else _unhashed(store, file, earlier)
-    saved = tuple(sorted(_sessions(rows))) if file.dataset in layout.BAR_DATASETS else ()
+    saved = tuple(sorted(_sessions(rows, fault.feed))) if file.dataset in layout.BAR_DATASETS else ()
     lost = tuple(day for day in held["session"] if day not in set(saved)) if is_bars else ()
     # What stays where it is could be taken for the newest version by whoever rebuilds a lost manifest.
     doubtful = [] if rows.height else [one.path for one in earlier]
@@ -132,7 +132,7 @@ def _good(store: Store, file: FileRecord, earlier: Sequence[FileRecord], held: p
     wanted = dict(held.select("session", "content_hash").iter_rows())
     found = _matching(_own_rows(store, file), file, wanted)
     for one in earlier:
-        missing = {day: value for day, value in wanted.items() if day not in _sessions(found)}
+        missing = {day: value for day, value in wanted.items() if day not in _sessions(found, file.key.feed)}
         found = pl.concat([found, _matching(_own_rows(store, one), one, missing)])
     return found.sort("timestamp")
 
@@ -157,21 +157,21 @@ def _own_rows(store: Store, file: FileRecord) -> pl.DataFrame:
             is_other = difference(metadata_of(source), file) is not None
     except FormatError:
         is_other = False
-    rows = readable_rows(data, file.dataset)
+    rows = readable_rows(data, file.dataset, file.key.feed)
     return rows.clear() if is_other else rows
 
 
 def _within(rows: pl.DataFrame, file: FileRecord) -> pl.DataFrame:
-    start, end = session_bounds(file.key.period.start, file.key.period.end)
+    start, end = session_bounds(file.key.period.start, file.key.period.end, file.key.feed)
     return rows.filter(pl.col("timestamp").is_between(start, end, closed="left"))
 
 
 def _matching(rows: pl.DataFrame, file: FileRecord, wanted: dict[dt.date, str]) -> pl.DataFrame:
     rows = _within(rows, file)
-    hashes = content_hashes(rows).select("session", "content_hash").iter_rows()
+    hashes = content_hashes(rows, file.key.feed).select("session", "content_hash").iter_rows()
     good = [day for day, value in hashes if wanted.get(day) == value]
-    return rows.filter(session_of(pl.col("timestamp")).is_in(good))
+    return rows.filter(session_of(pl.col("timestamp"), file.key.feed).is_in(good))
 
 
-def _sessions(rows: pl.DataFrame) -> set[dt.date]:
-    return set(rows.select(session_of(pl.col("timestamp")).unique()).to_series())
+def _sessions(rows: pl.DataFrame, feed: str) -> set[dt.date]:
+    return set(rows.select(session_of(pl.col("timestamp"), feed).unique()).to_series())

@@ -173,5 +173,5 @@ def _rest(store: Store, file: FileRecord, cut: dt.date) -> pl.DataFrame:
     rows = read_files(store, [file.path])
     if file.key.period.end <= cut:
         return collect(rows.limit(0))
-    start, _ = session_bounds(cut, file.key.period.end)
+    start, _ = session_bounds(cut, file.key.period.end, file.key.feed)
     return collect(rows.filter(pl.col("timestamp") >= start))

@@ -1,4 +1,6 @@
-"""XNYS sessions: dates without a zone, each with its opening and closing instants in UTC.
+"""Sessions: dates without a zone, each with its opening and closing instants in UTC.
+
+A feed's sessions are those of XNYS, or the UTC dates where its market never closes; its name says which.
 
 The facts come from `exchange_calendars` (holidays, early closes, unscheduled closures such as
 2025-01-09); extended hours follow Alpaca: from 04:00 New York to 20:00, or 17:00 after an early close.
@@ -22,11 +24,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barlake.errors import InvalidInputError
+from barlake.keys import is_always_open
 from barlake.new_york import new_york_dates
 
-__all__ = ["FIRST_SESSION_YEAR", "NEW_YORK", "Calendar", "session_bounds", "session_of"]
+__all__ = [
+    "FIRST_SESSION_YEAR",
+    "NEW_YORK",
+    "XNYS_FEED",
+    "Calendar",
+    "session_bounds",
+    "session_dates",
+    "session_of",
+    "zone_of",
+]
 
 NEW_YORK = ZoneInfo("America/New_York")
+XNYS_FEED = "sip"
+"""Any feed of an exchange that closes: what is meant where none is named."""
+
+FIRST_COIN_YEAR = 2009
 FIRST_SESSION_YEAR = 1990
 _PRE_OPEN = dt.time(4, 0)
 _POST_CLOSE = dt.time(20, 0)
@@ -34,24 +50,37 @@ _POST_CLOSE_EARLY = dt.time(17, 0)
 _BUILDER = "exchange_calendars"
 
 
-def session_of(timestamp: pl.Expr) -> pl.Expr:
-    """New York date of each instant: the session its bar belongs to, also before and after hours.
+def zone_of(feed: str) -> dt.tzinfo:
+    """The zone in which a date is a session of a feed: New York, or UTC where the market never closes."""
+    return dt.UTC if is_always_open(feed) else NEW_YORK
+
+
+def session_dates(timestamps: pl.Series, feed: str = XNYS_FEED) -> pl.Series:
+    """The session of each instant: its New York date, also before and after hours, or its UTC date; null for null.
 
     Extended hours end at 20:00 New York, so no session's bar falls on the next New York date, though in
     winter it falls on the next UTC date.
     """
+    return timestamps.dt.date() if is_always_open(feed) else new_york_dates(timestamps)
+
+
+def session_of(timestamp: pl.Expr, feed: str = XNYS_FEED) -> pl.Expr:
+    """The session of each instant, as `session_dates` gives it."""
+    if is_always_open(feed):
+        return timestamp.dt.date()
     return timestamp.map_batches(new_york_dates, return_dtype=pl.Date(), is_elementwise=True)
 
 
-def session_bounds(start: dt.date, end: dt.date) -> tuple[dt.datetime, dt.datetime]:
-    """UTC instants of New York midnight at two session dates: the half-open span of those sessions.
+def session_bounds(start: dt.date, end: dt.date, feed: str = XNYS_FEED) -> tuple[dt.datetime, dt.datetime]:
+    """UTC instants of midnight, in the zone of a feed, at two session dates: the half-open span of those sessions.
 
     Examples
     --------
     >>> session_bounds(dt.date(2024, 1, 2), dt.date(2024, 1, 3))[0].isoformat()
     '2024-01-02T05:00:00+00:00'
     """
-    first, last = (dt.datetime.combine(day, dt.time(), tzinfo=NEW_YORK).astimezone(dt.UTC) for day in (start, end))
+    zone = zone_of(feed)
+    first, last = (dt.datetime.combine(day, dt.time(), tzinfo=zone).astimezone(dt.UTC) for day in (start, end))
     return first, last
 
 
@@ -83,9 +112,21 @@ def _new_york_instant(wall_time: pl.Expr) -> pl.Expr:
     return local.dt.replace_time_zone("America/New_York").dt.convert_time_zone("UTC")
 
 
+@functools.cache
+def _round_the_clock(first_year: int, last_year: int) -> pl.DataFrame:
+    """One session a UTC date, open from midnight to midnight."""
+    days = pl.date_range(dt.date(first_year, 1, 1), dt.date(last_year, 12, 31), "1d", eager=True)
+    midnight = pl.col("session").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    next_midnight = midnight + dt.timedelta(days=1)
+    return pl.DataFrame({"session": days}).select(
+        "session", open=midnight, close=next_midnight, pre_open=midnight, post_close=next_midnight,
+        is_early_close=pl.lit(value=False),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Calendar:
-    """The sessions of XNYS as one table.
+    """The sessions of XNYS, or of a market that never closes, as one table.
 
     Parameters
     ----------
@@ -114,6 +155,12 @@ class Calendar:
         calendar = cls.default()
         _write_atomically(calendar.frame.to_arrow(), path, stamp)
         return calendar
+
+    def of(self, feed: str) -> Calendar:
+        """The sessions of a feed: these, or where its market never closes every UTC date since 2009 up to their end."""
+        if not is_always_open(feed):
+            return self
+        return Calendar(_round_the_clock(FIRST_COIN_YEAR, self.last.year))
 
     def in_range(self, start: dt.date, end: dt.date) -> pl.DataFrame:
         """Sessions with start <= session < end.

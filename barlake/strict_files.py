@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from barlake import layout
 from barlake.errors import FormatError, InvalidInputError
 from barlake.keys import PartitionKey
-from barlake.partitions import SCHEMAS
+from barlake.partitions import schema_of
 from barlake.records import FileRecord
 from barlake.schemas import BAR_VALUES
 
@@ -59,8 +59,8 @@ def difference(metadata: dict[str, str], file: FileRecord) -> str | None:
     return f"it is another file: {', '.join(differing)}" if differing else None
 
 
-def whole_rows(source: pq.ParquetFile, dataset: str) -> pl.DataFrame:
-    """All rows, in the columns and types of their dataset.
+def whole_rows(source: pq.ParquetFile, dataset: str, feed: str) -> pl.DataFrame:
+    """All rows, in the columns and types of their dataset and feed.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def whole_rows(source: pq.ParquetFile, dataset: str) -> pl.DataFrame:
         _refuse_wrong_bounds(source.metadata.row_group(group), part)
         parts.append(part)
     empty = source.schema_arrow.empty_table()
-    return _rows(pa.concat_tables([empty, *parts]), dataset)
+    return _rows(pa.concat_tables([empty, *parts]), schema_of(dataset, feed))
 
 
 def _refuse_wrong_bounds(facts: pq.RowGroupMetaData, rows: pa.Table) -> None:
@@ -87,15 +87,15 @@ def _refuse_wrong_bounds(facts: pq.RowGroupMetaData, rows: pa.Table) -> None:
                 raise FormatError(f"the footer's bounds of {name} are not those of its values")
 
 
-def readable_rows(data: pa.Buffer, dataset: str) -> pl.DataFrame:
+def readable_rows(data: pa.Buffer, dataset: str, feed: str) -> pl.DataFrame:
     """The rows of every row group that can be read; none where the footer cannot.
 
     Values of bars may be wrong where a page is damaged and can still be unpacked: they are proven by the hash
     of their session. What no hash covers comes from sound pages only.
     """
-    schema = SCHEMAS[dataset]
+    schema = schema_of(dataset, feed)
     hashed = ["timestamp", *BAR_VALUES] if dataset == layout.BARS else []
-    parts = [_rows(schema.empty_table(), dataset)]
+    parts = [_rows(schema.empty_table(), schema)]
     with contextlib.suppress(FormatError), open_strictly(data) as source:
         for group in range(source.num_row_groups):
             with contextlib.suppress(FormatError):
@@ -103,7 +103,7 @@ def readable_rows(data: pa.Buffer, dataset: str) -> pl.DataFrame:
                 table = _group(data, group, columns, checksums=True)
                 for name in hashed:
                     table = table.append_column(name, _group(data, group, [name], checksums=False).column(0))
-                parts.append(_rows(table, dataset))
+                parts.append(_rows(table, schema))
     return pl.concat(parts)
 
 
@@ -112,8 +112,7 @@ def _group(data: pa.Buffer, group: int, columns: list[str], *, checksums: bool) 
         return source.read_row_group(group, columns=columns, use_threads=False)
 
 
-def _rows(table: pa.Table, dataset: str) -> pl.DataFrame:
-    schema = SCHEMAS[dataset]
+def _rows(table: pa.Table, schema: pa.Schema) -> pl.DataFrame:
     for field in schema:
         place = table.schema.get_field_index(field.name)
         if place < 0 or table.schema.field(place).type != field.type:

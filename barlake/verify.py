@@ -129,7 +129,7 @@ def check_file(data: pa.Buffer | OSError, file: FileRecord, held: pl.DataFrame) 
         return fault(*rows)
     strays = 0
     if file.dataset in layout.BAR_DATASETS:
-        start, end = session_bounds(period.start, period.end)
+        start, end = session_bounds(period.start, period.end, file.key.feed)
         strays = rows.filter(~pl.col("timestamp").is_between(start, end, closed="left")).height
     if strays or rows.height != file.rows:
         return fault(
@@ -137,7 +137,7 @@ def check_file(data: pa.Buffer | OSError, file: FileRecord, held: pl.DataFrame) 
         )
     if file.dataset != layout.BARS:
         return None
-    wrong = _wrong_sessions(rows, expected)
+    wrong = _wrong_sessions(rows, expected, file.key.feed)
     return fault(FaultKind.VALUES, f"values of {len(wrong)} session(s) differ", wrong) if wrong else None
 
 
@@ -157,7 +157,7 @@ def _rows(data: pa.Buffer | OSError, file: FileRecord) -> pl.DataFrame | tuple[F
     try:
         with open_strictly(data) as source:
             other = difference(metadata_of(source), file)
-            rows = whole_rows(source, file.dataset) if other is None else None
+            rows = whole_rows(source, file.dataset, file.key.feed) if other is None else None
     except FormatError as error:
         cut = f"; {size:,} of {file.bytes:,} bytes are there" if size != file.bytes else ""
         return FaultKind.UNREADABLE, f"{error}{cut}"
@@ -168,9 +168,9 @@ def _rows(data: pa.Buffer | OSError, file: FileRecord) -> pl.DataFrame | tuple[F
     return rows
 
 
-def _wrong_sessions(rows: pl.DataFrame, expected: pl.DataFrame) -> tuple[dt.date, ...]:
+def _wrong_sessions(rows: pl.DataFrame, expected: pl.DataFrame, feed: str) -> tuple[dt.date, ...]:
     """Sessions whose rows do not give the hash on record, and those that only one of the two sides has."""
-    found = content_hashes(rows).select("session", "content_hash")
+    found = content_hashes(rows, feed).select("session", "content_hash")
     both = expected.select("session", "content_hash").join(found, on="session", how="full", coalesce=True)
     wrong = both.filter(~pl.col("content_hash").eq_missing(pl.col("content_hash_right")))
     return tuple(wrong["session"].sort())

@@ -18,15 +18,14 @@ from barlake.errors import ConflictError, InvalidInputError
 from barlake.group_records import counting_files
 from barlake.group_write import GroupWrite, HeldRows
 from barlake.held_already import held_already
-from barlake.keys import Period, PeriodLength, parse_feed, parse_symbol
+from barlake.keys import Period, PeriodLength, is_always_open, parse_feed, parse_symbol
 from barlake.layout import BARS
 from barlake.manifest import Manifest
-from barlake.new_york import new_york_dates
 from barlake.partition_write import PartitionWrite, WriteReport
 from barlake.quality import QUARANTINE_COLUMNS, check_rows, check_symbols
 from barlake.records import Answer, AnswerStatus, Commit, Cursor, FileRecord, RowRank, new_commit_id, utc_now
 from barlake.schemas import BAR_VALUES, empty_bars
-from barlake.sessions import NEW_YORK, Calendar, session_of
+from barlake.sessions import NEW_YORK, Calendar, session_dates, session_of
 from barlake.stores import Store
 
 __all__ = ["BarWriter", "Progress"]
@@ -72,7 +71,7 @@ class BarWriter:
         self._manifest = manifest
         self._calendar = calendar
         self._now = now
-        self._kept = HeldRows()
+        self._kept: dict[str, HeldRows] = {}
 
     def write(
         self,
@@ -112,12 +111,12 @@ class BarWriter:
             If the disk is full or refuses.
         """
         progress, feed, symbol = progress or Progress(), parse_feed(feed), parse_symbol(symbol)
-        typed = _typed(frame)
+        typed = _typed(frame, feed)
         known = held_already(typed, self._manifest, feed=feed, symbol=symbol)
-        is_known = new_york_dates(typed["timestamp"]).is_in(known.implode())
+        is_known = session_dates(typed["timestamp"], feed).is_in(known.implode())
         check = check_rows(typed.filter(~is_known))
         bad = check.bad if refused is None else pl.concat([check.bad, refused.select(QUARANTINE_COLUMNS)])
-        incoming = check.good.with_columns(session_of(pl.col("timestamp")).alias("session"))
+        incoming = check.good.with_columns(session_of(pl.col("timestamp"), feed).alias("session"))
         answers = progress.answers
         if source == IMPORT_SOURCE:
             days = pl.concat([incoming["session"], known]).unique().sort().to_list()
@@ -152,8 +151,8 @@ class BarWriter:
             If the disk is full or refuses.
         """
         feed = parse_feed(feed)
-        good, bad, duplicates = check_symbols(_typed_many(frame, rank))
-        good = good.with_columns(session_of(pl.col("timestamp")).alias("session"))
+        good, bad, duplicates = check_symbols(_typed_many(frame, feed, rank))
+        good = good.with_columns(session_of(pl.col("timestamp"), feed).alias("session"))
         report = WriteReport(quarantined=sum(rows.height for rows in bad.values()), duplicates=duplicates)
         odd = self._odd_symbols(good, feed) | set(bad)
         for symbol in sorted(odd):
@@ -183,10 +182,12 @@ class BarWriter:
         return counting_files(self._manifest, BARS, feed=feed, symbols=names, start=days[0], end=end)
 
     def _commit_many(self, base: Commit, rows: pl.DataFrame) -> WriteReport:
+        kept = self._kept.setdefault(base.feed, HeldRows())
+
         def attempt() -> WriteReport:
             moment = self._manifest.next_moment(base.feed, None, self._now())
             named = replace(base, commit_id=new_commit_id(moment), moment=moment)
-            write = GroupWrite(self._store, self._manifest, self._calendar, self._kept, named)
+            write = GroupWrite(self._store, self._manifest, self._calendar, kept, named)
             return write.run(rows, self._counting(rows, base.feed))
 
         return _until_first(attempt)
@@ -202,9 +203,11 @@ class BarWriter:
         base = Commit("", source, parse_feed(feed), parse_symbol(symbol), answers=progress.answers,
                       cursor=progress.cursor, cursor_done=progress.cursor_done)  # fmt: skip
         left = self._manifest.provisional(feed=base.feed, symbol=base.symbol).filter(
-            session_of(pl.col("timestamp")).is_in(list(sessions))
+            session_of(pl.col("timestamp"), base.feed).is_in(list(sessions))
         )
-        nothing = _typed(empty_bars()).with_columns(session_of(pl.col("timestamp")).alias("session"))
+        nothing = _typed(empty_bars(), base.feed).with_columns(
+            session_of(pl.col("timestamp"), base.feed).alias("session")
+        )
         return self._commit(base, nothing, longest=PeriodLength.MONTH, rank=RowRank.FINAL, removed=left["timestamp"])
 
     def _commit(
@@ -246,7 +249,7 @@ def _says_nothing(commit: Commit) -> bool:
     return not (has_bad or commit.answers or commit.cursor or commit.cursor_done)
 
 
-def _typed_many(frame: pl.DataFrame, rank: RowRank) -> pl.DataFrame:
+def _typed_many(frame: pl.DataFrame, feed: str, rank: RowRank) -> pl.DataFrame:
     """The columns of bars of many symbols in their types: symbol, rank, then those of one."""
     if "symbol" not in frame.columns:
         raise InvalidInputError("bars of many symbols lack the column symbol, which says whose bar a row is.")
@@ -255,7 +258,7 @@ def _typed_many(frame: pl.DataFrame, rank: RowRank) -> pl.DataFrame:
     )
     names = frame["symbol"].unique().to_list()
     spelled = pl.col("symbol").replace_strict(names, [parse_symbol(name) for name in names], return_dtype=pl.String())
-    typed = _typed(frame).with_columns(frame.select(spelled).to_series(), worth.cast(pl.Int64()).alias("rank"))
+    typed = _typed(frame, feed).with_columns(frame.select(spelled).to_series(), worth.cast(pl.Int64()).alias("rank"))
     wrong = typed.filter(~pl.col("rank").is_between(RowRank.BAR, RowRank.REST))
     if not wrong.is_empty():
         raise InvalidInputError(
@@ -265,8 +268,8 @@ def _typed_many(frame: pl.DataFrame, rank: RowRank) -> pl.DataFrame:
     return typed
 
 
-def _typed(frame: pl.DataFrame) -> pl.DataFrame:
-    """The columns of a bar in their types; what was optional and is missing becomes null."""
+def _typed(frame: pl.DataFrame, feed: str) -> pl.DataFrame:
+    """The columns of a bar of a feed in their types; what was optional and is missing becomes null."""
     required = [name for name in ("timestamp", "open", "high", "low", "close", "volume") if name not in frame.columns]
     if required:
         raise InvalidInputError(
@@ -282,7 +285,7 @@ def _typed(frame: pl.DataFrame) -> pl.DataFrame:
     frame = frame.with_columns(*optional).with_columns(pl.col("timestamp").dt.convert_time_zone("UTC"))
     extra = [name for name in ("row_number", "raw") if name in frame.columns]
     try:
-        typed = frame.select(*[_value(name, frame.schema[name]) for name in ("timestamp", *BAR_VALUES)], *extra)
+        typed = frame.select(*[_value(name, frame.schema[name], feed) for name in ("timestamp", *BAR_VALUES)], *extra)
     except pl.exceptions.PolarsError as error:
         raise InvalidInputError(
             f"bars have a column that is not numbers: {str(error).splitlines()[0]}. Give prices as floats, "
@@ -291,9 +294,15 @@ def _typed(frame: pl.DataFrame) -> pl.DataFrame:
     return typed.with_columns(pl.col("vwap").fill_nan(None))
 
 
-def _value(name: str, kind: pl.DataType) -> pl.Expr:
-    """A column in its type; a count that is no whole number becomes null, for the rules to see."""
+def _value(name: str, kind: pl.DataType, feed: str) -> pl.Expr:
+    """A column in its type; a count that is no whole number becomes null, for the rules to see.
+
+    Coins are traded in parts: where a market never closes, volume is a number that need not be whole.
+    """
     value, wanted = pl.col(name), _TYPES[name]
+    if name == "volume" and is_always_open(feed):
+        coins = value.cast(pl.Float64)
+        return pl.when(coins.is_finite()).then(coins).alias(name)
     if wanted.is_integer() and kind.is_float():
         return pl.when(value == value.round()).then(value).cast(wanted, strict=False).alias(name)
     return value.cast(wanted)

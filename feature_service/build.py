@@ -213,7 +213,7 @@ def _write(
     feature_set: FeatureSet,
     session: SessionFilter,
 ) -> int:
-    history = on_sessions(bars, calendar, session)
+    history = on_sessions(bars, calendar, session, feed=target.feed)
     if history.is_empty():
         raise InvalidInputError(
             f"symbol {target.symbol!r} has {bars.height} bars but none of session {session.value!r}: build with "

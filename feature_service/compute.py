@@ -13,7 +13,7 @@ import polars as pl
 
 from barlake.errors import InvalidInputError
 from barlake.keys import SessionFilter
-from barlake.sessions import Calendar, session_of
+from barlake.sessions import XNYS_FEED, Calendar, session_of
 from feature_service.declare import Feature
 
 __all__ = ["BAR_COLUMNS", "check_bars", "compute_features", "feature_table", "on_sessions"]
@@ -58,7 +58,9 @@ def check_bars(bars: pl.DataFrame, symbol: str) -> None:
         )
 
 
-def on_sessions(bars: pl.DataFrame, calendar: Calendar, session: SessionFilter) -> pl.DataFrame:
+def on_sessions(
+    bars: pl.DataFrame, calendar: Calendar, session: SessionFilter, *, feed: str = XNYS_FEED
+) -> pl.DataFrame:
     """Bars with the columns that features see, of the regular session only or of all hours.
 
     Parameters
@@ -73,13 +75,17 @@ def on_sessions(bars: pl.DataFrame, calendar: Calendar, session: SessionFilter) 
     """
     if session not in {SessionFilter.REGULAR, SessionFilter.ALL}:
         raise InvalidInputError(f"session {session.value!r} has no continuous history: use regular or all.")
-    sessions = calendar.frame.with_row_index("session_number").select(
-        "session",
-        pl.col("session_number").cast(pl.Int32),
-        pl.col("open").alias("session_open"),
-        pl.col("close").alias("session_close"),
+    sessions = (
+        calendar.of(feed)
+        .frame.with_row_index("session_number")
+        .select(
+            "session",
+            pl.col("session_number").cast(pl.Int32),
+            pl.col("open").alias("session_open"),
+            pl.col("close").alias("session_close"),
+        )
     )
-    dated = bars.with_columns(session_of(pl.col("timestamp")).alias("session"))
+    dated = bars.with_columns(session_of(pl.col("timestamp"), feed).alias("session"))
     joined = dated.join(sessions, on="session", how="left", maintain_order="left")
     if session == SessionFilter.REGULAR:
         stamp = pl.col("timestamp")

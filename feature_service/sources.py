@@ -117,7 +117,7 @@ class DuckDBBars:
     def inputs(self, target: Target) -> dict[str, Any]:
         """Counts and a hash over the values of every session, made by reading all of them."""
         bars = self.read(target)
-        sessions = content_hashes(bars)
+        sessions = content_hashes(bars, target.feed)
         lines = canonical_json(sessions.select("session", "content_hash").rows())
         return {
             "feed": target.feed,

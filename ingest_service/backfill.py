@@ -134,7 +134,7 @@ def backfill(
     names = list(dict.fromkeys(parse_symbol(name) for name in symbols))
     if not names:
         raise InvalidInputError("no symbol was given: name at least one, such as 'SPY'.")
-    in_range = lake.calendar.in_range(first, beyond)
+    in_range = lake.calendar.of(parse_feed(feed)).in_range(first, beyond)
     expected = finished_sessions(in_range, source.server_now())
     report = BackfillReport(parse_feed(feed), first, beyond, not_yet=in_range.height - expected.height)
     publisher, checked = _Publisher(lake), 0
@@ -189,6 +189,7 @@ class _SymbolRun:
         self._lake = lake
         self._source = source
         self._feed = feed
+        self._calendar = lake.calendar.of(feed).frame
         self._symbol = symbol
         self._expected = expected
         self._on_step = on_step
@@ -203,12 +204,12 @@ class _SymbolRun:
         self.report.sessions_asked = len(missing)
         self._step = replace(self._step, sessions_total=len(missing))
         self._on_step(self._step)
-        for window in request_windows(missing, self._lake.calendar.frame):
+        for window in request_windows(missing, self._calendar):
             self._fetch(window)
         while doubtful := self._doubtful():
             self.report.sessions_confirmed += len(doubtful)
             self._step = replace(self._step, sessions_total=self._step.sessions_total + len(doubtful))
-            for window in request_windows(doubtful, self._lake.calendar.frame):
+            for window in request_windows(doubtful, self._calendar):
                 self._confirm(window)
         self.report.bars_held = int(manifest.held(feed=self._feed, symbol=self._symbol)["rows"].sum())
 
@@ -216,7 +217,7 @@ class _SymbolRun:
         manifest = self._lake.manifest
         held = manifest.held(feed=self._feed, symbol=self._symbol)
         answers = manifest.answers(feed=self._feed, symbol=self._symbol)
-        return suspicious_sessions(self._expected, held, answers, self._lake.calendar.frame)
+        return suspicious_sessions(self._expected, held, answers, self._calendar)
 
     def _fetch(self, window: Window) -> None:
         """Ask for a window from the page an earlier run had reached, and mark its sessions answered."""
@@ -242,7 +243,7 @@ class _SymbolRun:
 
     def _fetch_pages(self, window: Window, cursor: Cursor | None) -> None:
         """Store every page of a window; the cursor, where there is one, moves with them."""
-        start, end = session_bounds(window.start, window.end)
+        start, end = session_bounds(window.start, window.end, self._feed)
         end = min(end, self._source.latest_allowed_end(self._feed))
         token = cursor.page_token if cursor else None
         while True:

@@ -224,10 +224,10 @@ def simulate_signals(
 def _simulate(
     lake: Lake, source: _Source, chosen: _Settings, start: Boundary, end: Boundary, notify: Callable[[int], None]
 ) -> SimulationReport:
-    wanted = _within(source, start, end)
+    wanted = _within(source, start, end, chosen.feed)
     notify(1)
     first, last = wanted["timestamp"][0], wanted["timestamp"][-1] + dt.timedelta(minutes=1)
-    sessions = wanted.select(session_of(pl.col("timestamp")).alias("session"))["session"]
+    sessions = wanted.select(session_of(pl.col("timestamp"), chosen.feed).alias("session"))["session"]
     covered = (chosen.symbol, sessions[0], sessions[-1] + dt.timedelta(days=1))
     snapshot = lake.snapshot(*covered, feed=chosen.feed)
     parameters = {
@@ -294,9 +294,9 @@ def _notifier(progress: Progress | None) -> Callable[[int], None]:
     return notify
 
 
-def _within(source: _Source, start: Boundary, end: Boundary) -> pl.DataFrame:
-    """Signals of [start, end)."""
-    span = time_range(start, end)
+def _within(source: _Source, start: Boundary, end: Boundary, feed: str) -> pl.DataFrame:
+    """Signals of [start, end); dates are sessions of the feed."""
+    span = time_range(start, end, feed)
     found = source.signals
     if span.start is not None:
         found = found.filter(pl.col("timestamp") >= span.start)

@@ -111,11 +111,12 @@ def _fetch(lake: Lake, lost: dict[tuple[str, str], list[dt.date]], advance: Adva
         return []
     problems = []
     source = AlpacaSource.from_settings(lake.settings)
-    known = set(lake.calendar.frame["session"])
     for done, ((feed, symbol), days) in enumerate(lost.items()):
         advance(symbol, done, len(lost))
         try:
-            for window in request_windows([day for day in days if day in known], lake.calendar.frame):
+            sessions = lake.calendar.of(feed).frame
+            known = set(sessions["session"])
+            for window in request_windows([day for day in days if day in known], sessions):
                 backfill(lake, source, [symbol], window.start.isoformat(), window.end.isoformat(), feed=feed)
         except (SourceError, InvalidInputError) as error:
             problems.append(f"{feed}/{symbol} was not fetched again: {error}")

@@ -12,6 +12,8 @@ import barlake
 from app.commands.options import AsJson, Root
 from app.console import print_json, say
 from barlake.errors import InvalidInputError
+from barlake.keys import is_always_open
+from barlake.records import FileRecord
 
 __all__ = ["application"]
 
@@ -20,13 +22,18 @@ application = typer.Typer(
 )
 
 
+def _of_shares(lake: barlake.Lake) -> list[FileRecord]:
+    """Files that fit one table: volumes of coins are fractions, those of shares whole numbers."""
+    return [file for file in lake.manifest.files() if not is_always_open(file.key.feed)]
+
+
 @application.command("delta")
 def delta(root: Root = None, as_json: AsJson = False) -> None:
     """Make or bring up to date a Delta table of the files that count, in the lake's folder. Copies nothing."""
     from barlake.delta_log import register_delta
 
     with barlake.open(root) as lake:
-        report = register_delta(lake.store, lake.manifest.files())
+        report = register_delta(lake.store, _of_shares(lake))
         folder = lake.store.name
     if as_json:
         print_json({"table": folder, **vars(report)})
@@ -50,4 +57,4 @@ def ducklake(
     if catalogue.exists():
         raise InvalidInputError(f"{catalogue} exists already: delete it first, it holds no bars, or name another.")
     with barlake.open(root) as lake:
-        sys.stdout.write(ducklake_script(lake.store, lake.manifest.files(), catalogue=catalogue.absolute()))
+        sys.stdout.write(ducklake_script(lake.store, _of_shares(lake), catalogue=catalogue.absolute()))

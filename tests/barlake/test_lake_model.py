@@ -17,6 +17,7 @@ from barlake.backup import backup
 from barlake.errors import NotFoundError
 from barlake.keys import Period, PeriodLength
 from barlake.lake import Lake
+from barlake.layout import DATASETS
 from barlake.records import RowRank
 from barlake.restore import restore
 from barlake.retention import retain
@@ -26,7 +27,6 @@ from barlake.sessions import NEW_YORK
 from barlake.settings import Settings
 from barlake.snapshots import symbol_root
 from barlake.stores import LocalStore
-from barlake.verify import DATASETS
 from tests.campaign.plain_lake import Key, PlainLake, Rows, frame_of, root_of, session
 
 DAYS = [dt.date(2023, 11, 30), dt.date(2023, 12, 29), dt.date(2024, 1, 2), dt.date(2024, 1, 3), dt.date(2024, 2, 1)]

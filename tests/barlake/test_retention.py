@@ -13,6 +13,7 @@ from barlake.keys import PeriodLength
 from barlake.retention import parse_cut, plan_retention, retain
 from barlake.stats import lake_stats
 from barlake.testing import make_bars
+from tests.barlake.conftest import Clock
 
 pytestmark = pytest.mark.both_databases
 
@@ -41,12 +42,14 @@ def test_older_sessions_go_with_their_old_values_and_answers_and_the_rest_stays(
     assert retain(full.store, full.manifest, CUT, now=full.now, symbols=["SPY"]) == []
 
 
-def test_a_plan_changes_nothing_and_the_vacuum_frees_the_bytes(full: Lake) -> None:
+def test_a_plan_changes_nothing_and_the_vacuum_frees_the_bytes(full: Lake, clock: Clock) -> None:
     before = full.manifest.held()
     assert [one.symbol for one in plan_retention(full.manifest, CUT)] == ["QQQ", "SPY"]
     assert full.manifest.held().equals(before)
+    clock.moment += dt.timedelta(seconds=1)
     full.vacuum(grace=dt.timedelta(0))
     retain(full.store, full.manifest, CUT, now=full.now)
+    clock.moment += dt.timedelta(seconds=1)
     stats = lake_stats(full.store, full.manifest)
     assert (stats.bars, stats.dead_files) == (12, 8)
     assert full.vacuum(grace=dt.timedelta(0)).files == 8

@@ -36,10 +36,10 @@ from barlake import layout
 from barlake.backup import generations
 from barlake.keys import Period, PeriodLength
 from barlake.lake import Lake
+from barlake.layout import DATASETS
 from barlake.records import RowRank, utc_now
 from barlake.rollup import plan_rollup
 from barlake.sessions import NEW_YORK, Calendar
-from barlake.verify import DATASETS
 from ingest_service.emulator import EmulatorConfig, serve
 from tests.campaign import watchers
 from tests.campaign.deeds import PAGE_ROWS, Kill, Order, Outcome, nursery, open_at
