@@ -36,13 +36,9 @@ from ingest_service.sources.interface import (
 )
 from ingest_service.throttle import Throttle
 
-__all__ = ["PARTS_OF_A_COIN", "Courier"]
+__all__ = ["Courier"]
 
 OnReceipt = Callable[[Receipt], None]
-
-
-PARTS_OF_A_COIN = 1_000_000
-"""The lake counts volume in whole numbers: of coins, which are traded in fractions, it counts the millionths."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +144,6 @@ class Courier:
             on_receipt,
         )
         rows = page.rows
-        if self.capabilities.calendar == "24/7":
-            rows = rows.with_columns((pl.col("volume") * PARTS_OF_A_COIN).round())
         inside = pl.col("timestamp").is_between(first, beyond, closed="left")
         strays = [
             Stray(symbol, row, "timestamp is outside the window that was asked for")
