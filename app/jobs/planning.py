@@ -196,7 +196,7 @@ def _bars(sight: _Sight, securities: Sequence[Security], parts: set[Part]) -> li
     final: list[Due] = []
     again: list[Due] = []
     months: list[tuple[dt.date, Due]] = []
-    calendar = sight.lake.calendar
+    calendar = sight.lake.calendar.of(sight.feed)
     beyond = min(sight.today + dt.timedelta(days=1), calendar.last + dt.timedelta(days=1))
     finished = finished_sessions(calendar.in_range(max(_FIRST_OF_BARS, calendar.first), beyond), sight.now)
     nothing = sight.lake.manifest.answers(feed=sight.feed, symbol="").clear()

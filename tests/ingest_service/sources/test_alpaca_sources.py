@@ -100,7 +100,7 @@ def test_coins_have_fractions_and_every_hour() -> None:
         page = alpaca(script.url, "alpaca-crypto").fetch_page(
             "BTC/USD", saturday, saturday + dt.timedelta(days=1), feed="alpaca-crypto", on_receipt=lambda _one: None
         )
-    assert page.rows["volume"].to_list() == [250_000]  # type: ignore[call-overload]
+    assert page.rows["volume"].to_list() == [0.25]  # type: ignore[call-overload]
     assert script.seen[0].path == "/v1beta3/crypto/us/bars"
     assert script.seen[0].params["end"] == "2024-01-06T23:59:00Z"
     assert "adjustment" not in script.seen[0].params

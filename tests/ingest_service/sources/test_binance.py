@@ -53,7 +53,7 @@ def test_klines_are_asked_for_and_read_with_their_trades_and_average_price() -> 
     }  # fmt: skip
     assert page.rows.row(0, named=True) == {
         "timestamp": START, "open": 44000.5, "high": 44010.0, "low": 43990.0, "close": 44005.0,
-        "volume": 2_500_000.0, "trade_count": 40, "vwap": 44004.0,
+        "volume": 2.5, "trade_count": 40, "vwap": 44004.0,
     }  # fmt: skip
     assert page.next_page_token is None
     assert (receipt.source, receipt.feed, receipt.symbol, receipt.status) == ("binance", "binance", "BTC/USDT", 200)
