@@ -16,6 +16,7 @@ from app.commands import (
     actions,
     care,
     export,
+    fetch,
     history,
     lake,
     operations,
@@ -47,6 +48,7 @@ application.command("demo")(research.demo)
 application.command("import")(lake.import_)
 application.command("ingest")(sources.ingest)
 application.add_typer(securities.application, name="securities")
+application.add_typer(fetch.application, name="fetch")
 application.command("gaps")(lake.gaps)
 application.command("bars")(lake.bars)
 application.add_typer(export.application, name="export")

@@ -9,7 +9,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AliasGenerator, BaseModel, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = [
     "AlphaVantageSettings",
@@ -17,9 +17,15 @@ __all__ = [
     "FredSettings",
     "MassiveSettings",
     "OneSource",
+    "SourceOrder",
     "SourceSettings",
     "YahooSettings",
 ]
+
+
+_ENVIRONMENT = SettingsConfigDict(
+    env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+)
 
 
 def _config(prefix: str) -> SettingsConfigDict:
@@ -42,12 +48,29 @@ def _address(value: object) -> object:
 Address = Annotated[str, BeforeValidator(_address)]
 
 
+def _names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+SourceNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)]
+
+
+class SourceOrder(BaseSettings):
+    """Whom to ask for what, the primary first and then those that stand in for it."""
+
+    model_config = _ENVIRONMENT | _config("BARLAKE")
+
+    minute_sources: SourceNames = ("alpaca",)
+    daily_sources: SourceNames = ("alpaca",)
+    crypto_sources: SourceNames = ("binance",)
+    news_sources: SourceNames = ("alpaca",)
+    macro_sources: SourceNames = ("fred",)
+
+
 class OneSource(BaseSettings):
     """What every source may be told."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
-    )
+    model_config = _ENVIRONMENT
 
     base_url: Address
     rpm: int = Field(default=60, ge=1)
@@ -99,6 +122,7 @@ class BinanceSettings(OneSource):
 class SourceSettings(BaseModel, frozen=True):
     """The settings of all of them, read where `Settings` is read."""
 
+    order: SourceOrder = Field(default_factory=SourceOrder)
     massive: MassiveSettings = Field(default_factory=MassiveSettings)
     yahoo: YahooSettings = Field(default_factory=YahooSettings)
     alpha_vantage: AlphaVantageSettings = Field(default_factory=AlphaVantageSettings)

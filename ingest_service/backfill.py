@@ -41,7 +41,10 @@ PUBLISH_EVERY_S = 5.0
 class BarSource(Protocol):
     """Whom bars are asked from."""
 
-    source: str
+    @property
+    def source(self) -> str:
+        """Who gave the last page; kept beside its rows."""
+        ...
 
     def server_now(self) -> dt.datetime:
         """Present instant by the source's clock, UTC."""

@@ -49,14 +49,14 @@ _ARTICLE = {
 
 @dataclass(frozen=True)
 class DailyRequest:
-    """Raw daily bars of one stock, of all exchanges, of the sessions in [first, beyond)."""
+    """Raw daily bars of one stock of the sessions in [first, beyond)."""
 
     symbol: str
     first: dt.date
     beyond: dt.date
+    feed: str
     page_token: str | None = None
     endpoint = "/v2/stocks/bars"
-    feed = "sip"
 
     @property
     def start(self) -> dt.datetime:

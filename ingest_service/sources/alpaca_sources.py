@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from barlake.keys import SYNTHETIC_FEED
 from barlake.settings import Settings
-from ingest_service.alpaca import EMBARGO, AlpacaSource
+from ingest_service.alpaca import EMBARGO, AlpacaSource, resolve_feed
 from ingest_service.normalize import normalize_bars
 from ingest_service.paced_http import shared_throttle
 from ingest_service.pages import page_request
@@ -20,7 +21,13 @@ __all__ = ["AlpacaCoins", "AlpacaStocks", "coins", "stocks"]
 
 
 class AlpacaStocks:
-    """Stocks and news of Alpaca."""
+    """Stocks and news of Alpaca.
+
+    Parameters
+    ----------
+    daily_feed
+        Feed of daily bars: those of all exchanges are free, whatever feed minute bars are taken from.
+    """
 
     capabilities = Capabilities(
         name="alpaca",
@@ -32,8 +39,9 @@ class AlpacaStocks:
         needs_key=True,
     )
 
-    def __init__(self, alpaca: AlpacaSource) -> None:
+    def __init__(self, alpaca: AlpacaSource, *, daily_feed: str = "sip") -> None:
         self._alpaca = alpaca
+        self._daily_feed = daily_feed
         self.line, self.base_url, self.secrets = alpaca.line, alpaca.base_url, alpaca.secrets
 
     def server_now(self) -> dt.datetime:
@@ -56,7 +64,7 @@ class AlpacaStocks:
 
     def daily(self, symbol: str, start: dt.date, end: dt.date, *, page_token: str | None) -> SourcePage:
         """One page of the raw daily bars of the sessions in [start, end)."""
-        return self._alpaca.ask_once(DailyRequest(symbol, start, end, page_token))
+        return self._alpaca.ask_once(DailyRequest(symbol, start, end, self._daily_feed, page_token))
 
     def news(
         self, symbols: Sequence[str], start: dt.datetime, end: dt.datetime, *, page_token: str | None
@@ -96,7 +104,8 @@ class AlpacaCoins:
 
 def stocks(settings: Settings) -> AlpacaStocks:
     """Alpaca's stocks and news with the key of the settings. Raises `CredentialsError` if there is none."""
-    return AlpacaStocks(_alpaca(settings))
+    feed = resolve_feed(settings.alpaca_feed)
+    return AlpacaStocks(_alpaca(settings), daily_feed=feed if feed == SYNTHETIC_FEED else "sip")
 
 
 def coins(settings: Settings) -> AlpacaCoins:

@@ -143,14 +143,13 @@ class Courier:
             lambda: source.minute(symbol, first, beyond, feed=feed, page_token=token),
             on_receipt,
         )
-        rows = page.rows
         inside = pl.col("timestamp").is_between(first, beyond, closed="left")
         strays = [
             Stray(symbol, row, "timestamp is outside the window that was asked for")
-            for row in rows.filter(~inside).to_dicts()
+            for row in page.rows.filter(~inside).to_dicts()
         ]
         strays += [Stray(symbol, one.row, one.reason) for one in page.refused]
-        return BarsPage(rows.filter(inside), self._following(first, beyond, end, page.next_page_token), strays)
+        return BarsPage(page.rows.filter(inside), self._following(first, beyond, end, page.next_page_token), strays)
 
     def _part(
         self, start: dt.datetime, end: dt.datetime, page_token: str | None

@@ -74,6 +74,11 @@ class Failover:
         """Names of the sources, the primary first."""
         return tuple(one.source for one in self._couriers)
 
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """Feeds of the primary's minute bars."""
+        return self._couriers[0].capabilities.feeds
+
     # --- minute bars -------------------------------------------------------------------------------
 
     def server_now(self) -> dt.datetime:
