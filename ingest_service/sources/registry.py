@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Iterator
 
-from barlake.errors import InvalidInputError, did_you_mean
+from barlake.errors import BarlakeError, InvalidInputError, did_you_mean
 from barlake.settings import Settings
 from ingest_service.sources.courier import Courier
 from ingest_service.sources.interface import Source
@@ -83,7 +83,12 @@ def _made(entry: importlib.metadata.EntryPoint, settings: Settings) -> Source:
         raise InvalidInputError(_broken(entry, error)) from error
     except Exception as error:  # a stranger's module may raise anything
         raise InvalidInputError(_broken(entry, error)) from error
-    made = factory(settings)
+    try:
+        made = factory(settings)
+    except BarlakeError:
+        raise
+    except Exception as error:  # the same
+        raise InvalidInputError(_broken(entry, error)) from error
     if not hasattr(made, "capabilities"):
         raise InvalidInputError(_broken(entry, TypeError("what it makes has no `capabilities`")))
     source: Source = made
