@@ -101,6 +101,7 @@ class AlpacaSource:
         self.base_url = base_url
         self.secrets = tuple(secrets)
         self.line = Line(throttle, timeout)
+        self.line.stop = stop
         self._asker = Asker(
             self.source,
             base_url,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -32,7 +33,15 @@ from ingest_service.gaps import Window, missing_sessions, request_windows, suspi
 from ingest_service.normalize import normalize_bars
 from ingest_service.pages import BarsPage
 
-__all__ = ["BackfillReport", "BackfillStep", "BarSource", "SymbolReport", "backfill"]
+__all__ = [
+    "BackfillReport",
+    "BackfillStep",
+    "BarSource",
+    "Publisher",
+    "SymbolReport",
+    "backfill",
+    "fill_sessions",
+]
 
 PUBLISH_EVERY_S = 5.0
 """How old the catalogue may grow while a long run writes."""
@@ -140,16 +149,23 @@ def backfill(
     in_range = lake.calendar.of(parse_feed(feed)).in_range(first, beyond)
     expected = finished_sessions(in_range, source.server_now())
     report = BackfillReport(parse_feed(feed), first, beyond, not_yet=in_range.height - expected.height)
-    publisher, checked = _Publisher(lake), 0
+    publisher, checked = Publisher(), 0
     try:
         for name in names:
-            run = _SymbolRun(lake, source, report.feed, name, expected, on_step, publisher)
             try:
-                run.fill()
+                done = fill_sessions(
+                    lake,
+                    source,
+                    name,
+                    expected,
+                    feed=report.feed,
+                    on_step=on_step,
+                    on_page=lambda: publisher.keep_fresh(lake),
+                )
             except InvalidInputError as error:
                 report.failures.append((name, str(error)))
             else:
-                report.symbols.append(run.report)
+                report.symbols.append(done)
         if not report.symbols:
             raise InvalidInputError(report.failures[0][1])
         lake.rollup(names, feed=report.feed)
@@ -162,18 +178,61 @@ def backfill(
     return report
 
 
-class _Publisher:
-    """Keeps the catalogue from growing old while a run writes."""
+def fill_sessions(
+    lake: Lake,
+    source: BarSource,
+    symbol: str,
+    expected: pl.DataFrame,
+    *,
+    feed: str,
+    asked_as: str | None = None,
+    refetch_as: str | None = None,
+    on_step: Callable[[BackfillStep], None] = lambda _step: None,
+    on_page: Callable[[], None] = lambda: None,
+) -> SymbolReport:
+    """Bring some sessions of one symbol into the lake, and leave publishing and tidying to the caller.
 
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+    A run that was killed goes on at the page it had reached.
+
+    Parameters
+    ----------
+    expected
+        Rows of the calendar.
+    asked_as
+        What the source calls the symbol; None is the symbol itself.
+    refetch_as
+        Ask for every session, held or not; the name tells this refetch from another one.
+    on_page
+        Called after each page.
+
+    Raises
+    ------
+    InvalidInputError, SourceError, StorageError
+        As `backfill`.
+    """
+    run = _SymbolRun(lake, source, feed, symbol, asked_as or symbol, expected, on_step, on_page)
+    if refetch_as is None:
+        run.fill()
+    else:
+        run.refetch(refetch_as)
+    return run.report
+
+
+class Publisher:
+    """Keeps the catalogue from growing old while runs write; may be shared by threads."""
+
+    def __init__(self) -> None:
         self._published = time.monotonic()
+        self._busy = threading.Lock()
 
-    def keep_fresh(self) -> None:
-        """Publish if that was long ago."""
-        if time.monotonic() - self._published > PUBLISH_EVERY_S:
-            self._lake.publish()
-            self._published = time.monotonic()
+    def keep_fresh(self, lake: Lake) -> None:
+        """Publish if that was long ago and nobody is at it."""
+        if time.monotonic() - self._published > PUBLISH_EVERY_S and self._busy.acquire(blocking=False):
+            try:
+                lake.publish()
+                self._published = time.monotonic()
+            finally:
+                self._busy.release()
 
 
 class _SymbolRun:
@@ -185,19 +244,21 @@ class _SymbolRun:
         source: BarSource,
         feed: str,
         symbol: str,
+        asked_as: str,
         expected: pl.DataFrame,
         on_step: Callable[[BackfillStep], None],
-        publisher: _Publisher,
+        on_page: Callable[[], None],
     ) -> None:
         self._lake = lake
         self._source = source
         self._feed = feed
         self._calendar = lake.calendar.of(feed).frame
         self._symbol = symbol
+        self._asked_as = asked_as
         self._expected = expected
         self._on_step = on_step
         self._step = BackfillStep(symbol, 0, 0, 0, 0)
-        self._publisher = publisher
+        self._on_page = on_page
         self.report = SymbolReport(symbol, expected=expected.height)
 
     def fill(self) -> None:
@@ -208,13 +269,26 @@ class _SymbolRun:
         self._step = replace(self._step, sessions_total=len(missing))
         self._on_step(self._step)
         for window in request_windows(missing, self._calendar):
-            self._fetch(window)
+            self._fetch(window, f"bars/{self._feed}/{self._symbol}/{window.start}/{window.end}")
         while doubtful := self._doubtful():
             self.report.sessions_confirmed += len(doubtful)
             self._step = replace(self._step, sessions_total=self._step.sessions_total + len(doubtful))
             for window in request_windows(doubtful, self._calendar):
                 self._confirm(window)
-        self.report.bars_held = int(manifest.held(feed=self._feed, symbol=self._symbol)["rows"].sum())
+        self._count_held()
+
+    def refetch(self, name: str) -> None:
+        """Ask for every session once more."""
+        sessions = self._expected["session"].to_list()
+        self.report.sessions_asked = len(sessions)
+        self._step = replace(self._step, sessions_total=len(sessions))
+        for window in request_windows(sessions, self._calendar):
+            self._fetch(window, f"refetch/{name}/{window.start}/{window.end}")
+        self._count_held()
+
+    def _count_held(self) -> None:
+        held = self._lake.manifest.held(feed=self._feed, symbol=self._symbol)
+        self.report.bars_held = int(held["rows"].sum())
 
     def _doubtful(self) -> list[dt.date]:
         manifest = self._lake.manifest
@@ -222,9 +296,8 @@ class _SymbolRun:
         answers = manifest.answers(feed=self._feed, symbol=self._symbol)
         return suspicious_sessions(self._expected, held, answers, self._calendar)
 
-    def _fetch(self, window: Window) -> None:
+    def _fetch(self, window: Window, key: str) -> None:
         """Ask for a window from the page an earlier run had reached, and mark its sessions answered."""
-        key = f"bars/{self._feed}/{self._symbol}/{window.start}/{window.end}"
         cursor = self._lake.manifest.cursor(key) or Cursor(key, None, 0, 0)
         try:
             self._fetch_pages(window, cursor)
@@ -251,7 +324,7 @@ class _SymbolRun:
         token = cursor.page_token if cursor else None
         while True:
             page = self._source.fetch_page(
-                self._symbol, start, end, feed=self._feed, page_token=token, on_receipt=self._keep_receipt
+                self._asked_as, start, end, feed=self._feed, page_token=token, on_receipt=self._keep_receipt
             )
             if cursor is not None and page.next_page_token is not None:
                 cursor = Cursor(cursor.key, page.next_page_token, cursor.pages + 1, cursor.rows + len(page.rows))
@@ -279,7 +352,7 @@ class _SymbolRun:
         self.report.written += report
         self._step = replace(self._step, pages=self._step.pages + 1, rows=self._step.rows + len(page.rows))
         self._on_step(self._step)
-        self._publisher.keep_fresh()
+        self._on_page()
 
     def _keep_receipt(self, receipt: Receipt) -> None:
         self.report.requests += 1

@@ -64,6 +64,8 @@ class Line:
     ----------
     stop
         Ends a wait at once when set.
+    reserve_share
+        Share of the limit that is left to those who are in a hurry.
     last
         The last request; None when none was made since somebody set it so.
     """
@@ -72,12 +74,13 @@ class Line:
         self.throttle = throttle
         self.timeout = timeout
         self.stop: threading.Event | None = None
+        self.reserve_share = 0.0
         self.last: Exchange | None = None
 
     def leave(self, url: str = "") -> None:
         """Wait until a request may leave, and begin its record. Raises `SourceError` once `stop` is set."""
         self.last = None
-        self.throttle.acquire(None if self.stop is None else sleep_until(self.stop))
+        self.throttle.acquire(None if self.stop is None else sleep_until(self.stop), reserve_share=self.reserve_share)
         self.last = Exchange(dt.datetime.now(dt.UTC), time.monotonic(), urlsplit(url).path)
 
     def arrived(self, status: int, headers: Mapping[str, str]) -> None:

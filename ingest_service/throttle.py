@@ -34,6 +34,7 @@ _FIRST_ERROR_STATUS = 400
 class _Limits:
     """What one response said; None for each thing it did not say. `reset` and `date` are epoch seconds."""
 
+    limit: float | None
     remaining: float | None
     reset: float | None
     retry_after: float | None
@@ -76,6 +77,7 @@ class Throttle:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._interval = 60.0 / requests_per_minute
+        self._limit = float(requests_per_minute)
         self._reserve = reserve
         self._cap = cap_seconds
         self._scout_seconds = scout_seconds
@@ -97,22 +99,27 @@ class Throttle:
         self._in_flight = 0
         self._strikes = 0
 
-    def acquire(self, sleep: Callable[[float], object] | None = None) -> float:
+    def acquire(self, sleep: Callable[[float], object] | None = None, *, reserve_share: float = 0.0) -> float:
         """Seconds waited until a request may leave. Each call is answered by one `observe` or `release`.
 
-        `sleep` is the caller's own, for one who waits only as long as somebody wants the answer.
+        Parameters
+        ----------
+        sleep
+            The caller's own, for one who waits only as long as somebody wants the answer.
+        reserve_share
+            Share of the limit that the caller leaves to those who are in a hurry.
         """
         waited = 0.0
-        while pause := self.try_acquire():
+        while pause := self.try_acquire(reserve_share):
             (sleep or self._sleep)(pause)
             waited += pause
         return waited
 
-    def try_acquire(self) -> float:
+    def try_acquire(self, reserve_share: float = 0.0) -> float:
         """0.0 if a request may leave now, and it is counted; else seconds after which to ask again."""
         with self._lock:
             now = self._clock()
-            pause = self._pause(now)
+            pause = self._pause(now, max(self._reserve, math.ceil(self._limit * reserve_share)))
             if pause <= 0:
                 self._in_flight += 1
                 self._next_slot = max(now, self._next_slot) + self._interval
@@ -135,6 +142,7 @@ class Throttle:
             self._scout_until = -math.inf
             if limits.date is not None:
                 self._learn_server_time(limits.date - now)
+            self._limit = limits.limit or self._limit
             self._learn_remaining(limits, now)
             if status == _TOO_MANY_REQUESTS:
                 self._refused(limits, now)
@@ -153,12 +161,12 @@ class Throttle:
         with self._lock:
             return self._clock() + self._server_offset
 
-    def _pause(self, now: float) -> float:
+    def _pause(self, now: float, reserve: int) -> float:
         if now < self._blocked_until:
             return self._blocked_until - now
         if self._remaining is None:
             return self._next_slot - now
-        if self._remaining > self._reserve:
+        if self._remaining > reserve:
             return 0.0
         if now < self._reset_at:
             return self._reset_at - now
@@ -217,6 +225,7 @@ def _read(headers: Mapping[str, str]) -> _Limits:
         until = _http_date(headers.get("retry-after"))
         retry_after = None if until is None else until - date
     return _Limits(
+        limit=_number(headers.get("x-ratelimit-limit")),
         remaining=_number(headers.get("x-ratelimit-remaining")),
         reset=_number(headers.get("x-ratelimit-reset")),
         retry_after=retry_after,

@@ -56,6 +56,7 @@ class JobContext:
         operations: Operations,
         stop: threading.Event,
         kept: Kept | None = None,
+        shared: Kept | None = None,
         publish_progress: Callable[[JobProgress], None] = lambda _progress: None,
     ) -> None:
         self.job_id = job_id
@@ -66,6 +67,7 @@ class JobContext:
         self.operations = operations
         self.stop = stop
         self._kept = {} if kept is None else kept
+        self._shared = {} if shared is None else shared
         self._publish_progress = publish_progress
         self._started = time.monotonic()
         self._first_done: int | None = None
@@ -79,6 +81,12 @@ class JobContext:
         """
         found: KeptT = self._kept.setdefault(name, None) or make()
         self._kept[name] = found
+        return found
+
+    def share(self, name: str, make: Callable[[], KeptT]) -> KeptT:
+        """What is made once and serves all runs of this process at the same time."""
+        # A dictionary's `setdefault` lets one of several win, and all get the winner's.
+        found: KeptT = self._shared.get(name) or self._shared.setdefault(name, make())
         return found
 
     def progress(

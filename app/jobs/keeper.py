@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 LOOK_S = 0.5
 """How soon a run learns that it is cancelled or paused."""
 
+STRAY_S = 10.0
+"""How long a job may be this worker's without a thread that does it: one may be about to begin or to end."""
+
 PRUNE_EVERY_S = 24 * 3600.0
 KEEP_JOBS = dt.timedelta(days=30)
 """How long a worker leaves what became of a job to be looked at."""
@@ -81,7 +84,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._next_beat = float("-inf")
         self._next_prune = float("-inf")
-        self._strays: set[str] = set()
+        self._strays: dict[tuple[str, Claim], float] = {}
         self._is_untidy = False
         self._was_idle = False
 
@@ -174,11 +177,14 @@ class Keeper:
 
     def _take_back_strays(self, claims: dict[str, Claim]) -> None:
         """A job that could not be begun, or whose outcome could not be written down, would run for ever."""
+        now = time.monotonic()
         busy = {run.job_id for run in self._runner.runs()}
-        strays = {job_id for job_id, claim in claims.items() if claim.worker == self._me.name} - busy
-        for job_id in strays & self._strays:
-            self._queue.requeue(job_id, claims[job_id].agent)
-        self._strays = strays
+        own = {job_id: claim for job_id, claim in claims.items() if claim.worker == self._me.name}
+        strays = {job_id: claim for job_id, claim in own.items() if job_id not in busy}
+        self._strays = {one: self._strays.get(one, now) for one in strays.items()}
+        for (job_id, claim), since in self._strays.items():
+            if now - since > STRAY_S:
+                self._queue.requeue(job_id, claim.agent)
 
     def _tidy(self) -> None:
         """Once no job writes bars any more, let one job merge files, check and publish."""

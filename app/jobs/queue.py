@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from dbos import DBOSClient, EnqueueOptions, Queue, WorkflowStatus
 from dbos import error as dbos_errors
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, String, TableClause, cast, column, func, select, table
 
 from app.jobs.database import SCHEMA, make_client, queue_engine, queue_place, refusals
 from app.jobs.job import REVISION, Agent, Job, JobProgress, JobRecord, JobState, revision_of
@@ -58,10 +58,10 @@ def open_queue(settings: Settings) -> JobQueue:
 
 @dataclass(frozen=True)
 class Claim:
-    """A worker's hold on a job: who, since when (epoch milliseconds), out of which agent's queue."""
+    """A worker's hold on a job: who, by which token, out of which agent's queue."""
 
     worker: str
-    since: int
+    token: str
     agent: str
 
 
@@ -80,6 +80,7 @@ class JobQueue:
         self._engine = engine
         self._concurrency = concurrency
         self._client: DBOSClient = make_client(engine)
+        self._jobs = _table_of(None if engine.dialect.name == "sqlite" else SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -205,26 +206,26 @@ class JobQueue:
 
         What is over, or paused, is no longer in an agent's queue: its agent is the empty text.
         """
-        table = "workflow_status" if self._engine.dialect.name == "sqlite" else f"{SCHEMA}.workflow_status"
-        query = f"""
-            SELECT queue_name, status, attributes IS NOT NULL AND CAST(attributes AS TEXT) <> 'null', count(*)
-            FROM {table} WHERE name = :name GROUP BY 1, 2, 3
-        """
+        jobs = self._jobs.c
+        is_held = jobs.attributes.is_not(None) & (cast(jobs.attributes, String) != "null")
+        columns = (jobs.queue_name, jobs.status, is_held)
+        query = select(*columns, func.count()).where(jobs.name == WORKFLOW).group_by(*columns)
         found: dict[tuple[str, JobState], int] = {}
         with refusals(), self._engine.connect() as connection:
-            for queue, word, is_held, count in connection.execute(text(query), {"name": WORKFLOW}):
-                state = JobState.PAUSED if word == "CANCELLED" and is_held else _STATES[word]
+            for queue, word, held, count in connection.execute(query):
+                state = JobState.PAUSED if word == "CANCELLED" and held else _STATES[word]
                 key = (queue if word in _WAITING else "", state)
                 found[key] = found.get(key, 0) + count
         return found
 
     def oldest(self) -> dict[tuple[str, JobState], dt.datetime]:
         """When the oldest job that each agent has waiting, or running, was asked for."""
-        table = "workflow_status" if self._engine.dialect.name == "sqlite" else f"{SCHEMA}.workflow_status"
-        query = f"SELECT queue_name, status, min(created_at) FROM {table} WHERE name = :name GROUP BY 1, 2"
+        jobs = self._jobs.c
+        query = select(jobs.queue_name, jobs.status, func.min(jobs.created_at)).where(jobs.name == WORKFLOW)
+        query = query.group_by(jobs.queue_name, jobs.status)
         found: dict[tuple[str, JobState], dt.datetime] = {}
         with refusals(), self._engine.connect() as connection:
-            for queue, word, created in connection.execute(text(query), {"name": WORKFLOW}):
+            for queue, word, created in connection.execute(query):
                 if word in _WAITING:
                     key = (queue, _STATES[word])
                     found[key] = min(_instant(created), found.get(key, _instant(created)))
@@ -379,14 +380,16 @@ class JobQueue:
         """Of those that run, or of all that do."""
         if job_ids is not None and not job_ids:
             return {}
-        words: dict[str, Any] = {} if job_ids is None else {"workflow_ids": [*job_ids]}
-        with refusals():
-            found = self._client.list_workflows(
-                name=WORKFLOW, status="PENDING", load_input=False, load_output=False, **words
-            )
-        return {
-            one.workflow_id: Claim(one.executor_id or "", one.dequeued_at or 0, one.queue_name or "") for one in found
-        }
+        # DBOS tells everybody the worker, but only itself the token that the worker got when it took the job.
+        jobs = self._jobs.c
+        query = select(jobs.workflow_uuid, jobs.executor_id, jobs.owner_xid, jobs.queue_name).where(
+            jobs.name == WORKFLOW, jobs.status == "PENDING"
+        )
+        if job_ids is not None:
+            query = query.where(jobs.workflow_uuid.in_(job_ids))
+        with refusals(), self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return {job_id: Claim(worker or "", token or "", agent or "") for job_id, worker, token, agent in rows}
 
     def requeue(self, job_id: str, agent: str) -> None:
         """Put a job that its worker gives up back into the queue."""
@@ -428,6 +431,12 @@ class JobQueue:
                 polling_interval_sec=POLLING_S,
                 on_conflict="never_update",
             )
+
+
+def _table_of(schema: str | None) -> TableClause:
+    """What is read of DBOS's own table: https://docs.dbos.dev/explanations/system-tables."""
+    names = ("attributes", "created_at", "workflow_uuid", "name", "status", "queue_name", "executor_id", "owner_xid")
+    return table("workflow_status", *(column(name) for name in names), schema=schema)
 
 
 def _is_paused(queue: Queue) -> bool:

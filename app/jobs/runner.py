@@ -21,8 +21,8 @@ from dbos import DBOS
 from dbos import error as dbos_errors
 
 from app.jobs.context import JobContext, Kept
-from app.jobs.job import JobProgress
-from app.jobs.queue import PROGRESS, WORKFLOW, JobQueue
+from app.jobs.job import JobProgress, JobState
+from app.jobs.queue import PROGRESS, WORKFLOW, Claim, JobQueue
 from app.jobs.registry import Task, find_task
 from app.operations import Operations
 from app.operations.logs import log_context
@@ -73,7 +73,7 @@ class Run:
     task: str
     agent: str
     stop: threading.Event
-    claim: object = None
+    claim: Claim | None = None
     progress: JobProgress | None = None
     end: End | None = None
     symbol: str | None = None
@@ -99,8 +99,8 @@ class Runner:
 
     Parameters
     ----------
-    on_finished
-        Told of each run that came to an end by itself: the run, and what its task returned.
+    on_end
+        Told of each run: why it ended without a result, as the state its job is in then, or what its task returned.
     """
 
     def __init__(
@@ -109,18 +109,19 @@ class Runner:
         queue: JobQueue,
         operations: Operations,
         *,
-        on_finished: Callable[[Run, dict[str, Any]], None] = lambda _run, _result: None,
+        on_end: Callable[[Run, JobState | dict[str, Any]], None] = lambda _run, _what: None,
     ) -> None:
         self._settings = settings
         self._queue = queue
         self._operations = operations
-        self._on_finished = on_finished
+        self._on_end = on_end
         self._clock = clock_of(settings)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._busy: set[str] = set()
         self._runs: dict[str, Run] = {}
         self._slots: list[_Slot] = []
+        self._shared: Kept = {}
         self._refused: dict[str, str] = {}
         self._proved: set[str] = set()
         self._is_ending = False
@@ -188,7 +189,7 @@ class Runner:
                 "result": result,
             },
         )
-        self._on_finished(run, result)
+        self._on_end(run, result)
         return result
 
     def _attempts(self, run: Run, slot: _Slot, task: Task, arguments: dict[str, Any], account: str) -> dict[str, Any]:
@@ -221,6 +222,7 @@ class Runner:
                 return result
 
     def _tell_failure(self, run: Run, error: Exception) -> None:
+        self._on_end(run, JobState.FAILED)
         logger.error("job failed: %s", error, extra={"stage": "job", "symbol": run.symbol})
 
     def _wait(self, run: Run, attempt: int, error: BarlakeError) -> None:
@@ -252,6 +254,7 @@ class Runner:
             message=f"{error} The jobs that need it are paused; start the worker again, and they go on.",
         )
         logger.error("job paused: %s", error, extra={"stage": "job", "symbol": run.symbol})
+        self._on_end(run, JobState.PAUSED)
         raise Parked
 
     def _accepted(self, account: str) -> None:
@@ -274,7 +277,8 @@ class Runner:
 
         return JobContext(
             job_id=run.job_id, agent=run.agent, lake=slot.lake, settings=self._settings, clock=self._clock,
-            operations=self._operations, stop=run.stop, kept=slot.kept, publish_progress=publish,
+            operations=self._operations, stop=run.stop, kept=slot.kept, shared=self._shared,
+            publish_progress=publish,
         )  # fmt: skip
 
     @contextmanager

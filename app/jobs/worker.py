@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.jobs.application import PARTING_S, launched, recover
-from app.jobs.job import Agent
+from app.jobs.job import Agent, JobState
 from app.jobs.keeper import Keeper
 from app.jobs.loops import Loop, LoopContext, Loops, loops_of
 from app.jobs.names import Identity, Roster
@@ -29,10 +29,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class WorkerReport:
-    """What a worker did."""
+    """How many jobs a worker did, wholly or in part, could not do, and set aside for want of a key."""
 
     done: int = 0
     partial: int = 0
+    failed: int = 0
+    paused: int = 0
 
 
 class Worker:
@@ -73,6 +75,7 @@ class Worker:
         self._drain = drain
         self._fatal: BarlakeError | None = None
         self._report = WorkerReport()
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -92,7 +95,7 @@ class Worker:
             resumed = queue.resume_needing_key()
             if resumed:
                 logger.info("%d jobs that a refused key had paused go on", resumed, extra={"stage": "worker"})
-            runner = Runner(self._settings, queue, self._operations, on_finished=self._note)
+            runner = Runner(self._settings, queue, self._operations, on_end=self._note)
             loops = [] if self._drain else loops_of(self._agents)
             keeper = Keeper(
                 queue, self._operations, runner, self._me, roster,
@@ -141,10 +144,15 @@ class Worker:
             self._settings.heartbeat_s,
         )  # fmt: skip
 
-    def _note(self, run: Run, result: dict[str, Any]) -> None:
-        self._report.done += 1
-        self._report.partial += result.get("status") == "partial"
-        self._keeper.finished(run, result)
+    def _note(self, run: Run, what: JobState | dict[str, Any]) -> None:
+        with self._lock:
+            self._report.failed += what is JobState.FAILED
+            self._report.paused += what is JobState.PAUSED
+            if isinstance(what, dict):
+                self._report.done += 1
+                self._report.partial += what.get("status") == "partial"
+        if isinstance(what, dict):
+            self._keeper.finished(run, what)
 
     def _end(self, stop: threading.Event, error: BarlakeError | None) -> None:
         self._fatal = self._fatal or error

@@ -79,7 +79,7 @@ def drain(work: Callable[..., InThread]) -> Callable[..., WorkerReport]:
 
     def run(**options: Any) -> WorkerReport:
         with work(drain=True, **options) as worker:
-            worker.join()
+            worker.wait()
         assert worker.report is not None
         return worker.report
 

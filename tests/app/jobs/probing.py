@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from app.jobs.context import JobContext
 from app.jobs.job import Job, JobRecord
 from app.jobs.queue import JobQueue
 from app.jobs.worker import Worker, WorkerReport
 
-DEADLINE_S = 60.0
+DEADLINE_S = 40.0
 
 
 def eventually(what: Callable[[], Any]) -> Any:
@@ -63,13 +63,17 @@ class InThread:
         except BaseException as error:  # noqa: BLE001 - told to whoever waits
             self.error = error
 
-    def __enter__(self) -> InThread:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
         self.join()
+
+    def wait(self) -> None:
+        """Wait until the worker ends by itself."""
+        eventually(lambda: not self._thread.is_alive())
 
     def join(self) -> None:
         self._thread.join(DEADLINE_S)

@@ -1,0 +1,87 @@
+"""Minute bars of history: one job fills what a month of one symbol lacks; one tidies up when all are done."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from app.jobs.context import JobContext
+from app.jobs.registry import task
+from barlake.coverage import finished_sessions
+from barlake.inspection import check_symbol
+from ingest_service.alpaca import AlpacaSource
+from ingest_service.backfill import BackfillStep, Publisher, SymbolReport, fill_sessions
+from ingest_service.paced_http import shared_throttle
+
+__all__ = ["RESERVE_SHARE", "bars", "tidy"]
+
+RESERVE_SHARE = 0.05
+"""Share of the requests that history leaves to the present, which may need some at any moment."""
+
+
+@task("bars", agent="backfill", account="alpaca")
+def bars(
+    context: JobContext, *, feed: str, symbol: str, start: str, end: str, name: str | None = None, refetch: bool = False
+) -> dict[str, Any]:
+    """Finished sessions in [start, end) of one symbol: those that are missing, or with `refetch` all of them."""
+    calendar = context.lake.calendar.of(feed)
+    asked = calendar.in_range(dt.date.fromisoformat(start), dt.date.fromisoformat(end))
+    expected = finished_sessions(asked, context.clock.now())
+
+    def on_step(step: BackfillStep) -> None:
+        left = step.sessions_total - step.sessions_done
+        context.progress(
+            step.sessions_done, step.sessions_total, unit="sessions", rows=step.rows, pages=step.pages,
+            next_step=f"{left} sessions of {symbol} from {start}" if left else "what looks incomplete",
+        )  # fmt: skip
+
+    publisher = context.share("publisher", Publisher)
+    report = fill_sessions(
+        context.lake, _source(context), symbol, expected,
+        feed=feed, asked_as=name, refetch_as=context.job_id if refetch else None,
+        on_step=on_step, on_page=lambda: publisher.keep_fresh(context.lake),
+    )  # fmt: skip
+    return {"status": "done" if report.requests else "nothing", **_facts(report)}
+
+
+@task("tidy", agent="backfill")
+def tidy(context: JobContext) -> dict[str, Any]:
+    """What is done once after many jobs that wrote: closed months merged, bars checked, the catalogue published."""
+    lake = context.lake
+    merged = lake.rollup()
+    pairs = list(lake.symbols().select("feed", "symbol").iter_rows())
+    checked = 0
+    for number, (feed, symbol) in enumerate(pairs):
+        if context.stop.is_set():
+            break
+        context.progress(number, len(pairs), unit="symbols", next_step=f"check {symbol}")
+        checked += check_symbol(lake, feed, symbol)
+    lake.publish()
+    lake.vacuum()
+    return {
+        "status": "done",
+        "files_before": merged.files_before,
+        "files_after": merged.files_after,
+        "sessions_checked": checked,
+    }
+
+
+def _facts(report: SymbolReport) -> dict[str, Any]:
+    return {
+        "sessions": report.expected, "asked": report.sessions_asked, "asked_again": report.sessions_confirmed,
+        "requests": report.requests, **vars(report.written), "bars_held": report.bars_held,
+    }  # fmt: skip
+
+
+def _source(context: JobContext) -> AlpacaSource:
+    """Alpaca over a connection of this run's place, paced together with all others of this process."""
+
+    def make() -> AlpacaSource:
+        settings = context.settings
+        key = settings.alpaca_key_id.get_secret_value() if settings.alpaca_key_id else ""
+        throttle = shared_throttle(settings.alpaca_data_url or "", hash(key), settings.alpaca_requests_per_minute)
+        source = AlpacaSource.from_settings(settings, stop=context.stop, throttle=throttle)
+        source.line.reserve_share = RESERVE_SHARE
+        return source
+
+    return context.keep("alpaca", make)
