@@ -27,11 +27,12 @@ def write_bar_file(
     *,
     commit_id: str,
     replaces: Sequence[str],
+    sources: str = "",
 ) -> FileRecord:
     """Write the rows of one partition into a new file named after its commit; it does not count yet.
 
-    The file's own metadata says what the manifest will: which partition, which commit, and which files it
-    takes the place of.
+    The file's own metadata says what the manifest will: which partition, which commit, which files it takes the
+    place of, and `sources`: who delivered its rows (`bar_sources.who_delivered`).
 
     Raises
     ------
@@ -47,6 +48,8 @@ def write_bar_file(
         "barlake.commit": commit_id,
         "barlake.replaces": "\n".join(replaces),
     }
+    if sources:
+        metadata["barlake.sources"] = sources
     table = rows if isinstance(rows, pa.Table) else as_table(rows, dataset, key.feed)
     data = to_parquet(table, metadata=metadata)
     store.put(path, data)

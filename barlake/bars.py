@@ -15,6 +15,7 @@ import polars as pl
 
 from barlake import publish
 from barlake.adjust import adjust, parse_adjustment
+from barlake.bar_sources import with_source
 from barlake.errors import InvalidInputError
 from barlake.factors import factors_of
 from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_symbols
@@ -42,6 +43,7 @@ class BarOptions(TypedDict, total=False):
     feed: str | None
     as_of: dt.datetime | str | None
     adjustment: str
+    with_source: bool
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class BarQuery:
     session: SessionFilter
     as_of: dt.datetime | None
     adjustment: Adjustment
+    with_source: bool
 
     @classmethod
     def parse(
@@ -70,6 +73,7 @@ class BarQuery:
         feed: str | None = None,
         as_of: dt.datetime | str | None = None,
         adjustment: str = Adjustment.RAW,
+        with_source: bool = False,
     ) -> BarQuery:
         """The query in these words, of symbols that the lake holds."""
         names = parse_symbols(symbols)
@@ -83,6 +87,7 @@ class BarQuery:
             as_of=parse_instant(as_of, "as_of"),
             adjustment=parse_adjustment(adjustment),
             feed=chosen,
+            with_source=with_source,
         )
 
     def answer(self, output: str) -> Any:
@@ -112,7 +117,7 @@ class BarQuery:
     def polars(self) -> pl.DataFrame:
         """Bars in memory."""
         lake, is_minutes = self.lake, self.timeframe is Timeframe.MINUTE
-        if is_minutes and self.as_of is None and self.adjustment is Adjustment.RAW:
+        if is_minutes and self.as_of is None and self.adjustment is Adjustment.RAW and not self.with_source:
             return filter_session(self._present(self.symbols), lake.calendar.of(self.feed).frame, self.session)
         _ = lake.calendar  # made once, not by every thread
         # As many symbols are in memory as there are threads.
@@ -139,7 +144,11 @@ class BarQuery:
             factors = factors_of(lake.store, lake.manifest, calendar, feed=self.feed, symbol=symbol, as_of=self.as_of)
             rows = adjust(rows, factors, self.adjustment)
         rows = filter_session(rows, calendar, self.session)
-        return rows if self.timeframe is Timeframe.MINUTE else resample(rows, self.timeframe, calendar)
+        rows = rows if self.timeframe is Timeframe.MINUTE else resample(rows, self.timeframe, calendar)
+        if not self.with_source:
+            return rows
+        named = with_source(rows.lazy(), lake.manifest, feed=self.feed, symbol=symbol)
+        return named.collect() if isinstance(rows, pl.DataFrame) else named
 
 
 def as_pandas(frame: pl.DataFrame) -> pd.DataFrame:

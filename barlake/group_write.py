@@ -21,6 +21,7 @@ import polars as pl
 
 from barlake import layout
 from barlake.bar_files import taken_over, write_bar_file
+from barlake.bar_sources import line_of, sources_of, told_by
 from barlake.errors import BarlakeError
 from barlake.group_records import counting_files, ranks_of
 from barlake.keys import PartitionKey, Period
@@ -269,6 +270,7 @@ class GroupWrite:
     ) -> list[FileRecord]:
         """Write a file of each part of the rows, with what it replaces."""
         table = as_table(rows, dataset, self._feed)
+        told = self._told(rows)
 
         def put(job: tuple[_Part, Sequence[str]]) -> FileRecord:
             part, replaces = job
@@ -279,6 +281,7 @@ class GroupWrite:
                 table.slice(part.begin, part.end - part.begin),
                 commit_id=self._base.commit_id,
                 replaces=replaces,
+                sources=told(part),
             )
 
         for part, _ in jobs:
@@ -287,6 +290,16 @@ class GroupWrite:
         # Leaving the block waits for every file, also when one fails: what is there can then be taken away.
         with ThreadPoolExecutor(WRITERS) as pool:
             return list(pool.map(put, jobs))
+
+    def _told(self, rows: pl.DataFrame) -> Callable[[_Part], str]:
+        """What the file of each part says of the sources of its rows."""
+        moments, source = rows["ingested_at"].unique().sort(), self._base.source
+        known = sources_of(self._manifest, self._feed, first=moments[0], last=moments[-1])
+        own = pl.DataFrame([(None, self._moment, source)], schema=known.schema, orient="row")
+        known = pl.concat([known, own])
+        if known["source"].n_unique() == 1 and moments.is_in(known["moment"].implode()).all():
+            return lambda _part: line_of(moments[0], source)  # as nearly always: not asked of every part
+        return lambda part: told_by(rows["ingested_at"][part.begin : part.end].unique().sort(), known, part.symbol)
 
     def _commits(self, partitions: dict[tuple[str, dt.date], _Partition], report: WriteReport) -> list[Commit]:
         by_symbol: dict[str, list[tuple[dt.date, _Partition]]] = {}

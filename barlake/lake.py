@@ -166,6 +166,7 @@ class Lake(RecordFaces):
         feed: str | None = None,
         as_of: dt.datetime | str | None = None,
         adjustment: str = Adjustment.RAW,
+        with_source: bool = False,
         output: Output = "polars",
     ) -> Any:
         """Bars with start <= timestamp < end, by symbol in the order given, then by timestamp.
@@ -184,6 +185,8 @@ class Lake(RecordFaces):
             An instant with its zone: exactly the bars the lake held then. None means now.
         adjustment
             `raw`, or `split`, `dividend`, `all`: in the terms of the last session held; volume is then a float.
+        with_source
+            With a column `source`: who delivered each minute bar; null where that is not known any more.
         output
             `polars`; `lazy` (a `LazyFrame`: nothing is read until it is collected, and then only the files,
             rows and columns it needs); `arrow`; `pandas`, numbered from 0; `duckdb` (a relation).
@@ -206,7 +209,9 @@ class Lake(RecordFaces):
         All rows are in memory at once, about 100 bytes each, unless the output is `lazy`. A lazy frame shows the
         lake of the moment it was made, and polars itself speaks when a file is damaged.
         """
-        options = BarOptions(timeframe=timeframe, session=session, feed=feed, as_of=as_of, adjustment=adjustment)
+        options = BarOptions(
+            timeframe=timeframe, session=session, feed=feed, as_of=as_of, adjustment=adjustment, with_source=with_source
+        )
         return BarQuery.parse(self, symbols, start, end, **options).answer(output)
 
     def latest(self, symbols: Names, bars: int = 1, *, feed: str | None = None) -> pl.DataFrame:

@@ -14,6 +14,7 @@ import polars as pl
 
 from barlake import layout
 from barlake.bar_files import write_bar_file
+from barlake.bar_sources import who_delivered
 from barlake.errors import BarlakeError
 from barlake.keys import PartitionKey, Period, PeriodLength
 from barlake.manifest import Manifest
@@ -226,7 +227,10 @@ class PartitionWrite:
 
     def _write_file(self, dataset: str, key: PartitionKey, rows: pl.DataFrame, *, replaces: list[str]) -> FileRecord:
         self._fresh.append(str(layout.partition_path(dataset, key) / f"{self._base.commit_id}.parquet"))
-        return write_bar_file(self._store, dataset, key, rows, commit_id=self._base.commit_id, replaces=replaces)
+        own = self._moment, self._base.source
+        sources = who_delivered(self._manifest, key, rows["ingested_at"], own)
+        commit_id = self._base.commit_id
+        return write_bar_file(self._store, dataset, key, rows, commit_id=commit_id, replaces=replaces, sources=sources)
 
     def _as_commit(self, written: list[_Written], touched: pl.Series) -> Commit:
         rewritten = [one for one in written if one.rewrites]

@@ -134,6 +134,16 @@ _BARS_DAILY = """
 """
 _LONGER_VIEWS = {"bars_5m": 300_000_000, "bars_15m": 900_000_000, "bars_1h": 3_600_000_000}
 
+_BARS_WITH_SOURCE = """
+    WITH delivered AS (
+        SELECT feed, symbol, moment, any_value(source) AS source FROM commits WHERE dataset = 'bars' GROUP BY ALL
+    )
+    SELECT b.*, coalesce(own.source, common.source) AS source
+    FROM bars AS b
+    LEFT JOIN delivered AS own ON b.feed = own.feed AND b.symbol = own.symbol AND b.ingested_at = own.moment
+    LEFT JOIN (FROM delivered WHERE symbol IS NULL) AS common ON b.feed = common.feed AND b.ingested_at = common.moment
+"""
+
 _NO_REVISIONS = _NO_BARS.replace("AS ingested_at", "AS ingested_at, NULL::TIMESTAMPTZ AS superseded_at")
 _REVISIONS = _BARS.replace("ingested_at", "ingested_at, superseded_at")
 
@@ -289,6 +299,7 @@ def _add_faces_of_bars(connection: duckdb.DuckDBPyConnection, catalogue: Catalog
         connection.execute(f"CREATE VIEW {name} AS {_BARS_LONGER.format(width=width, aggregates=aggregates)}")
     connection.execute(f"CREATE VIEW bars_1d AS {_BARS_DAILY.format(aggregates=aggregates)}")
     connection.execute(f"CREATE VIEW revisions AS {_over(catalogue.revisions, _REVISIONS, empty=_NO_REVISIONS)}")
+    connection.execute(f"CREATE VIEW bars_with_source AS {_BARS_WITH_SOURCE}")
     for macro in _MACROS:
         connection.execute(macro)
     for dataset in RECORD_DATASETS:

@@ -19,10 +19,10 @@ What loses by rules 2 to 4 is disputed: it is kept in `damaged/`, as is what can
 died between writing a file and committing it, rule 2 makes that write count: it is whole, and the file it
 was merged from is in it.
 
-Nobody's answer is invented: a session with all its regular minutes, all of them stored after its end, is
-marked as imported, and any other is left without an answer, so that the next ingest asks for it. Receipts,
-the quarantine and page tokens are gone. Models and runs are not registered again: what loads them would
-have to trust files that nobody vouches for.
+Who delivered a bar is said in its file, and is known again. Nobody's answer is invented: a session with all its
+regular minutes, all of them stored after its end, is marked as imported, and any other is left without an answer,
+so that the next ingest asks for it. Receipts, the quarantine and page tokens are gone. Models and runs are not
+registered again: what loads them would have to trust files that nobody vouches for.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from sqlalchemy import insert
 from sqlalchemy.engine import URL
 
 from barlake import layout, tables
+from barlake.bar_sources import Delivered, moments_of
 from barlake.database import writing
 from barlake.durable import storage_errors
 from barlake.errors import FormatError, InvalidInputError
@@ -65,6 +66,7 @@ class TreeFile:
 
     record: FileRecord
     replaces: frozenset[str]
+    sources: str = ""
 
     @property
     def commit_id(self) -> str:
@@ -238,7 +240,9 @@ def _ask(store: Store, path: str) -> TreeFile | None:
     record = FileRecord(path, dataset, key, rows, data.size, *edges)
     if difference(metadata, record) is not None or not rows:
         return None
-    return TreeFile(record, frozenset(metadata.get("barlake.replaces", "").splitlines()))
+    return TreeFile(
+        record, frozenset(metadata.get("barlake.replaces", "").splitlines()), metadata.get("barlake.sources", "")
+    )
 
 
 @dataclass
@@ -259,6 +263,7 @@ def _fill(
     on_file: Callable[[str, int, int], None],
 ) -> _Sums:
     sums, done = _Sums(), 0
+    delivered = Delivered()
     by_commit = sorted(verdict.counting, key=lambda file: (file.commit_id, _symbol_of(file)))
     for commit_id, written in groupby(by_commit, key=lambda file: file.commit_id):
         commits: list[Commit] = []
@@ -274,6 +279,8 @@ def _fill(
                     sums.damaged.append(file.record.path)
                     continue
                 stamps = rows["timestamp"] if file.record.dataset in layout.BAR_DATASETS else rows["known_at"].sort()
+                if file.record.dataset in layout.BAR_DATASETS:
+                    delivered.add(feed, symbol, moments_of(rows["ingested_at"], file.sources))
                 added.append(replace(file.record, first_timestamp=stamps[0], last_timestamp=stamps[-1]))
                 if file.record.dataset == layout.BARS:
                     found = held_sessions(rows, calendar, feed)
@@ -287,6 +294,7 @@ def _fill(
                 Commit(commit_id, SOURCE, feed, symbol, added=added, held=held, answers=answers, dataset=dataset)
             )
         manifest.commit_together(commits)
+    delivered.put(manifest)
     return sums
 
 

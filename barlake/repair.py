@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from barlake import layout
 from barlake.bar_files import taken_over, write_bar_file
+from barlake.bar_sources import who_delivered
 from barlake.errors import ConflictError, FormatError
 from barlake.manifest import Manifest
 from barlake.partitions import content_hashes
@@ -109,7 +110,12 @@ def _mend(store: Store, manifest: Manifest, fault: Fault, now: Callable[[], dt.d
     added = []
     if rows.height:
         replaces = taken_over(store, [file.path])
-        added = [write_bar_file(store, file.dataset, file.key, rows, commit_id=commit_id, replaces=replaces)]
+        sources = ""
+        if file.dataset in layout.BAR_DATASETS:
+            sources = who_delivered(manifest, file.key, rows["ingested_at"])
+        added = [
+            write_bar_file(store, file.dataset, file.key, rows, commit_id=commit_id, replaces=replaces, sources=sources)
+        ]
     commit = Commit(
         commit_id, SOURCE, fault.feed, fault.symbol, added=added, removed=[file.path], forgotten=lost,
         periods=[] if file.dataset == layout.REVISIONS else [period],

@@ -18,6 +18,7 @@ import polars as pl
 
 from barlake import layout
 from barlake.bar_files import taken_over, write_bar_file
+from barlake.bar_sources import who_delivered
 from barlake.errors import ConflictError, InvalidInputError
 from barlake.keys import PartitionKey
 from barlake.manifest import Manifest
@@ -142,7 +143,10 @@ def _expire(
                 replaced = [file.path for file in files]
                 if dataset == layout.REVISIONS:
                     replaced = taken_over(store, replaced)
-                added.append(write_bar_file(store, dataset, key, rest, commit_id=commit_id, replaces=replaced))
+                sources = who_delivered(manifest, key, rest["ingested_at"])
+                added.append(
+                    write_bar_file(store, dataset, key, rest, commit_id=commit_id, replaces=replaced, sources=sources)
+                )
         try:
             manifest.commit(
                 Commit(

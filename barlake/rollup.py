@@ -15,6 +15,7 @@ from itertools import groupby
 
 from barlake import layout
 from barlake.bar_files import taken_over, write_bar_file
+from barlake.bar_sources import who_delivered
 from barlake.errors import BarlakeError, ConflictError
 from barlake.keys import PartitionKey, Period, PeriodLength
 from barlake.manifest import Manifest
@@ -125,7 +126,10 @@ def _merge_files(store: Store, manifest: Manifest, step: RollupStep) -> FileReco
     content = collect(read_files(store, paths)).sort(_SORT[step.dataset])
     commit_id = new_commit_id(utc_now())
     replaces = taken_over(store, paths) if step.dataset == layout.REVISIONS else paths
-    new = write_bar_file(store, step.dataset, step.key, content, commit_id=commit_id, replaces=replaces)
+    sources = who_delivered(manifest, step.key, content["ingested_at"])
+    new = write_bar_file(
+        store, step.dataset, step.key, content, commit_id=commit_id, replaces=replaces, sources=sources
+    )
     try:
         manifest.commit(
             Commit(

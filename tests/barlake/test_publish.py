@@ -27,7 +27,8 @@ SYMBOLS = ["SPY", "BRK.B", "BTC/USD", "^GSPC", "ES=F"]
 SESSIONS = [dt.date(2024, 1, 2), dt.date(2024, 2, 1)]
 TABLES = {
     "adjustment_buckets", "adjustment_factors", "bars", "bars_15m", "bars_1d", "bars_1h", "bars_5m", "bars_adjusted",
-    "bars_daily", "bars_daily_versions", "bars_in_parts", "catalogue_info", "commits", "corporate_actions", "coverage",
+    "bars_daily", "bars_daily_versions", "bars_in_parts", "bars_with_source", "catalogue_info", "commits",
+    "corporate_actions", "coverage",
     "feature_versions", "gaps", "macro", "macro_versions", "models", "news", "news_versions", "quality", "quarantine",
     "receipts", "revisions", "runs", "sessions", "symbols",
 }  # fmt: skip
