@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
+import json
 import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -32,7 +33,8 @@ from barlake.receipts import Receipt
 from barlake.settings import ALPACA_DATA_URL, ALPACA_TRADING_URL, Settings
 from ingest_service.asking import Asker
 from ingest_service.paced_http import Line, PacedAdapter, breakage, sleep_until
-from ingest_service.pages import BarsPage, Page, Request, Stray, page_request
+from ingest_service.page_table import read_table
+from ingest_service.pages import BarsPage, Page, PageRequest, Request, Stray, page_request
 from ingest_service.refusals import WHERE_KEYS_GO, TransientError, refusal
 from ingest_service.throttle import Throttle
 
@@ -235,10 +237,16 @@ class AlpacaSource:
             return self._redirection() or self._breakage(error)
         if redirection := self._redirection():
             return redirection
+        return self._page(body, request)
+
+    def _page(self, content: Any, request: Request[PageT]) -> PageT | Exception:
+        """Page of a body as it came, or what is wrong with it."""
         try:
-            page = request.read(body)
+            page = _read(content, request)
         except TransientError as error:
             return error
+        except ValueError as error:
+            return TransientError(self._asker.redacted(f"the body is not whole JSON ({type(error).__name__}: {error})"))
         if page.next_page_token in self._tokens_seen:
             return TransientError("its next page token came before, so its pages would never end")
         return page
@@ -276,6 +284,20 @@ def resolve_feed(setting: str) -> str:
     return "sip" if feed == "auto" else feed
 
 
+def _read(content: bytes | None, request: Request[PageT]) -> PageT:
+    """Page of a body as it came. Raises ValueError if that is no JSON, `TransientError` if it is another."""
+    if isinstance(request, PageRequest) and content:
+        page = read_table(content, request)
+        if page is not None:
+            return cast("PageT", page)
+    return request.read(None if content is None else json.loads(content))
+
+
+def _keep_bytes(response: requests.Response, **_options: Any) -> None:
+    """Let the client hand out a body as it came, not as Python objects: those of a page of bars cost a lot."""
+    response.json = lambda **_kwargs: response.content  # type: ignore[method-assign]
+
+
 def _harden(client: StockHistoricalDataClient, line: Line) -> None:
     """Give a client the timeout and the throttle of the line on every request, and no retries of its own."""
     missing = [name for name in ("_session", "_retry", "get") if not hasattr(client, name)]
@@ -284,6 +306,7 @@ def _harden(client: StockHistoricalDataClient, line: Line) -> None:
             f"alpaca-py {importlib.metadata.version('alpaca-py')} has no {', '.join(missing)} any more, so its "
             "requests could not be paced or timed out, and none is made: install alpaca-py 0.44."
         )
+    client._session.hooks["response"].append(_keep_bytes)  # noqa: SLF001 - the same
     PacedAdapter(line).mount_on(client._session)  # noqa: SLF001 - the library offers no public way, checked above
     client._retry = 0  # noqa: SLF001 - the same
 

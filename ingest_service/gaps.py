@@ -8,7 +8,9 @@ neighbours say there should be more; it is asked for again a bounded number of t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -28,7 +30,7 @@ MAX_EMPTY_ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive sessions of one month, asked for in one request; [start, end) in session dates."""
+    """Consecutive sessions of one month or year, asked for together; [start, end) in session dates."""
 
     start: dt.date
     end: dt.date
@@ -94,7 +96,10 @@ def suspicious_sessions(
 
 
 def request_windows(sessions: Sequence[dt.date], calendar: pl.DataFrame) -> list[Window]:
-    """Requests that cover exactly these sessions: consecutive ones of a month are asked for together.
+    """Requests that cover exactly these sessions: whole years as one, else consecutive ones of a month.
+
+    The last page of a window is seldom full, so long windows make fewer requests. Parts of a year stay short:
+    tomorrow they have other ends, and a page that a run had reached is only known of a window that is the same.
 
     Parameters
     ----------
@@ -103,17 +108,22 @@ def request_windows(sessions: Sequence[dt.date], calendar: pl.DataFrame) -> list
     calendar
         The sessions of the exchange around them: two are consecutive when none lies between.
     """
-    position = {day: index for index, day in enumerate(calendar["session"].to_list())}
+    days = calendar["session"].to_list()
+    position = {day: index for index, day in enumerate(days)}
+    in_year = Counter(day.year for day in days)
+    runs: list[list[dt.date]] = []
+    for _, year in itertools.groupby(sessions, key=lambda day: day.year):
+        whole = list(year)
+        runs += [whole] if len(whole) == in_year[whole[0].year] else _consecutive_in_months(whole, position)
+    return [Window(run[0], run[-1] + dt.timedelta(days=1), tuple(run)) for run in runs]
+
+
+def _consecutive_in_months(sessions: Sequence[dt.date], position: Mapping[dt.date, int]) -> list[list[dt.date]]:
     runs: list[list[dt.date]] = []
     for day in sessions:
         last = runs[-1][-1] if runs else None
-        together = (
-            last is not None
-            and position[day] == position[last] + 1
-            and (day.year, day.month) == (last.year, last.month)
-        )
-        if together:
+        if last is not None and position[day] == position[last] + 1 and day.month == last.month:
             runs[-1].append(day)
         else:
             runs.append([day])
-    return [Window(run[0], run[-1] + dt.timedelta(days=1), tuple(run)) for run in runs]
+    return runs

@@ -68,6 +68,8 @@ class _UnreadableError(Exception):
 def normalize_bars(rows: Sequence[Any] | pl.DataFrame) -> Normalized:
     """Table of a page of raw bars; a row that cannot be read goes to `bad` and never fails the page.
 
+    A page that is a table already is taken as it is.
+
     Integers are taken for prices, integral floats for counts, any offset and up to nanoseconds for `t`
     (digits below the microsecond are cut). Text, booleans, a fraction of a share and anything absent other
     than `n` and `vw` are not. A table has been read already and is taken as it is.
@@ -87,7 +89,7 @@ def normalize_bars(rows: Sequence[Any] | pl.DataFrame) -> Normalized:
     """
     if isinstance(rows, pl.DataFrame):
         return Normalized(rows, pl.DataFrame(schema=_BAD_SCHEMA))
-    whole = _whole_page(rows)
+    whole = rows if isinstance(rows, pl.DataFrame) else _whole_page(rows)
     if whole is not None:
         return Normalized(whole, pl.DataFrame(schema=_BAD_SCHEMA))
     return _row_by_row(rows)
