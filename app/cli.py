@@ -21,6 +21,7 @@ from app.commands import (
     lake,
     operations,
     quality,
+    records,
     register,
     research,
     securities,
@@ -57,6 +58,9 @@ application.command("symbols")(lake.symbols)
 application.command("coverage")(lake.coverage)
 application.command("quality")(quality.quality)
 application.command("sql")(lake.sql)
+application.command("daily")(records.daily)
+application.command("news")(records.news)
+application.command("macro")(records.macro)
 application.command("revisions")(history.revisions)
 application.command("rollup")(history.rollup)
 application.command("snapshot")(history.snapshot)

@@ -89,7 +89,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
     factors = current_factors(lake.store, manifest, lake.calendar.frame, held=held, keep=True)
     tables = {
         "sessions": lake.calendar.frame,
-        "symbols": manifest.symbols(),
+        "symbols": lake.symbols(),
         "coverage": coverage(held, answers, lake.calendar),
         "gaps": gaps_of_lives(held, answers, lake.calendar, now=lake.now()),
         "quality": current_findings(manifest),

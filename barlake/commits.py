@@ -193,11 +193,11 @@ def _put_answers(connection: Connection, commit: Commit, now: dt.datetime) -> No
     statement = upsert(connection, tables.answers)
     statement = statement.on_conflict_do_update(
         index_elements=["feed", "symbol", "session"],
-        set_={name: statement.excluded[name] for name in ("status", "attempts", "answered_at")},
+        set_={name: statement.excluded[name] for name in ("status", "attempts", "answered_at", "source")},
         # What a source answered says more than that a file was imported.
         where=statement.excluded.status != AnswerStatus.IMPORTED,
     )
-    own = {"feed": commit.feed, "symbol": commit.symbol, "answered_at": now}
+    own = {"feed": commit.feed, "symbol": commit.symbol, "answered_at": now, "source": commit.source}
     connection.execute(statement, [vars(answer) | own for answer in commit.answers])
 
 

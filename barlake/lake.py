@@ -30,7 +30,7 @@ from barlake.keys import Adjustment, Names, SessionFilter, Timeframe, parse_feed
 from barlake.lake_database import database_of, open_manifest
 from barlake.latest import latest_bars
 from barlake.partition_write import WriteReport
-from barlake.past import held_as_of, symbols_of
+from barlake.past import held_as_of, symbols_of, with_calendar
 from barlake.ranges import Boundary, parse_instant, time_range
 from barlake.reader import read_revisions
 from barlake.record_faces import RecordFaces
@@ -254,7 +254,9 @@ class Lake(RecordFaces):
     # --- what is here --------------------------------------------------------------------------
 
     def symbols(self, feed: str | None = None, *, as_of: dt.datetime | str | None = None) -> pl.DataFrame:
-        """One row per feed and symbol: feed, symbol, sessions, bars, first, last (session dates).
+        """One row per feed and symbol: feed, symbol, sessions, bars, first, last (session dates), calendar.
+
+        The calendar is `XNYS`, or `24/7` where a session is a UTC date; the feed's name says which.
 
         Parameters
         ----------
@@ -262,7 +264,9 @@ class Lake(RecordFaces):
             An instant with its zone: what the lake held then. None means now.
         """
         feed, moment = None if feed is None else parse_feed(feed), parse_instant(as_of, "as_of")
-        return self.manifest.symbols(feed=feed) if moment is None else symbols_of(self.held(moment, feed=feed))
+        return with_calendar(
+            self.manifest.symbols(feed=feed) if moment is None else symbols_of(self.held(moment, feed=feed))
+        )
 
     def coverage(
         self,

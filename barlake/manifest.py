@@ -209,7 +209,7 @@ class Manifest:
         end: dt.date | None = None,
         as_of: dt.datetime | None = None,
     ) -> pl.DataFrame:
-        """One row per session a source answered for: feed, symbol, session, status, attempts, answered_at.
+        """One row per session answered for: feed, symbol, session, status, attempts, answered_at, source (or null).
 
         Parameters
         ----------
@@ -218,7 +218,7 @@ class Manifest:
         """
         schema = {
             "feed": pl.String(), "symbol": pl.String(), "session": pl.Date(), "status": pl.String(),
-            "attempts": pl.Int64(), "answered_at": _STAMP,
+            "attempts": pl.Int64(), "answered_at": _STAMP, "source": pl.String(),
         }  # fmt: skip
         table, old = tables.answers, tables.superseded_answers
         now = _restrict(select(*(table.c[name] for name in schema)), table, feed, symbol, start, end)

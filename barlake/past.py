@@ -12,7 +12,7 @@ from dataclasses import astuple
 
 import polars as pl
 
-from barlake.keys import Period
+from barlake.keys import Period, is_always_open
 from barlake.manifest import HELD, Manifest
 from barlake.partition_write import held_sessions
 from barlake.partitions import collect
@@ -21,7 +21,7 @@ from barlake.reader import read_bars, read_superseded
 from barlake.sessions import Calendar
 from barlake.stores import Store
 
-__all__ = ["held_as_of", "symbols_of"]
+__all__ = ["held_as_of", "symbols_of", "with_calendar"]
 
 _KEYS = ["feed", "symbol", "session"]
 
@@ -86,3 +86,9 @@ def symbols_of(held: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("feed", "symbol")
     )
+
+
+def with_calendar(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with `calendar`, which the name of their feed says: `XNYS` or `24/7`."""
+    names = {feed: "24/7" if is_always_open(feed) else "XNYS" for feed in rows["feed"].unique()}
+    return rows.with_columns(pl.col("feed").replace_strict(names, return_dtype=pl.String()).alias("calendar"))

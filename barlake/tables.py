@@ -162,6 +162,7 @@ answers = Table(
     Column("status", _name(16), nullable=False),  # keys in `AnswerStatus`
     Column("attempts", Integer, nullable=False),
     Column("answered_at", UtcDateTime, nullable=False),
+    Column("source", _name(64)),  # whose answer it is; null: an earlier release did not say
 )
 
 superseded_answers = Table(
@@ -174,6 +175,7 @@ superseded_answers = Table(
     Column("attempts", Integer, nullable=False),
     Column("answered_at", UtcDateTime, primary_key=True),
     Column("superseded_at", UtcDateTime, nullable=False),  # by another answer, or because the session was given up
+    Column("source", _name(64)),
 )
 
 cursors = Table(

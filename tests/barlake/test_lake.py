@@ -136,9 +136,9 @@ def test_symbols_tell_what_is_held(lake: Lake) -> None:
     put(lake, "SPY", "BRK.B")
     put(lake, "SPY", feed="iex", sessions=(WEDNESDAY,))
     assert lake.symbols().rows() == [
-        ("iex", "SPY", 1, 30, WEDNESDAY, WEDNESDAY),
-        ("sip", "BRK.B", 2, 60, MONDAY, TUESDAY),
-        ("sip", "SPY", 2, 60, MONDAY, TUESDAY),
+        ("iex", "SPY", 1, 30, WEDNESDAY, WEDNESDAY, "XNYS"),
+        ("sip", "BRK.B", 2, 60, MONDAY, TUESDAY, "XNYS"),
+        ("sip", "SPY", 2, 60, MONDAY, TUESDAY, "XNYS"),
     ]
     assert lake.symbols("IEX").height == 1
 

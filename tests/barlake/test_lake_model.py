@@ -224,7 +224,7 @@ class LakeBesideAModel(RuleBasedStateMachine):
         expected = []
         for key in self.model.held():
             days = [row for row in covered if row[:2] == key]
-            expected.append((*key, len(days), sum(row[3] for row in days), days[0][2], days[-1][2]))
+            expected.append((*key, len(days), sum(row[3] for row in days), days[0][2], days[-1][2], "XNYS"))
         assert self.lake.symbols().rows() == expected
 
     @invariant()
