@@ -18,6 +18,7 @@ from app.commands import (
     export,
     fetch,
     history,
+    jobs,
     lake,
     operations,
     quality,
@@ -79,6 +80,9 @@ application.command("train")(research.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)
 application.command("emulate")(sources.emulate)
+application.command("worker")(jobs.worker)
+application.command("backfill")(jobs.backfill)
+application.add_typer(jobs.application, name="jobs")
 application.command("watch")(operations.watch)
 application.command("logs")(operations.logs)
 application.add_typer(operations.alerts, name="alerts")

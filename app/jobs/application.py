@@ -37,6 +37,7 @@ def launched(settings: Settings, name: str, agents: Collection[Agent]) -> Iterat
         serializer=DBOSPortableJSONSerializer(),
         dbos_system_schema=SCHEMA,
         enable_otlp=False,
+        log_level="WARNING",
     )
     engine = queue_engine(place)
     if isinstance(place, URL):

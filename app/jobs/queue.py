@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from dbos import DBOSClient, EnqueueOptions, Queue, WorkflowStatus
 from dbos import error as dbos_errors
@@ -31,6 +31,8 @@ HELD, NEEDS_KEY = "held", "needs_key"
 
 POLLING_S = 0.2
 """How often a worker looks for work. It also bounds how many jobs one can begin: `concurrency / POLLING_S` a second."""
+
+ItemT = TypeVar("ItemT")
 
 _STATES = {
     "DELAYED": JobState.QUEUED,
@@ -200,6 +202,19 @@ class JobQueue:
                 raise NotFoundError(f"job {job_id!r} is not in the queue: `barlake jobs list` names those that are.")
             said = self._client.get_event(job_id, PROGRESS, timeout_seconds=0)
         return self._record(found[0], said)
+
+    def records(self, job_ids: Sequence[str]) -> Sequence[JobRecord]:
+        """These jobs in this order, without their progress; ids that are unknown are left out."""
+        found: dict[str, JobRecord] = {}
+        for batch in _batched(job_ids, _PAGE):
+            with refusals():
+                rows = self._client.list_workflows(workflow_ids=batch, name=WORKFLOW)
+            found |= {one.workflow_id: self._record(one) for one in rows}
+        return [found[job_id] for job_id in job_ids if job_id in found]
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Where these jobs stand."""
+        return {one.id: one.state for one in self.records(job_ids)}
 
     def counts(self) -> dict[tuple[str, JobState], int]:
         """How many jobs each agent has in each state that is not over, and of all agents in each that is.
@@ -443,8 +458,8 @@ def _is_paused(queue: Queue) -> bool:
     return (queue.worker_concurrency or 0) < 0
 
 
-def _batched(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
-    rest = iter(jobs)
+def _batched(items: Iterable[ItemT], size: int) -> Iterator[list[ItemT]]:
+    rest = iter(items)
     while batch := list(itertools.islice(rest, size)):
         yield batch
 

@@ -248,12 +248,15 @@ class Runner:
         if (error := self._refused.get(account)) is None:
             return
         self._queue.pause(run.job_id, reason=error, needs_key=True)
-        self._operations.alerts.fire(
+        is_news = self._operations.alerts.fire(
             f"credentials/{account}",
             level="error",
             message=f"{error} The jobs that need it are paused; start the worker again, and they go on.",
         )
-        logger.error("job paused: %s", error, extra={"stage": "job", "symbol": run.symbol})
+        logger.log(
+            logging.ERROR if is_news else logging.INFO, "job paused: %s", error,
+            extra={"stage": "job", "symbol": run.symbol},
+        )  # fmt: skip
         self._on_end(run, JobState.PAUSED)
         raise Parked
 
