@@ -1,7 +1,7 @@
 """`barlake`: the command line. Each command asks one service and prints what it answers.
 
 Results go to stdout, progress and errors to stderr. Exit code 0 is success, 1 an error that the message
-explains, 2 wrong usage, 130 Ctrl-C.
+explains, 2 wrong usage, 3 (of `update`) partial success, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from app.commands import (
     records,
     register,
     research,
+    schedule,
     securities,
     sources,
+    update,
 )
 from app.console import notice
 from barlake.errors import BarlakeError
@@ -49,8 +51,10 @@ application = typer.Typer(
 application.command("demo")(research.demo)
 application.command("import")(lake.import_)
 application.command("ingest")(sources.ingest)
+application.command("update")(update.update)
 application.add_typer(securities.application, name="securities")
 application.add_typer(fetch.application, name="fetch")
+application.add_typer(schedule.application, name="schedule")
 application.command("gaps")(lake.gaps)
 application.command("bars")(lake.bars)
 application.add_typer(export.application, name="export")

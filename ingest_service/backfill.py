@@ -10,9 +10,10 @@ import datetime as dt
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import polars as pl
@@ -32,6 +33,7 @@ from barlake.writer import Progress
 from ingest_service.gaps import Window, missing_sessions, request_windows, suspicious_sessions
 from ingest_service.normalize import normalize_bars
 from ingest_service.pages import BarsPage
+from ingest_service.watch_list import Security
 
 __all__ = [
     "BackfillReport",
@@ -255,6 +257,8 @@ class _SymbolRun:
         self._calendar = lake.calendar.of(feed).frame
         self._symbol = symbol
         self._asked_as = asked_as
+        # Whose rows these are, where the name may mean another instrument.
+        self._kept_as = Security(symbol, names={source.source: asked_as}).provenance(source.source)
         self._expected = expected
         self._on_step = on_step
         self._step = BackfillStep(symbol, 0, 0, 0, 0)
@@ -283,8 +287,18 @@ class _SymbolRun:
         self.report.sessions_asked = len(sessions)
         self._step = replace(self._step, sessions_total=len(sessions))
         for window in request_windows(sessions, self._calendar):
-            self._fetch(window, f"refetch/{name}/{window.start}/{window.end}")
+            before = self._confirmable(window)
+            self._fetch(window, f"refetch/{name}/{window.start}/{window.end}", before)
         self._count_held()
+
+    def _confirmable(self, window: Window) -> dict[dt.date, str]:
+        """Content of the sessions that lack minutes though a source answered for them: the same again confirms it."""
+        span: dict[str, Any] = {"feed": self._feed, "symbol": self._symbol, "start": window.start, "end": window.end}
+        answered = self._lake.manifest.answers(**span).filter(pl.col("status") != AnswerStatus.IMPORTED.value)
+        minutes = (pl.col("close") - pl.col("open")).dt.total_minutes()
+        held = self._lake.manifest.held(**span).join(self._calendar, on="session")
+        lacking = held.filter(pl.col("regular_rows") < minutes).join(answered, on="session", how="semi")
+        return dict(lacking.select("session", "content_hash").iter_rows())
 
     def _count_held(self) -> None:
         held = self._lake.manifest.held(feed=self._feed, symbol=self._symbol)
@@ -296,8 +310,11 @@ class _SymbolRun:
         answers = manifest.answers(feed=self._feed, symbol=self._symbol)
         return suspicious_sessions(self._expected, held, answers, self._calendar)
 
-    def _fetch(self, window: Window, key: str) -> None:
-        """Ask for a window from the page an earlier run had reached, and mark its sessions answered."""
+    def _fetch(self, window: Window, key: str, before: Mapping[dt.date, str] = MappingProxyType({})) -> None:
+        """Ask for a window from the page an earlier run had reached, and mark its sessions answered.
+
+        Those that come back as they were `before` are confirmed as they are.
+        """
         cursor = self._lake.manifest.cursor(key) or Cursor(key, None, 0, 0)
         try:
             self._fetch_pages(window, cursor)
@@ -307,7 +324,9 @@ class _SymbolRun:
                 raise
             # A source may have forgotten an old page token; the first page needs none.
             self._fetch_pages(window, Cursor(key, None, 0, 0))
-        self._finish(window, key, self._answers(window))
+        after = self._hashes(window)
+        same = {day for day in window.sessions if day in before and before[day] == after.get(day)}
+        self._finish(window, key, self._answers(window, confirmed=same))
 
     def _confirm(self, window: Window) -> None:
         """Ask again for a window; a session that comes back the same is confirmed as it is."""
@@ -344,8 +363,8 @@ class _SymbolRun:
             rows.good,
             feed=self._feed,
             symbol=self._symbol,
-            source=self._source.source,
-            origin=f"{self._source.source} {self._symbol} {window.start} to {window.end}",
+            source=self._kept_as,
+            origin=f"{self._source.source} {self._asked_as} {window.start} to {window.end}",
             refused=pl.concat([rows.bad, strays]),
             progress=Progress(cursor=cursor),
         )
@@ -382,7 +401,7 @@ class _SymbolRun:
             window.sessions,
             feed=self._feed,
             symbol=self._symbol,
-            source=self._source.source,
+            source=self._kept_as,
             progress=Progress(cursor_done=key, answers=answers),
         )
         self._step = replace(self._step, sessions_done=done)

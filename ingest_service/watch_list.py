@@ -23,6 +23,8 @@ CATEGORIES = ("indices", "etfs", "stocks", "crypto")
 DEFAULT_HISTORY = dt.timedelta(days=365)
 """How far back a security without a start reaches."""
 
+_NOT_IN_SOURCES = re.compile(r"[^a-z0-9_]+")
+_LONGEST_SOURCE = 32
 _PUNCTUATION = re.compile(r"[^A-Z0-9]")
 
 
@@ -72,8 +74,15 @@ class Security:
         return name is not None and _PUNCTUATION.sub("", name.upper()) != _PUNCTUATION.sub("", self.symbol)
 
     def provenance(self, source: str) -> str:
-        """The source as rows should tell it: `alpaca`, or `alpaca:SPY` where the name may mean something else."""
-        return f"{source}:{self.name_at(source)}" if self.is_renamed(source) else source
+        """The source as rows should tell it, also where the name may mean something else.
+
+        Examples
+        --------
+        >>> Security("SPY").provenance("alpaca"), Security("SPX", names={"alpaca": "SPY"}).provenance("alpaca")
+        ('alpaca', 'alpaca-spy')
+        """
+        full = f"{source}-{self.name_at(source)}" if self.is_renamed(source) else source
+        return _NOT_IN_SOURCES.sub("-", full.lower()).strip("-")[:_LONGEST_SOURCE]
 
     def first_session(self, today: dt.date) -> dt.date:
         """First date wanted, in terms of today."""

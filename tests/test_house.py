@@ -82,6 +82,7 @@ TEXT_KINDS = {
     ".txt",
     ".json",
     ".yml",
+    ".yaml",
     ".csv",
     ".ini",
     ".mako",
@@ -122,7 +123,7 @@ def modules() -> list[Path]:
 
 def product_texts() -> list[Path]:
     """Everything a reader of the project sees; not data, not what tools leave behind."""
-    folders = (*PACKAGES, "benchmarks", "docs", "tests", ".ci", ".devcontainer")
+    folders = (*PACKAGES, "benchmarks", "deploy", "docs", "tests", ".ci", ".devcontainer")
     inside = (path for folder in folders for path in (ROOT / folder).rglob("*"))
     return sorted(
         path

@@ -163,7 +163,7 @@ def test_a_fund_that_stands_for_an_index_is_visible(load: Load) -> None:
     found = load("securities:\n  indices:\n    - {symbol: SPX, names: {yahoo: ^GSPC, alpaca: SPY}}\n    - VIX\n")
     spx, vix = found.securities
     assert spx.name_at("alpaca") == "SPY"
-    assert spx.provenance("alpaca") == "alpaca:SPY"
+    assert spx.provenance("alpaca") == "alpaca-spy"
     assert "SPX is stored from Alpaca's SPY, which is not the index" in found.warnings[0]
     assert vix.name_at("alpaca") is None
 

@@ -13,7 +13,7 @@ from ingest_service.alpaca import AlpacaSource
 from ingest_service.backfill import BackfillStep, Publisher, SymbolReport, fill_sessions
 from ingest_service.paced_http import shared_throttle
 
-__all__ = ["RESERVE_SHARE", "bars", "tidy"]
+__all__ = ["RESERVE_SHARE", "bars", "session", "tidy"]
 
 RESERVE_SHARE = 0.05
 """Share of the requests that history leaves to the present, which may need some at any moment."""
@@ -42,6 +42,14 @@ def bars(
         on_step=on_step, on_page=lambda: publisher.keep_fresh(context.lake),
     )  # fmt: skip
     return {"status": "done" if report.requests else "nothing", **_facts(report)}
+
+
+@task("session", agent="backfill", account="alpaca")
+def session(context: JobContext, *, feed: str, symbol: str, session: str, name: str | None = None) -> dict[str, Any]:
+    """One finished session of one symbol, asked for whole, held or not: final afterwards."""
+    day = dt.date.fromisoformat(session)
+    after = (day + dt.timedelta(days=1)).isoformat()
+    return bars(context, feed=feed, symbol=symbol, start=session, end=after, name=name, refetch=True)
 
 
 @task("tidy", agent="backfill")
