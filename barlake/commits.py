@@ -75,7 +75,8 @@ def log_commits(commits: Sequence[Commit], started: float) -> None:
     if logger.isEnabledFor(logging.INFO):
         first, is_one = commits[0], len(commits) == 1
         facts: dict[str, Any] = {
-            "stage": "commit", "symbol": first.symbol if is_one else None, "feed": first.feed, "source": first.source,
+            "stage": "commit", "dataset": first.dataset,
+            "symbol": first.symbol if is_one else None, "feed": first.feed, "source": first.source,
             "commit": first.commit_id, "files": sum(len(commit.added) for commit in commits),
             "replaced": sum(len(commit.removed) for commit in commits),
             "sessions": sum(len(commit.held) for commit in commits), **first.counts,

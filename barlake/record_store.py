@@ -188,7 +188,10 @@ class _Attempt:
                     periods.append(period)
                 report += found
             if periods:
-                self._manifest.commit(replace(self._base, added=self._added, removed=self._replaced, periods=periods))
+                counts = {"inserted": report.inserted, "changed": report.changed}
+                self._manifest.commit(
+                    replace(self._base, added=self._added, removed=self._replaced, periods=periods, counts=counts)
+                )
         except BaseException:
             # An interrupt may fall between the commit and its return, so the manifest is asked.
             with contextlib.suppress(BarlakeError):

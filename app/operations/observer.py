@@ -141,10 +141,16 @@ class Observer:
     def _look_at_manifest(self) -> Mapping[str, Any]:
         engine = self.lake.manifest.engine
         self._counts.refresh()
-        through = expected_through(self.lake.calendar.frame, self.clock.now())
+        calendar, now = self.lake.calendar, self.clock.now()
         return {
             "feeds": [
-                FeedStanding(one.feed, one.bars, one.newest, lag_of(one.newest, through)) for one in feeds_held(engine)
+                FeedStanding(
+                    one.feed,
+                    one.bars,
+                    one.newest,
+                    lag_of(one.newest, expected_through(calendar.of(one.feed).frame, now)),
+                )
+                for one in feeds_held(engine)
             ],
             "sources": last_requests(engine),
             "requests": dict(self._counts.requests),

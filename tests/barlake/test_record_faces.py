@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -11,10 +12,12 @@ import pytest
 
 import barlake
 from barlake.backup import backup
-from barlake.errors import InvalidInputError, NotFoundError
+from barlake.errors import InvalidInputError, NotFoundError, StorageError
 from barlake.lake import Lake
 from barlake.layout import RECORD_DATASETS
 from barlake.rebuild import rebuild
+from barlake.record_kinds import KINDS, as_rows
+from barlake.records import Commit
 from barlake.repair import repair
 from barlake.restore import restore
 from barlake.settings import Settings
@@ -241,3 +244,38 @@ def test_a_damaged_file_is_found_and_mended_from_the_one_it_replaced(full: Lake,
     assert len(mended) == 1
     assert full.verify().is_sound
     assert (full.root / "damaged" / file.path).exists()
+
+
+# --- several writers, and one that dies -----------------------------------------------------------------
+
+
+@pytest.mark.both_databases
+def test_writers_at_once_lose_nothing_of_each_other(lake: Lake) -> None:
+    lake.write_daily(daily(100.0), source="yahoo")
+    days = [dt.date(2024, 1, number) for number in range(3, 11)]
+
+    def write(day: dt.date) -> None:
+        lake.records.write(
+            KINDS["daily"], as_rows(KINDS["daily"], daily(101.0, day=day, known_at=CLOSE)), source="yahoo"
+        )
+        lake.write_news(article(day.day, CLOSE), source="alpaca", publish=False)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, days))
+    assert lake.daily("SPY")["session"].to_list() == [CLOSE.date(), *days]
+    assert lake.news()["article_id"].cast(pl.Int64).sort().to_list() == [day.day for day in days]
+    assert lake.verify().orphans == ()
+
+
+def test_a_write_that_is_refused_leaves_nothing(full: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, paths = everything(full), {file.path for file in full.store.files()}
+
+    def refuse(_commit: Commit) -> None:
+        raise StorageError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(full.manifest, "commit", refuse)
+        with pytest.raises(StorageError):
+            full.write_macro(gdp((QUARTER, 9.9, SECOND + DAY)), source="fred")
+    assert {file.path for file in full.store.files()} == paths
+    assert_same(everything(full), before)

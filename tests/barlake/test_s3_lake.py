@@ -248,3 +248,20 @@ def test_the_command_line_works_on_a_bucket(s3_root: str, tmp_path: Path) -> Non
     assert json.loads(run("verify"))["files"] == 1
     assert json.loads(run("stats"))["bars"] == 30
     assert (tmp_path / "data" / "s3").exists()
+
+
+def test_records_and_bars_of_coins_lie_in_a_bucket_too(s3_root: str, tmp_path: Path) -> None:
+    with open_at(s3_root, tmp_path) as lake:
+        day = {"symbol": "BTC/USD", "session": DAYS[1], "open": 1.0, "high": 2.0, "low": 1.0, "close": 1.5}
+        for close in (1.5, 1.6):
+            lake.write_daily(pl.DataFrame([day | {"close": close}]), source="alpaca-crypto")
+        told = {"article_id": "1", "created_at": now() - dt.timedelta(days=1), "headline": "Up", "symbols": ["BTC/USD"]}
+        lake.write_news(pl.DataFrame([told]), source="alpaca")
+        lake.write_bars(make_bars(DAYS, minutes=3), feed="alpaca-crypto", symbol="BTC/USD")
+        assert lake.daily("BTC/USD")["close"].to_list() == [1.6]
+        assert lake.daily("BTC/USD", known_by="2024-01-03T00:00:00Z")["close"].to_list() == [1.5]
+        assert lake.sql("SELECT close FROM bars_daily").item() == 1.6
+        assert lake.sql("SELECT headline FROM news").item() == "Up"
+        assert lake.bars("BTC/USD").height == lake.sql("SELECT count(*) FROM bars_with_source").item() == 9
+        assert lake.vacuum(grace=dt.timedelta(seconds=-1)).files == 1
+        assert lake.verify().is_sound
