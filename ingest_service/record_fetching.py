@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from barlake.commits import keep_cursor
-from barlake.database import writing
 from barlake.errors import InvalidInputError
 from barlake.keys import parse_symbol
 from barlake.lake import Lake
@@ -23,8 +21,8 @@ from barlake.layout import DAILY, MACRO, NEWS
 from barlake.receipts import Receipt
 from barlake.record_kinds import KINDS, RecordKind, Rows, empty_versions
 from barlake.record_store import RecordReport
-from barlake.records import Cursor
 from barlake.sessions import NEW_YORK
+from ingest_service.asked_spans import AskedSpans
 from ingest_service.sources.courier import Courier
 from ingest_service.sources.failover import Failover
 from ingest_service.sources.interface import SourcePage
@@ -166,6 +164,7 @@ class _Run:
         self._overlap = overlap
         self._write = write
         self._on_step = on_step
+        self._asked = AskedSpans(lake, kind.dataset)
         self._found = Fetched("")
         self.tomorrow = lake.now().astimezone(NEW_YORK).date() + _DAY
 
@@ -193,10 +192,10 @@ class _Run:
         courier: Courier, called: str,
     ) -> None:  # fmt: skip
         """Bring in what this source was not asked for yet."""
-        for first, beyond in self._windows(courier, name, start, end):
+        for first, beyond in self._missing(courier, name, start, end):
             for page in pages_of(courier)(called, first, beyond, on_receipt=self._keep):
                 self._write_page(page)
-            self._asked(courier, name, first, beyond)
+            self._asked.add(courier.source, name, first, beyond)
 
     def together(self, symbols: Sequence[str], start: dt.date, end: dt.date) -> list[Fetched]:
         """What came of the symbols, those with the same windows in one request."""
@@ -212,7 +211,7 @@ class _Run:
         called = {_ALL: _ALL} if names == [_ALL] else self._sources.names_at(courier, names)
         groups: dict[tuple[tuple[dt.date, dt.date], ...], list[str]] = {}
         for name in called:
-            groups.setdefault(tuple(self._windows(courier, name, start, end)), []).append(name)
+            groups.setdefault(tuple(self._missing(courier, name, start, end)), []).append(name)
         done = 0
         for windows, group in groups.items():
             for place in range(0, len(group), _SYMBOLS_IN_ONE_REQUEST):
@@ -222,44 +221,12 @@ class _Run:
                     for page in courier.news(asked, _midnight(first), _midnight(beyond), on_receipt=self._keep):
                         self._write_page(page)
                     for name in batch:
-                        self._asked(courier, name, first, beyond)
+                        self._asked.add(courier.source, name, first, beyond)
                 done += len(batch)
                 self._on_step(FetchStep(batch[-1], done, len(called), self._found.written.inserted))
 
-    # --- what was asked for -------------------------------------------------------------------------
-
-    def _windows(self, courier: Courier, name: str, start: dt.date, end: dt.date) -> list[tuple[dt.date, dt.date]]:
-        """What of [start, end) the source was not asked for yet, and the newest stretch of what it was.
-
-        No hole is left between them, so what was asked for stays one stretch.
-        """
-        asked = self._span(courier, name)
-        if asked is None:
-            return [(start, end)]
-        first, until = asked
-        again = max(until - self._overlap, first)
-        windows = [(start, first), (again, end)]
-        return [window for window in windows if window[0] < window[1]]
-
-    def _asked(self, courier: Courier, name: str, first: dt.date, beyond: dt.date) -> None:
-        """Take note that a window was answered to its last page."""
-        before = self._span(courier, name)
-        beyond = min(beyond, self.tomorrow - _DAY)  # the present date is not over
-        span = (first, beyond) if before is None else (min(before[0], first), max(before[1], beyond))
-        if span != before:
-            cursor = Cursor(self._key(courier, name), "/".join(map(str, span)), 0, 0)
-            with writing(self._lake.manifest.engine) as connection:
-                keep_cursor(connection, cursor, self._lake.now())
-
-    def _span(self, courier: Courier, name: str) -> tuple[dt.date, dt.date] | None:
-        cursor = self._lake.manifest.cursor(self._key(courier, name))
-        if cursor is None or cursor.page_token is None:
-            return None
-        first, until = cursor.page_token.split("/")
-        return dt.date.fromisoformat(first), dt.date.fromisoformat(until)
-
-    def _key(self, courier: Courier, name: str) -> str:
-        return f"asked/{self._kind.dataset}/{courier.source}/{name}"
+    def _missing(self, courier: Courier, name: str, start: dt.date, end: dt.date) -> list[tuple[dt.date, dt.date]]:
+        return self._asked.missing(courier.source, name, start, end, overlap=self._overlap)
 
     # --- what came ----------------------------------------------------------------------------------
 

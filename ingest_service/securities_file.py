@@ -20,7 +20,7 @@ import yaml
 from barlake.errors import BarlakeError, InvalidInputError, NotFoundError, did_you_mean
 from barlake.keys import parse_symbol
 from barlake.sessions import FIRST_SESSION_YEAR
-from ingest_service.watch_list import CATEGORIES, Security, WatchList
+from ingest_service.watch_list import CATEGORIES, RECORDS, Security, WatchList
 
 __all__ = ["EXAMPLE", "ReadyMade", "read_ready_made", "read_securities_file", "ready_made_lists"]
 
@@ -51,7 +51,7 @@ securities:
   #    names: {{yahoo: ^GSPC}}
 """
 
-_TOP = ("securities", "start", "features", "include")
+_TOP = ("securities", "start", "features", "include", "records", "macro")
 _ENTRY = ("symbol", "enabled", "names", "start")
 _CATEGORY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -152,6 +152,8 @@ def _read(path: Path, text: str) -> WatchList:
     keys = dict(_pairs(root, _TOP, faults))
     start = _date(keys["start"], faults) if "start" in keys else None
     features = tuple(name for _, name in _texts(keys.get("features"), "features", faults)) if "features" in keys else ()
+    records = _records(keys.get("records"), faults)
+    macro = tuple(name.upper() for _, name in _texts(keys.get("macro"), "macro", faults)) if "macro" in keys else ()
     own = _securities(keys.get("securities"), faults)
     included, warnings = _included(keys.get("include"), faults)
     if not own and not included and not faults.found:
@@ -161,7 +163,20 @@ def _read(path: Path, text: str) -> WatchList:
     order = dict.fromkeys(one.symbol for one in (*own, *included))
     securities = tuple(replace(listed[name], start=listed[name].start or start) for name in order)
     warnings += _proxies(path, securities)
-    return WatchList(path, securities, features if "features" in keys else ("core",), tuple(warnings))
+    features = features if "features" in keys else ("core",)
+    return WatchList(path, securities, features, tuple(warnings), records, macro)
+
+
+def _records(node: yaml.Node | None, faults: _Faults) -> tuple[str, ...]:
+    """Kinds of records that are kept of the securities."""
+    if node is None:
+        return ()
+    found = list(_texts(node, "records", faults))
+    for item, name in found:
+        if name not in RECORDS:
+            hint = did_you_mean(name, RECORDS)
+            faults.add(item, f"records {name!r} are not known: there are {' and '.join(RECORDS)}.{hint}")
+    return tuple(dict.fromkeys(name for _, name in found))
 
 
 def _proxies(path: Path, securities: Sequence[Security]) -> list[str]:

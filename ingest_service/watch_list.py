@@ -15,10 +15,13 @@ from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
 from barlake.keys import parse_symbol
 from barlake.settings import Settings
 
-__all__ = ["CATEGORIES", "Security", "WatchList", "find_watch_list", "load_watch_list"]
+__all__ = ["CATEGORIES", "RECORDS", "Security", "WatchList", "find_watch_list", "load_watch_list"]
 
 CATEGORIES = ("indices", "etfs", "stocks", "crypto")
 """Categories that mean something: Alpaca has no bars of indices, crypto never closes. Others may be made up."""
+
+RECORDS = ("daily", "news")
+"""Kinds of records that may be kept of securities, besides minute bars."""
 
 DEFAULT_HISTORY = dt.timedelta(days=365)
 """How far back a security without a start reaches."""
@@ -97,6 +100,10 @@ class WatchList:
     ----------
     features
         Feature sets that are kept up to date.
+    records
+        Kinds of records that are kept of the securities: `daily`, `news`.
+    macro
+        Macro series that are kept.
     warnings
         What is allowed and still worth saying.
     """
@@ -105,6 +112,8 @@ class WatchList:
     securities: tuple[Security, ...]
     features: tuple[str, ...] = ("core",)
     warnings: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    macro: tuple[str, ...] = ()
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ Arguments of the tasks planned here, all JSON, dates as ISO text:
 - `calendar`: start, end (session dates, half-open).
 - `features`: set_name, symbol, feed.
 
-`bars` and `session` have a `name` too where the source calls the symbol otherwise.
+`bars` and `session` have a `name` too where the source calls the symbol otherwise. Those of records stand in
+`planning_records.py`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from enum import StrEnum
 import polars as pl
 
 from app.jobs.job import Agent, Job
+from app.jobs.planning_records import daily_jobs, macro_jobs, news_jobs
 from barlake.coverage import finished_sessions
+from barlake.errors import CredentialsError, InvalidInputError
 from barlake.keys import Period
 from barlake.lake import Lake
 from barlake.sessions import NEW_YORK
 from feature_service.staleness import stale_tables
 from ingest_service.alpaca import resolve_feed
 from ingest_service.alpaca_actions import AHEAD, ENDPOINT
+from ingest_service.sources.choice import Purpose, sources_for
 from ingest_service.trading_calendar import CALENDAR_ENDPOINT
 from ingest_service.watch_list import Security, WatchList
 
@@ -48,6 +52,8 @@ CALENDAR_WINDOW = dt.timedelta(days=30)
 _FIRST_OF_BARS = dt.date(2016, 1, 4)
 """Alpaca has no minute bars before: https://docs.alpaca.markets/docs/market-data-faq."""
 
+_NO_INDEX = f"no minute bars: {SOURCE} has no indices, and `names` names none of its symbols"
+
 _FINAL_PRIORITY, _RECHECK_PRIORITY = 15, 25
 
 
@@ -60,6 +66,9 @@ class Part(StrEnum):
     ACTIONS = "actions"
     CALENDAR = "calendar"
     FEATURES = "features"
+    DAILY = "daily"
+    NEWS = "news"
+    MACRO = "macro"
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,7 @@ class _Sight:
     lake: Lake
     now: dt.datetime
     feed: str
+    source: str = SOURCE
     answers: dict[str, pl.DataFrame] = field(default_factory=dict)
     provisional: dict[str, set[dt.date]] = field(default_factory=dict)
 
@@ -138,22 +148,36 @@ def plan(
     due: list[Due] = []
     if Part.SESSIONS in parts or Part.BARS in parts or Part.RECHECK in parts:
         due += _bars(sight, fetched, set(parts))
+    coins = [one for one in chosen if one.category == "crypto"]
+    notes: list[Note] = []
+    if Part.BARS in parts and coins:
+        try:
+            due += _coin_bars(lake, coins, now)
+        except (InvalidInputError, CredentialsError) as error:
+            notes += [Note(one.symbol, f"no minute bars: {error}") for one in coins]
     if Part.ACTIONS in parts:
         due += _actions(sight, [one for one in fetched if not one.is_renamed(SOURCE)])
     if Part.CALENDAR in parts:
         due += _calendar(sight)
     if Part.FEATURES in parts:
         due += plan_features(lake, watch_list.features, [one.symbol for one in chosen], feed=sight.feed)
-    left_out = [one for one in chosen if one not in fetched]
-    notes = [Note(one.symbol, _why_not(one)) for one in left_out]
+    if Part.DAILY in parts:
+        due += [Due(*want) for want in daily_jobs(lake, watch_list, chosen, sight.today)]
+    if Part.NEWS in parts:
+        due += [Due(*want) for want in news_jobs(lake, watch_list, chosen, sight.today)]
+    if Part.MACRO in parts:
+        due += [Due(*want) for want in macro_jobs(lake, watch_list, sight.today)]
+    notes += [Note(one.symbol, _NO_INDEX) for one in chosen if one not in fetched and one not in coins]
     notes += [Note(one.symbol, f"begins on {one.start}") for one in fetched if one.start and one.start > sight.today]
     return Plan(now, sight.feed, tuple(due), tuple(notes))
 
 
-def _why_not(security: Security) -> str:
-    if security.category == "crypto":
-        return "no minute bars: pairs come from sources of their own"
-    return f"no minute bars: {SOURCE} has no indices, and `names` names none of its symbols"
+def _coin_bars(lake: Lake, coins: Sequence[Security], now: dt.datetime) -> list[Due]:
+    """The months that lack something in the feed of the first source of coins."""
+    sources = sources_for(Purpose.CRYPTO, lake.settings)
+    sight = _look(lake, now, sources.feeds[0])
+    sight.source = sources.names[0]
+    return _bars(sight, coins, {Part.BARS})
 
 
 def plan_features(lake: Lake, sets: Iterable[str], symbols: Iterable[str], *, feed: str) -> list[Due]:
@@ -241,7 +265,7 @@ def _session(sight: _Sight, security: Security, day: dt.date, why: str, priority
 
 def _arguments(sight: _Sight, security: Security) -> dict[str, str]:
     own = {"feed": sight.feed, "symbol": security.symbol}
-    name = security.name_at(SOURCE)
+    name = security.name_at(sight.source)
     return own if name in {None, security.symbol} else own | {"name": str(name)}
 
 

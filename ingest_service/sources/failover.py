@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -78,6 +77,15 @@ class Failover:
     def feeds(self) -> tuple[str, ...]:
         """Feeds of the primary's minute bars."""
         return self._couriers[0].capabilities.feeds
+
+    def get_to_know(self, securities: Iterable[Security]) -> None:
+        """Learn what the sources call further securities."""
+        self._securities |= {one.symbol: one for one in securities}
+
+    def leave_to_others(self, share: float) -> None:
+        """Leave a share of each source's limit to those who are in a hurry."""
+        for one in self._couriers:
+            one.line.reserve_share = share
 
     # --- minute bars -------------------------------------------------------------------------------
 
@@ -215,8 +223,7 @@ class Failover:
     def _provenance(self, courier: Courier, symbol: str | None) -> str:
         """The name of the source as rows keep it, with the symbol's name there where that may mean something else."""
         security = None if symbol is None else self._securities.get(symbol)
-        full = courier.source if security is None else security.provenance(courier.source)
-        return re.sub(r"[^a-z0-9_]+", "-", full.lower()).strip("-")[:32]
+        return courier.source if security is None else security.provenance(courier.source)
 
 
 def _read_token(page_token: str | None, start: dt.datetime) -> tuple[str | None, dt.datetime, str | None]:

@@ -9,9 +9,11 @@ from app.jobs.context import JobContext
 from app.jobs.registry import task
 from barlake.coverage import finished_sessions
 from barlake.inspection import check_symbol
-from ingest_service.alpaca import AlpacaSource
+from barlake.keys import is_always_open
 from ingest_service.backfill import BackfillStep, Publisher, SymbolReport, fill_sessions
-from ingest_service.paced_http import shared_throttle
+from ingest_service.sources.choice import Purpose, sources_for
+from ingest_service.sources.failover import Failover
+from ingest_service.watch_list import Security
 
 __all__ = ["RESERVE_SHARE", "bars", "session", "tidy"]
 
@@ -35,10 +37,13 @@ def bars(
             next_step=f"{left} sessions of {symbol} from {start}" if left else "what looks incomplete",
         )  # fmt: skip
 
+    sources = _sources(context, feed)
+    if name is not None:
+        # Only the primary is known to have it under that name, and rows say so where it may be something else.
+        sources.get_to_know([Security(symbol, "indices", names={sources.names[0]: name})])
     publisher = context.share("publisher", Publisher)
     report = fill_sessions(
-        context.lake, _source(context), symbol, expected,
-        feed=feed, asked_as=name, refetch_as=context.job_id if refetch else None,
+        context.lake, sources, symbol, expected, feed=feed, refetch_as=context.job_id if refetch else None,
         on_step=on_step, on_page=lambda: publisher.keep_fresh(context.lake),
     )  # fmt: skip
     return {"status": "done" if report.requests else "nothing", **_facts(report)}
@@ -81,15 +86,13 @@ def _facts(report: SymbolReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _source(context: JobContext) -> AlpacaSource:
-    """Alpaca over a connection of this run's place, paced together with all others of this process."""
+def _sources(context: JobContext, feed: str) -> Failover:
+    """The sources of the settings over connections of this run's place, paced together with all of this process."""
+    purpose = Purpose.CRYPTO if is_always_open(feed) else Purpose.MINUTE
 
-    def make() -> AlpacaSource:
-        settings = context.settings
-        key = settings.alpaca_key_id.get_secret_value() if settings.alpaca_key_id else ""
-        throttle = shared_throttle(settings.alpaca_data_url or "", hash(key), settings.alpaca_requests_per_minute)
-        source = AlpacaSource.from_settings(settings, stop=context.stop, throttle=throttle)
-        source.line.reserve_share = RESERVE_SHARE
-        return source
+    def make() -> Failover:
+        sources = sources_for(purpose, context.settings, stop=context.stop)
+        sources.leave_to_others(RESERVE_SHARE)
+        return sources
 
-    return context.keep("alpaca", make)
+    return context.keep(purpose.value, make)

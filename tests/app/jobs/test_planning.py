@@ -109,13 +109,11 @@ def test_a_running_session_is_nobodys_business(lake: Lake) -> None:
 def test_another_name_goes_along_and_what_nobody_has_is_noted(lake: Lake) -> None:
     spx = Security("SPX", "indices", names={"alpaca": "SPY"}, start=JULY[4])
     vix = Security("VIX", "indices", names={"yahoo": "^VIX"})
-    bitcoin = Security("BTC/USD", "crypto")
     later = Security("NEWC", start=dt.date(2024, 8, 1))
-    found = plan(lake, watch(spx, vix, bitcoin, later), NOW, parts=BARS)
+    found = plan(lake, watch(spx, vix, later), NOW, parts=BARS)
     assert [one.job.arguments["name"] for one in found.due] == ["SPY"]
     assert [(one.symbol, one.text.split(":")[0]) for one in found.notes] == [
         ("VIX", "no minute bars"),
-        ("BTC/USD", "no minute bars"),
         ("NEWC", "begins on 2024-08-01"),
     ]
 
