@@ -257,13 +257,19 @@ class _SymbolRun:
         self._calendar = lake.calendar.of(feed).frame
         self._symbol = symbol
         self._asked_as = asked_as
-        # Whose rows these are, where the name may mean another instrument.
-        self._kept_as = Security(symbol, names={source.source: asked_as}).provenance(source.source)
         self._expected = expected
         self._on_step = on_step
         self._step = BackfillStep(symbol, 0, 0, 0, 0)
         self._on_page = on_page
         self.report = SymbolReport(symbol, expected=expected.height)
+
+    @property
+    def _kept_as(self) -> str:
+        """Whose rows the last page has; the name is told where it may mean another instrument."""
+        answered = self._source.source
+        if self._asked_as == self._symbol:
+            return answered
+        return Security(self._symbol, names={answered: self._asked_as}).provenance(answered)
 
     def fill(self) -> None:
         """Ask for what is missing, then once or twice more for what looks incomplete."""
