@@ -260,6 +260,7 @@ class _SymbolRun:
         self._expected = expected
         self._on_step = on_step
         self._step = BackfillStep(symbol, 0, 0, 0, 0)
+        self._done_before = 0
         self._on_page = on_page
         self.report = SymbolReport(symbol, expected=expected.height)
 
@@ -375,7 +376,10 @@ class _SymbolRun:
             progress=Progress(cursor=cursor),
         )
         self.report.written += report
-        self._step = replace(self._step, pages=self._step.pages + 1, rows=self._step.rows + len(page.rows))
+        self._step = replace(
+            self._step, pages=self._step.pages + 1, rows=self._step.rows + len(page.rows),
+            sessions_done=self._done_before + _sessions_before(window, rows.good),
+        )  # fmt: skip
         self._on_step(self._step)
         self._on_page()
 
@@ -402,7 +406,7 @@ class _SymbolRun:
         return found
 
     def _finish(self, window: Window, key: str | None, answers: list[Answer]) -> None:
-        done = self._step.sessions_done + len(window.sessions)
+        self._done_before += len(window.sessions)
         self._lake.writer.finalise(
             window.sessions,
             feed=self._feed,
@@ -410,5 +414,11 @@ class _SymbolRun:
             source=self._kept_as,
             progress=Progress(cursor_done=key, answers=answers),
         )
-        self._step = replace(self._step, sessions_done=done)
+        self._step = replace(self._step, sessions_done=self._done_before)
         self._on_step(self._step)
+
+
+def _sessions_before(window: Window, rows: pl.DataFrame) -> int:
+    """How many sessions of a window ended before the newest of these rows."""
+    newest = rows["timestamp"].max()
+    return sum(day < newest.date() for day in window.sessions) if isinstance(newest, dt.datetime) else 0

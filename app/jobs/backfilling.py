@@ -1,4 +1,4 @@
-"""A range of history as jobs: one for each month of a symbol that lacks something, the newest months first."""
+"""A range of history as jobs: one for each month of a symbol that lacks something, or for a whole missing year."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from barlake.coverage import finished_sessions
 from barlake.keys import Period, parse_feed, parse_symbol
 from barlake.lake import Lake
 from barlake.ranges import Boundary, parse_session_range
-from ingest_service.gaps import missing_sessions, suspicious_sessions
+from ingest_service.gaps import Window, missing_sessions, request_windows, suspicious_sessions
 
 __all__ = ["backfill_jobs"]
 
@@ -29,9 +29,10 @@ def backfill_jobs(
 ) -> list[Job]:
     """Jobs that bring the finished sessions in [start, end) of these symbols into the lake.
 
-    A key names a symbol and a month; which sessions of it the job asks for follows from what the lake holds now. So
-    put them with `force=True`: what was done before may be asked again when something is missing since, as in
-    the running month it is every day, and what is complete makes no job.
+    A key names a symbol and a month, or a year that is missing as a whole, whose pages are full. Which sessions of
+    it the job asks for follows from what the lake holds now. So put them with `force=True`: what was done before
+    may be asked again when something is missing since, as in the running month it is every day, and what is
+    complete makes no job.
 
     Parameters
     ----------
@@ -49,14 +50,26 @@ def backfill_jobs(
     first, beyond = parse_session_range(start, end)
     calendar = lake.calendar.of(feed)
     expected = finished_sessions(calendar.in_range(first, beyond), now)
-    months: list[tuple[dt.date, Job]] = []
+    parts: list[tuple[dt.date, Job]] = []
     for symbol in dict.fromkeys(parse_symbol(name) for name in symbols):
         days = expected["session"].to_list() if refetch else _lacking(lake, feed, symbol, expected, calendar.frame)
-        grouped: dict[Period, list[dt.date]] = {}
-        for day in days:
-            grouped.setdefault(Period.of_month(day), []).append(day)
-        months += [(month.start, _job(feed, symbol, month, own, refetch)) for month, own in grouped.items()]
-    return [job for _, job in sorted(months, key=lambda one: one[0], reverse=True)]
+        parts += [
+            (window.end, _job(feed, symbol, window, refetch=refetch))
+            for window in _one_a_month(request_windows(days, calendar.frame))
+        ]
+    return [job for _, job in sorted(parts, key=lambda one: one[0], reverse=True)]
+
+
+def _one_a_month(windows: Sequence[Window]) -> list[Window]:
+    """Whole years as they are; of several windows in one month, one that spans them."""
+    found: list[Window] = []
+    for one in windows:
+        last = found[-1] if found else None
+        if last is not None and Period.of_month(last.start) == Period.of_month(one.start):
+            found[-1] = Window(last.start, one.end, (*last.sessions, *one.sessions))
+        else:
+            found.append(one)
+    return found
 
 
 def _lacking(lake: Lake, feed: str, symbol: str, expected: pl.DataFrame, calendar: pl.DataFrame) -> list[dt.date]:
@@ -67,12 +80,9 @@ def _lacking(lake: Lake, feed: str, symbol: str, expected: pl.DataFrame, calenda
     return sorted({*missing, *suspicious_sessions(expected, held, answers, calendar)})
 
 
-def _job(feed: str, symbol: str, month: Period, days: Sequence[dt.date], refetch: bool) -> Job:  # noqa: FBT001
-    arguments = {
-        "feed": feed,
-        "symbol": symbol,
-        "start": days[0].isoformat(),
-        "end": (days[-1] + dt.timedelta(days=1)).isoformat(),
-    }
-    key = f"bars/{feed}/{symbol}/{month.label}"
+def _job(feed: str, symbol: str, window: Window, *, refetch: bool) -> Job:
+    first, last = window.sessions[0], window.sessions[-1]
+    period = Period.of_month(first) if first.month == last.month else Period.of_year(first)
+    arguments = {"feed": feed, "symbol": symbol, "start": first.isoformat(), "end": window.end.isoformat()}
+    key = f"bars/{feed}/{symbol}/{period.label}"
     return Job(f"{key}/again", "bars", arguments | {"refetch": True}) if refetch else Job(key, "bars", arguments)
