@@ -15,6 +15,7 @@ import typer
 from app.commands import (
     actions,
     care,
+    doctor,
     export,
     fetch,
     history,
@@ -87,6 +88,7 @@ application.command("emulate")(sources.emulate)
 application.command("worker")(jobs.worker)
 application.command("backfill")(jobs.backfill)
 application.add_typer(jobs.application, name="jobs")
+application.command("doctor")(doctor.doctor)
 application.command("watch")(operations.watch)
 application.command("logs")(operations.logs)
 application.add_typer(operations.alerts, name="alerts")

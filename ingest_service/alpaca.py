@@ -38,7 +38,7 @@ from ingest_service.pages import BarsPage, Page, PageRequest, Request, Stray, pa
 from ingest_service.refusals import WHERE_KEYS_GO, TransientError, refusal
 from ingest_service.throttle import Throttle
 
-__all__ = ["AlpacaSource", "BarsPage", "Stray", "resolve_feed"]
+__all__ = ["AlpacaSource", "BarsPage", "Stray", "data_url", "resolve_feed"]
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class AlpacaSource:
         """
         key = _credential("ALPACA_API_KEY_ID", settings.alpaca_key_id)
         secret = _credential("ALPACA_API_SECRET_KEY", settings.alpaca_secret_key)
-        base_url = _data_url(settings.alpaca_data_url)
+        base_url = data_url(settings.alpaca_data_url)
         stop = stop or threading.Event()
         client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=base_url)
         throttle = throttle or Throttle(settings.alpaca_requests_per_minute, sleep=sleep_until(stop))
@@ -331,7 +331,7 @@ def _trading_url(settings: Settings) -> str:
     return ALPACA_TRADING_URL if is_alpaca or data_url is None else data_url
 
 
-def _data_url(setting: str | None) -> str:
+def data_url(setting: str | None) -> str:
     """Address of the data API, also when the setting names the trading API, as people often copy it."""
     if setting is None:
         return ALPACA_DATA_URL

@@ -38,6 +38,7 @@ HTTP = (
 HTTP_ROOMS = (
     "ingest_service/alpaca.py",
     "ingest_service/paced_http.py",
+    "ingest_service/probe.py",
     "ingest_service/emulator/",
     "barlake/influx.py",
     "app/operations/senders.py",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
 import re
-import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 import barlake
@@ -34,6 +34,7 @@ metrics = typer.Typer(help="Metrics for Prometheus.", no_args_is_help=True, rich
 alerts = typer.Typer(help="What somebody should know.", no_args_is_help=True, rich_markup_mode=None)
 
 _LOOK_S = 0.5
+_WIDE = 160
 _SINCE = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim"}
@@ -73,15 +74,21 @@ def watch(
             print_json(watch_view.as_json(observer.look()))
             return
         console = Console(highlight=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = _WIDE
+
+        def picture() -> RenderableType:
+            return watch_view.picture(observer.look(), name=name, speed=clock.speed, width=console.width)
+
         if once or not console.is_terminal:
-            console.print(watch_view.picture(observer.look(), name=name, speed=clock.speed))
+            console.print(picture())
             return
         with (
             contextlib.suppress(KeyboardInterrupt),
             Live(console=console, screen=True, auto_refresh=False) as live,
         ):
             while True:
-                live.update(watch_view.picture(observer.look(), name=name, speed=clock.speed), refresh=True)
+                live.update(picture(), refresh=True)
                 time.sleep(_LOOK_S)
 
 
@@ -182,7 +189,8 @@ def metrics_serve(
             exporting_metrics(observer.lake.settings, observer, agent="metrics"),
             contextlib.suppress(KeyboardInterrupt),
         ):
-            threading.Event().wait()
+            while True:  # an endless wait would not notice a Ctrl-C that another thread met
+                time.sleep(_LOOK_S)
 
 
 @alerts.command("list")

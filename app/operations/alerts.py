@@ -66,6 +66,11 @@ class Alerts:
         self._senders = dict(senders)
         self._redactor = redactor
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Who is told beside the log."""
+        return tuple(self._senders)
+
     def fire(self, key: str, *, level: str, message: str, details: Mapping[str, Any] | None = None) -> bool:
         """Raise an alert; true for the one who began the episode.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.jobs.job import Agent, JobRecord, JobState
+from app.operations.durations import age, span_text
 from app.operations.heartbeats import Heartbeat
 from app.operations.observer import Standing
 from app.operations.rules import DISK_FULL
@@ -24,9 +24,11 @@ from barlake.sessions import NEW_YORK
 __all__ = ["age", "as_json", "picture", "span_text"]
 
 _BAR = 18
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_WIDE = 120
 _LATE_S = 300.0
 _TIGHT = 5
+_LEAST = {"agent": 8, "state": 9, "beat": 6, "progress": _BAR + 5, "message": 30, "done": 8}
+"""Columns that a narrow terminal leaves their room."""
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 _STATES = {
     "working": "green", "streaming": "green", "running": "green", "polling": "green", "idle": "dim",
@@ -34,7 +36,7 @@ _STATES = {
 }  # fmt: skip
 
 
-def picture(standing: Standing, *, name: str, speed: float = 1.0) -> RenderableType:
+def picture(standing: Standing, *, name: str, speed: float = 1.0, width: int = 160) -> RenderableType:
     """One frame.
 
     Parameters
@@ -43,13 +45,16 @@ def picture(standing: Standing, *, name: str, speed: float = 1.0) -> RenderableT
         Of the lake.
     speed
         Of market time.
+    width
+        Of the terminal, in letters.
     """
     parts: list[RenderableType] = [_header(standing, name, speed)]
     parts += [_alerts(standing)] if standing.alerts else []
     parts += [Text(f"{part}: {why}", style="red") for part, why in standing.problems.items()]
     parts += [_section("Agents", _agents(standing)), _section("Queue", _queue(standing))]
     parts += [_section("Running jobs", _running(standing))] if standing.running else []
-    parts += [_side_by_side(_section("Feeds", _feeds(standing)), _section("Sources", _sources(standing)))]
+    beside = [_section("Feeds", _feeds(standing)), _section("Sources", _sources(standing))]
+    parts += [_side_by_side(*beside)] if width >= _WIDE else beside
     parts += [_disk(standing)]
     parts += [_section("Last warnings and errors", _errors(standing))] if standing.errors else []
     return Group(*parts)
@@ -76,29 +81,6 @@ def as_json(standing: Standing) -> dict[str, Any]:
     return facts
 
 
-def age(seconds: float) -> str:
-    """A span in its two largest units.
-
-    Examples
-    --------
-    >>> age(7.4), age(80), age(3700), age(200_000)
-    ('7 s', '1 min 20 s', '1 h 1 min', '2 d 7 h')
-    """
-    whole = int(max(seconds, 0))
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    if whole < _DAY:
-        return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
-    return f"{whole // 86400} d" + (f" {whole % 86400 // 3600} h" if whole % 86400 // 3600 else "")
-
-
-def span_text(span: dt.timedelta) -> str:
-    """A span in words."""
-    return age(span.total_seconds())
-
-
 def _section(title: str, body: RenderableType) -> RenderableType:
     return Padding(Group(Text(title, style="bold cyan"), Padding(body, (0, 0, 0, 2))), (1, 0, 0, 0))
 
@@ -112,7 +94,10 @@ def _side_by_side(*parts: RenderableType) -> RenderableType:
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", show_edge=False)
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
+        table.add_column(
+            name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis",
+            min_width=_LEAST.get(name),
+        )  # fmt: skip
     return table
 
 
@@ -150,7 +135,7 @@ def _agents(standing: Standing) -> RenderableType:
     for beat in standing.heartbeats:
         is_stalled = beat.is_stalled(standing.at)
         state = Text("stalled", style="bold red") if is_stalled else Text(beat.state, style=_STATES.get(beat.state, ""))
-        since = Text(f"{beat.age(standing.at).total_seconds():.0f} s", style="red" if is_stalled else "dim")
+        since = Text(span_text(beat.age(standing.at)), style="red" if is_stalled else "dim")
         doing = beat.job or beat.symbol or ""
         table.add_row(beat.agent, beat.worker, state, since, doing, _progress_of(beat), beat.next_step or "")
     return table
