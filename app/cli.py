@@ -6,9 +6,10 @@ explains, 2 wrong usage, 3 (of `update`) partial success, 130 Ctrl-C.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import typer
 
@@ -104,15 +105,21 @@ class _FirstRecord(logging.Handler):
         """Hand the record to the log as it is from now on."""
         from app.operations.logs import configure_logging  # noqa: PLC0415 - a tenth of a second
 
-        configure_logging(_settings(), agent="command", for_person=True)
-        logging.getLogger(record.name).handle(record)
+        configure_logging(_settings(), agent="command", for_person=True).handle(record)
 
 
-def _begin_log() -> None:
+@contextlib.contextmanager
+def _log() -> Iterator[None]:
+    """The log of one command line; afterwards the process's own is as it was."""
     root = logging.getLogger()
-    if not any(getattr(handler, "is_placeholder", False) for handler in root.handlers):
-        root.addHandler(_FirstRecord(logging.NOTSET))
+    level, handlers = root.level, list(root.handlers)
+    root.addHandler(_FirstRecord())
     root.setLevel((_settings().log_level or "warning").upper())
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
 
 
 def _settings() -> Settings:
@@ -125,9 +132,9 @@ def _settings() -> Settings:
 
 def run(arguments: Sequence[str]) -> int:
     """Exit code of a command line; whatever goes wrong on purpose ends in one message on stderr."""
-    _begin_log()
     try:
-        application(args=list(arguments), prog_name="barlake")
+        with _log():
+            application(args=list(arguments), prog_name="barlake")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0
     except BarlakeError as error:

@@ -58,11 +58,12 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fetch the actions of symbols from Alpaca. What is known already changes nothing."""
+    from app.operations.logs import kept_log
     from ingest_service.alpaca import AlpacaSource
     from ingest_service.alpaca_actions import fetch_actions
 
     window = [_date(text, name) for text, name in ((start, "--start"), (end, "--end"))]
-    with barlake.open(root) as lake:
+    with barlake.open(root) as lake, kept_log(lake.settings, agent="actions"):
         done = fetch_actions(lake, AlpacaSource.from_settings(lake.settings), symbols, *window)
     rows = [{"symbol": one.symbol, "requests": one.requests, **vars(one.written)} for one in done]
     unreadable = [reason for one in done for reason in one.unreadable]

@@ -39,7 +39,13 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Import minute bars from files. Importing the same file again changes nothing."""
-    with barlake.open(root) as lake, progress(shown=not as_json) as start:
+    from app.operations.logs import kept_log
+
+    with (
+        barlake.open(root) as lake,
+        kept_log(lake.settings, agent="import"),
+        progress(shown=not as_json) as start,
+    ):
         advance = start("import")
         report = lake.import_bars(
             path,

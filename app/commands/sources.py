@@ -36,11 +36,16 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Fetch the minute bars that are missing from Alpaca. A second run asks for nothing."""
+    from app.operations.logs import kept_log
     from ingest_service.alpaca import AlpacaSource, resolve_feed
     from ingest_service.backfill import BackfillStep, backfill
 
     today = utc_now().astimezone(NEW_YORK).date()
-    with barlake.open(root) as lake, progress(shown=not as_json) as begin:
+    with (
+        barlake.open(root) as lake,
+        kept_log(lake.settings, agent="ingest"),
+        progress(shown=not as_json) as begin,
+    ):
         if lake.settings.iex_token is not None:
             notice(IEX_CLOUD_NOTICE)
         source = AlpacaSource.from_settings(lake.settings)

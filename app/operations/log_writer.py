@@ -42,9 +42,15 @@ class LogSink(Protocol):
 
 
 class TableSink:
-    """The table of log records, kept to its size."""
+    """The table of log records, kept to its size.
 
-    def __init__(self, records: LogRecords, *, keep_rows: int, keep_days: int) -> None:
+    Parameters
+    ----------
+    records
+        Gives the table when there is something to store.
+    """
+
+    def __init__(self, records: Callable[[], LogRecords], *, keep_rows: int, keep_days: int) -> None:
         self._records = records
         self._keep_rows, self._keep_days = keep_rows, keep_days
         self._pruned: float | None = None
@@ -52,10 +58,11 @@ class TableSink:
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store a batch, and once in a while take out what is too old or too much."""
-        self._records.append(rows)
+        records = self._records()
+        records.append(rows)
         now, self._since_prune = time.monotonic(), self._since_prune + len(rows)
         if self._pruned is None or now - self._pruned > _PRUNE_EVERY_S or self._since_prune > self._keep_rows // 10:
-            self._records.prune(keep_rows=self._keep_rows, keep_days=self._keep_days)
+            records.prune(keep_rows=self._keep_rows, keep_days=self._keep_days)
             self._pruned, self._since_prune = now, 0
 
     def close(self) -> None:

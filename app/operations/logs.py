@@ -9,12 +9,14 @@ in batches, and a database that refuses costs log records and nothing else.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, TextIO
@@ -23,12 +25,12 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from app.operations.log_writer import LogSink, LogWriter, QueueToWriter, TableSink
-from app.operations.operations import Operations
+from app.operations.operations import Operations, open_operations
 from app.operations.redaction import Redactor
 from app.operations.telemetry import log_sink
 from barlake.settings import Settings
 
-__all__ = ["Log", "configure_logging", "log_context"]
+__all__ = ["Log", "configure_logging", "kept_log", "log_context"]
 
 _ORDER = ("timestamp", "level", "agent", "symbol", "stage", "job", "message")
 _EXIT_PATIENCE_S = 5.0
@@ -48,6 +50,12 @@ class Log:
     def lost(self) -> int:
         """Records that the database did not take; the stream had them."""
         return self._writer.lost if self._writer else 0
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Take a record as if it had just been logged."""
+        for handler in self._handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
 
     def flush(self, timeout_s: float = _EXIT_PATIENCE_S) -> None:
         """Wait until what was logged so far is stored, but not longer than that."""
@@ -74,7 +82,7 @@ def configure_logging(
     settings: Settings,
     *,
     agent: str,
-    operations: Operations | None = None,
+    operations: Operations | Callable[[], Operations] | None = None,
     for_person: bool = False,
 ) -> Log:
     """The log of this process, from now on, in place of an earlier one.
@@ -84,7 +92,8 @@ def configure_logging(
     agent
         Who speaks, where `log_context` does not say otherwise.
     operations
-        Where records of level `info` and above are kept; None keeps them nowhere.
+        Where records of level `info` and above are kept, or what opens it for the first of them; None keeps them
+        nowhere.
     for_person
         The process is a command whose result goes to stdout: lines go to stderr, in plain words, and only warnings
         and worse, unless the settings say otherwise. Else they go to stdout, as JSON, from `info` on.
@@ -106,7 +115,8 @@ def configure_logging(
         exported = log_sink(settings, agent=agent)
         sinks += [] if exported is None else [exported]
     if operations is not None:
-        sinks.append(TableSink(operations.logs, keep_rows=settings.log_keep_rows, keep_days=settings.log_keep_days))
+        keep = {"keep_rows": settings.log_keep_rows, "keep_days": settings.log_keep_days}
+        sinks.append(TableSink(lambda: (operations() if callable(operations) else operations).logs, **keep))
     writer = LogWriter(sinks) if sinks else None
     if writer is not None:
         kept = QueueToWriter(writer, as_json)
@@ -117,6 +127,21 @@ def configure_logging(
     if writer is not None:
         _flush_when_terminated()
     return _current
+
+
+@contextlib.contextmanager
+def kept_log(settings: Settings, *, agent: str) -> Iterator[None]:
+    """The log of a command that fetches or writes: what it does is kept in the database, until the block ends.
+
+    A command that does nothing makes no database, and one that cannot be opened stops no work.
+    """
+    with contextlib.ExitStack() as stack:
+        opened = functools.cache(lambda: stack.enter_context(open_operations(settings)))
+        log = configure_logging(settings, agent=agent, operations=opened, for_person=True)
+        try:
+            yield
+        finally:
+            log.close()
 
 
 def log_context(**fields: str | None) -> AbstractContextManager[None]:
@@ -220,14 +245,16 @@ class _Seldom(logging.Filter):
         return True
 
 
+def _is_ours(handler: logging.Handler) -> bool:
+    return isinstance(handler, _StreamHandler | QueueToWriter) or getattr(handler, "is_placeholder", False)
+
+
 def _install(handlers: Sequence[logging.Handler]) -> None:
     root = logging.getLogger()
-    for handler in list(root.handlers):
-        if isinstance(handler, _StreamHandler | QueueToWriter) or getattr(handler, "is_placeholder", False):
-            root.removeHandler(handler)
     for handler in handlers:
         handler.addFilter(_Seldom())
-        root.addHandler(handler)
+    # A new list: a record may be on its way through the old one.
+    root.handlers = [*(one for one in root.handlers if not _is_ours(one)), *handlers]
     root.setLevel(min(handler.level for handler in handlers))
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))

@@ -18,7 +18,7 @@ from app.operations.log_records import LogRecord
 from app.operations.operations import Operations
 from barlake.clock import Clock
 from barlake.errors import BarlakeError
-from barlake.freshness import LastRequest, RequestCounts, expected_through, feeds_held, lag_of, last_requests
+from barlake.freshness import FeedHeld, LastRequest, RequestCounts, expected_through, feeds_held, lag_of, last_requests
 from barlake.lake import Lake
 from barlake.records import utc_now
 
@@ -141,17 +141,13 @@ class Observer:
     def _look_at_manifest(self) -> Mapping[str, Any]:
         engine = self.lake.manifest.engine
         self._counts.refresh()
-        calendar, now = self.lake.calendar, self.clock.now()
+        now, calendar = self.clock.now(), self.lake.calendar
+
+        def lag(one: FeedHeld) -> dt.timedelta:
+            return lag_of(one.newest, expected_through(calendar.of(one.feed).frame, now))
+
         return {
-            "feeds": [
-                FeedStanding(
-                    one.feed,
-                    one.bars,
-                    one.newest,
-                    lag_of(one.newest, expected_through(calendar.of(one.feed).frame, now)),
-                )
-                for one in feeds_held(engine)
-            ],
+            "feeds": [FeedStanding(one.feed, one.bars, one.newest, lag(one)) for one in feeds_held(engine)],
             "sources": last_requests(engine),
             "requests": dict(self._counts.requests),
             "rows": dict(self._counts.rows),

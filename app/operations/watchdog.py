@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import polars as pl
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _LOOKS_BACK = dt.timedelta(days=10)
 _FAILED_JOBS = 200
+_SOURCE = "alpaca"
 _FORGOTTEN_AFTER = dt.timedelta(days=1)
 _REPLACED_AFTER = dt.timedelta(minutes=1)
 """A worker that was started anew has another name: its silent forerunner is no news for longer than that."""
@@ -51,8 +52,8 @@ class Watched(Protocol):
         ...
 
     @property
-    def category(self) -> str:
-        """What it is: `stocks`, `crypto`."""
+    def start(self) -> dt.date | None:
+        """First session wanted."""
         ...
 
 
@@ -72,7 +73,8 @@ def check(
     queue
         None skips the rule on failed jobs.
     watch_list
-        The securities that are to be complete; None skips the rule on late sessions.
+        The securities whose minute bars are to be complete, as `watched_securities` gives them; None skips the rule
+        on late sessions.
     """
     active = {alert.key for alert in operations.alerts.active()}
     passes: list[tuple[str, Callable[[], list[Finding]]]] = [
@@ -86,8 +88,8 @@ def check(
             (Rule.JOBS, lambda: rules.failed_jobs(queue.list(status=failed, limit=_FAILED_JOBS, newest=True)))
         )
     if watch_list is not None:
-        symbols = sorted({one.symbol for one in watch_list if one.category != "crypto"})
-        passes.append((Rule.LATE, lambda: _late(operations, lake, clock.now(), symbols)))
+        wanted = {one.symbol: one.start for one in watch_list}
+        passes.append((Rule.LATE, lambda: _late(operations, lake, clock.now(), wanted)))
     for prefix, find in passes:
         try:
             _apply(operations, find(), {key for key in active if key.startswith(prefix)})
@@ -104,12 +106,16 @@ def _apply(operations: Operations, found: Sequence[Finding], active: set[str]) -
 
 
 def watched_securities(lake: Lake) -> list[Watched] | None:
-    """The enabled securities of the lake's watch list; None when there is none, or it is wrong for the moment."""
+    """The enabled securities of the watch list that have sessions of minute bars; None when there is no list.
+
+    Nor while there is a fault in it. Coins never close, and an index has bars where `names` gives it some.
+    """
     try:
         watch_list = load_watch_list(find_watch_list(lake.settings, lake.root))
     except BarlakeError:
         return None
-    return [one for one in watch_list.securities if one.enabled]
+    enabled = (one for one in watch_list.securities if one.enabled)
+    return [one for one in enabled if one.category != "crypto" and one.name_at(_SOURCE) is not None]
 
 
 def _living(operations: Operations) -> list[Heartbeat]:
@@ -131,13 +137,16 @@ def _disk(lake: Lake, *, is_active: bool) -> list[Finding]:
     return rules.disk_fills(found.total, found.free, is_active=is_active)
 
 
-def _late(operations: Operations, lake: Lake, now: dt.datetime, symbols: Sequence[str]) -> list[Finding]:
+def _late(operations: Operations, lake: Lake, now: dt.datetime, wanted: Mapping[str, dt.date | None]) -> list[Finding]:
+    symbols = sorted(wanted)
     recent = lake.calendar.frame.filter(pl.col("post_close").is_between(now - _LOOKS_BACK, now))
     days, engine = recent["session"].to_list(), lake.manifest.engine
     return rules.late_sessions(
         recent,
         now,
-        watched=_since(operations, now, symbols),
+        watched={
+            symbol: max(since, _begins(wanted[symbol])) for symbol, since in _since(operations, now, symbols).items()
+        },
         feed=_feed(lake.settings),
         answered=answered(engine, symbols, days),
         provisional=provisional_sessions(engine, symbols, days),
@@ -155,6 +164,11 @@ def _since(operations: Operations, now: dt.datetime, symbols: Sequence[str]) -> 
             statement = upsert(connection, watched).on_conflict_do_nothing(index_elements=["symbol"])
             connection.execute(statement, [{"symbol": symbol, "since": now} for symbol in new])
     return {symbol: known.get(symbol, now) for symbol in symbols}
+
+
+def _begins(day: dt.date | None) -> dt.datetime:
+    """An instant after the session before that date was due, and before its own is."""
+    return dt.datetime.combine(day or dt.date.min, dt.time(6), tzinfo=dt.UTC)
 
 
 def _feed(settings: Settings) -> str:

@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 import barlake
 from app.jobs.job import Job
 from app.jobs.queue import open_queue
 from app.operations import Operations, open_operations
 from app.operations.logs import configure_logging, log_context
+from barlake import tables
 from barlake.settings import Settings
 from barlake.testing import make_bars
 
@@ -202,15 +204,41 @@ def test_alerts_are_listed_and_checked(cli: Cli, at_work: Path, operations: Oper
     assert "stalled/w2/live" not in [one["key"] for one in cli("alerts", "check", "--root", at_work, "--json").data]
 
 
+@pytest.mark.parametrize(
+    ("looks", "starts"), [("text", "warning: http://data.alpaca.markets would send"), ("json", '{"timestamp": "')]
+)
 def test_a_command_warns_in_words_or_in_json_as_the_settings_say(
-    cli: Cli, example: Path, monkeypatch: pytest.MonkeyPatch
+    looks: str, starts: str, cli: Cli, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.cli import _begin_log
+    monkeypatch.setenv("BARLAKE_LOG_FORMAT", looks)
+    monkeypatch.setenv(
+        "ALPACA_DATA_URL", "http://data.alpaca.markets"
+    )  # not to be asked: it is warned of, and asked by https
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    outcome = cli("doctor", "--root", root)
+    assert outcome.errors.splitlines()[0].startswith(starts)
+    assert len(outcome.errors.splitlines()) == 1
 
-    assert cli("symbols", "--root", example).errors == ""
-    _begin_log()
-    monkeypatch.setenv("BARLAKE_LOG_FORMAT", "json")
-    monkeypatch.setenv("BARLAKE_ROOT", str(example))
-    logging.getLogger("own").warning("a hole", extra={"symbol": "SPY"})
-    handlers = [handler for handler in logging.getLogger().handlers if type(handler).__name__ == "_FirstRecord"]
-    assert handlers == []
+
+def test_every_request_and_every_commit_of_an_ingest_is_a_line(
+    cli: Cli, alpaca: str, root: Path, operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPACA_DATA_URL", alpaca)
+    monkeypatch.setenv("ALPACA_FEED", "iex")
+    range_ = ("--start", "2024-01-02", "--end", "2024-01-24", "--feed", "sip")
+    assert cli("ingest", "SPY", *range_, "--root", root).code == 0
+    with barlake.open(root) as lake:
+        receipts = lake.manifest.receipts()
+        with lake.manifest.engine.connect() as connection:
+            commits = connection.execute(select(tables.commits.c.commit_id)).scalars().all()
+        bars = lake.bars("SPY").height
+    lines = operations.logs.tail(limit=10_000)
+    asked = [one for one in lines if one.stage == "fetch"]
+    committed = [one for one in lines if one.stage == "commit"]
+    assert len(asked) == receipts.height > 0
+    assert sorted(one.fields["commit"] for one in committed) == sorted(commits)
+    assert {one.symbol for one in (*asked, *committed)} == {"SPY"}
+    assert [one.fields["status"] for one in asked] == receipts["status"].to_list()
+    assert sum(one.fields.get("inserted", 0) for one in committed) == bars
+    assert {"endpoint", "rows", "duration_ms", "remaining"} <= set(asked[0].fields)
+    assert asked[0].agent == "ingest"

@@ -17,7 +17,7 @@ from app.jobs.queue import JobQueue, open_queue
 from app.operations import Operations, open_operations
 from app.operations.database import writing
 from app.operations.tables import heartbeats, watched
-from app.operations.watchdog import check
+from app.operations.watchdog import check, watched_securities
 from barlake.clock import FileClock
 from barlake.lake import Lake
 from barlake.receipts import Receipt
@@ -38,7 +38,7 @@ RECEIPT = Receipt(
 @dataclass(frozen=True)
 class Watched:
     symbol: str
-    category: str = "etfs"
+    start: dt.date | None = None
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_source_that_fails_on_and_on_is_an_alert_until_it_answers(operations: 
 
 
 def test_a_session_is_late_until_a_source_answered_for_it(operations: Operations, lake: Lake) -> None:
-    symbols = [Watched("SPY"), Watched("QQQ"), Watched("BTCUSD", "crypto")]
+    symbols = [Watched("SPY"), Watched("QQQ", DAY), Watched("GLD", DAY + dt.timedelta(days=1))]
     check(operations, lake, None, clock(lake), symbols)
     assert active(operations) == []  # what was due before anybody watched is history
     with writing(operations.engine) as connection:
@@ -150,6 +150,16 @@ def test_streamed_bars_that_nobody_made_final_are_late(operations: Operations, l
     lake.writer.write(make_bars([DAY]), feed="iex", symbol="SPY", source="alpaca")
     check(operations, lake, None, clock(lake), [Watched("SPY")])
     assert active(operations) == []
+
+
+def test_what_has_no_sessions_of_minute_bars_is_not_watched(lake: Lake) -> None:
+    assert watched_securities(lake) is None
+    indices = "[{symbol: SPX, names: {alpaca: SPY}}, {symbol: VIX, names: {yahoo: ^VIX}}]"
+    text = f"securities:\n  etfs: [SPY]\n  crypto: [BTC/USD]\n  indices: {indices}\n"
+    (lake.root / "securities.yaml").write_text(text, encoding="utf-8")
+    found = watched_securities(lake)
+    assert found is not None
+    assert [one.symbol for one in found] == ["SPY", "SPX"]
 
 
 def test_a_part_that_cannot_be_looked_at_stops_no_other(
