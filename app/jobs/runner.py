@@ -26,6 +26,7 @@ from app.jobs.queue import PROGRESS, WORKFLOW, Claim, JobQueue
 from app.jobs.registry import Task, find_task
 from app.operations import Operations
 from app.operations.logs import log_context
+from app.operations.telemetry import span
 from barlake.clock import clock_of
 from barlake.errors import BarlakeError, ConflictError, CredentialsError, SourceError, StorageError
 from barlake.lake import Lake, open_lake
@@ -150,7 +151,7 @@ class Runner:
     def run(self, job_id: str, name: str, arguments: dict[str, Any], agent: str) -> dict[str, Any]:
         """What the job's task returns; raises `JobError`, or `Parked`."""
         # A job that was paused and resumed may come back before its earlier run has seen that it was to end.
-        with self._alone(job_id), self._slot() as slot, log_context(job=job_id, agent=agent):
+        with self._alone(job_id), self._slot() as slot, log_context(job=job_id, agent=agent), span(name, job=job_id):
             run = Run(job_id, name, agent, slot.stop, claim=self._queue.claim(job_id), symbol=arguments.get("symbol"))
             if run.claim is None:
                 raise Parked

@@ -114,7 +114,7 @@ def _header(standing: Standing, name: str, speed: float) -> RenderableType:
     if speed != 1.0:
         text.append(f"   made-up time, x{speed:g}", style="magenta")
     if standing.last_commit is not None:
-        text.append(f"   last commit {standing.last_commit:%Y-%m-%d %H:%M:%S}Z", style="dim")
+        text.append(f"   last commit {span_text(standing.market_now - standing.last_commit)} ago", style="dim")
     return Panel(text, box=rich.box.ROUNDED, border_style="cyan", padding=(0, 1))
 
 
