@@ -97,13 +97,14 @@ class Desk:
         handler
             Makes the JSON; may raise `RefusedError`.
         """
-        call = Call(request, self._state.basic_headers(), self._state.clock.now())
+        now = self._state.clock.now()
+        call = Call(request, self._state.basic_headers(now), now)
         self._state.log.append(call.entry)
         try:
             keys = (request.headers.get(name) for name in ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY"))
             call.account = self._state.account(*keys)
             budget = self._state.take(surface, call.account)
-            call.headers |= self._state.limit_headers(budget)
+            call.headers |= self._state.limit_headers(budget, now)
             if budget.allowed:
                 response = await self._answer_under_fault(call, surface, handler)
             else:

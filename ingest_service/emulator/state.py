@@ -111,9 +111,12 @@ class EmulatorState:
         self._bodies = itertools.cycle(("json", "html"))
         self.arm(self.config.faults, period=self.config.fault_period, seed=self.config.seed)
 
-    def basic_headers(self) -> dict[str, str]:
-        """`Date` by the emulator's clock, and a request id that counts up."""
-        date = format_datetime(self.clock.now().replace(microsecond=0), usegmt=True)
+    def basic_headers(self, now: dt.datetime | None = None) -> dict[str, str]:
+        """`Date` by the emulator's clock, and a request id that counts up.
+
+        All of one answer's instants must be one: at a great speed two readings of the clock are seconds apart.
+        """
+        date = format_datetime((now or self.clock.now()).replace(microsecond=0), usegmt=True)
         return {"Date": date, "X-Request-ID": f"{next(self._request_numbers):032x}"}
 
     def account(self, key_id: str | None, secret_key: str | None) -> Account:
@@ -130,9 +133,9 @@ class EmulatorState:
         limit = self.config.requests_per_window * account.plan.budget
         return self._limiter.take(f"{surface}/{account.key_id}", limit)
 
-    def limit_headers(self, budget: Budget) -> dict[str, str]:
+    def limit_headers(self, budget: Budget, now: dt.datetime) -> dict[str, str]:
         """`X-RateLimit-*`; the reset is in whole seconds of the emulator's clock, never too early."""
-        reset = self.clock.now() + dt.timedelta(seconds=budget.reset_in_seconds)
+        reset = now + dt.timedelta(seconds=budget.reset_in_seconds)
         return {
             "X-RateLimit-Limit": str(budget.limit),
             "X-RateLimit-Remaining": str(budget.remaining),
