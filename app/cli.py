@@ -22,6 +22,7 @@ from app.commands import (
     history,
     jobs,
     lake,
+    live,
     operations,
     quality,
     records,
@@ -54,6 +55,7 @@ application.command("demo")(research.demo)
 application.command("import")(lake.import_)
 application.command("ingest")(sources.ingest)
 application.command("update")(update.update)
+application.command("live")(live.live)
 application.add_typer(securities.application, name="securities")
 application.add_typer(fetch.application, name="fetch")
 application.add_typer(schedule.application, name="schedule")

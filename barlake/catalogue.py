@@ -14,15 +14,17 @@ from barlake.artifacts import Artifact, canonical_json
 from barlake.coverage import coverage, gaps_of_lives
 from barlake.errors import FormatError, StorageError
 from barlake.factors import current_factors
+from barlake.group_records import commits_since, counting_paths
 from barlake.inspection import current_findings
 from barlake.keys import ArtifactKind
-from barlake.layout import RECORD_DATASETS, REVISIONS
-from barlake.publish import Catalogue, publish, published
+from barlake.layout import BARS, RECORD_DATASETS, REVISIONS
+from barlake.publish import Catalogue, Minutes, publish, publish_minutes
+from barlake.published import Published, published
 
 if TYPE_CHECKING:
     from barlake.lake import Lake
 
-__all__ = ["action_table", "is_current", "publish_lake", "refresh"]
+__all__ = ["action_table", "is_current", "publish_lake", "publish_session", "refresh"]
 
 _ROUNDS = 20
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -44,10 +46,50 @@ def publish_lake(lake: Lake) -> None:
     publish(lake.catalogue_path, contents)
 
 
+def publish_session(lake: Lake, feed: str, session: dt.date) -> None:
+    """Show the bars of now at once; of the tables, only what is said of one feed's session and of the commits.
+
+    It costs what a session of all symbols costs, however much is held. The next `publish_lake` does the rest.
+    """
+    found = _published(lake)
+    if found is None or found.root != lake.store.name or found.last_commit is None:
+        publish_lake(lake)
+        return
+
+    def contents() -> Minutes:
+        shown = _shown(lake) or _NEVER
+        for _ in range(_ROUNDS):
+            last_commit = lake.manifest.last_commit_at()
+            minutes = _minutes(lake, feed, session, shown, last_commit)
+            if lake.manifest.last_commit_at() == last_commit:
+                break
+        lake.manifest.retire_files(after=shown, now=lake.now())
+        return minutes
+
+    publish_minutes(lake.catalogue_path, contents)
+
+
+def _minutes(lake: Lake, feed: str, session: dt.date, shown: dt.datetime, last_commit: dt.datetime | None) -> Minutes:
+    beyond = session + dt.timedelta(days=1)
+    held = lake.manifest.held(feed=feed, start=session, end=beyond)
+    answers = lake.manifest.answers(feed=feed, start=session, end=beyond)
+    return Minutes(
+        last_commit=last_commit,
+        bars=[lake.store.address(path) for path in counting_paths(lake.manifest, BARS)],
+        revisions=[lake.store.address(path) for path in counting_paths(lake.manifest, REVISIONS)],
+        feed=feed,
+        session=session,
+        coverage=coverage(held, answers, lake.calendar),
+        commits=commits_since(lake.manifest, shown),
+        filesystem=lake.store.filesystem(),
+    )
+
+
 def is_current(lake: Lake) -> bool:
-    """Whether the catalogue is there, is of this lake, and shows its newest commit."""
+    """Whether the catalogue is there, is of this lake, and shows its newest commit in every table."""
     found = published(lake.catalogue_path)
-    return found is not None and (found.root, found.last_commit) == (lake.store.name, lake.manifest.last_commit_at())
+    last_commit = lake.manifest.last_commit_at()
+    return found is not None and found.is_whole and (found.root, found.last_commit) == (lake.store.name, last_commit)
 
 
 def refresh(lake: Lake) -> dt.datetime | None:
@@ -67,9 +109,13 @@ def refresh(lake: Lake) -> dt.datetime | None:
 
 def _shown(lake: Lake) -> dt.datetime | None:
     """The newest commit that the catalogue shows; a damaged catalogue shows nothing."""
+    found = _published(lake)
+    return None if found is None else found.last_commit
+
+
+def _published(lake: Lake) -> Published | None:
     with contextlib.suppress(FormatError):
-        found = published(lake.catalogue_path)
-        return None if found is None else found.last_commit
+        return published(lake.catalogue_path)
     return None
 
 

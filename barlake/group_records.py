@@ -12,10 +12,10 @@ from sqlalchemy import select
 from barlake import tables
 from barlake.database import reading
 from barlake.keys import PartitionKey, Period
-from barlake.manifest import Manifest
+from barlake.manifest import COMMITS, Manifest
 from barlake.records import FileRecord
 
-__all__ = ["RANKS", "counting_files", "ranks_of"]
+__all__ = ["RANKS", "commits_since", "counting_files", "counting_paths", "ranks_of"]
 
 RANKS = {"symbol": pl.String(), "timestamp": pl.Datetime("us", "UTC"), "standing": pl.Int64()}
 """Columns of bars that are provisional."""
@@ -46,6 +46,26 @@ def counting_files(
             record = FileRecord(row.path, row.dataset, key, row.rows, row.bytes, *stamps)
             found.setdefault(row.symbol, []).append(record)
     return found
+
+
+def counting_paths(manifest: Manifest, dataset: str) -> list[str]:
+    """Every file of a dataset that counts, by feed, symbol, period and path."""
+    table = tables.files
+    query = select(table.c.path).where(table.c.dataset == dataset, table.c.removed_at.is_(None))
+    query = query.order_by(table.c.feed, table.c.symbol, table.c.period_start, table.c.path)
+    with reading(manifest.engine) as connection:
+        return list(connection.execute(query).scalars())
+
+
+def commits_since(manifest: Manifest, instant: dt.datetime) -> pl.DataFrame:
+    """What `Manifest.commits` gives, of those after an instant."""
+    table = tables.commits
+    query = select(*(table.c[name] for name in COMMITS)).where(
+        table.c.committed_at > instant, table.c.moment.is_not(None)
+    )
+    with reading(manifest.engine) as connection:
+        rows = [tuple(row) for row in connection.execute(query.order_by(table.c.committed_at))]
+    return pl.DataFrame(rows, schema=COMMITS, orient="row")
 
 
 def ranks_of(manifest: Manifest, bars: pl.DataFrame, *, feed: str) -> pl.DataFrame:

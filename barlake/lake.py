@@ -17,7 +17,7 @@ from barlake.action_files import BadRow, read_actions
 from barlake.action_records import ActionReport
 from barlake.artifacts import ArtifactStore
 from barlake.bars import BarOptions, BarQuery, Output
-from barlake.catalogue import action_table, is_current, publish_lake, refresh
+from barlake.catalogue import action_table, is_current, publish_lake, publish_session, refresh
 from barlake.clock import clock_of
 from barlake.coverage import coverage, gaps
 from barlake.durable import storage_errors
@@ -31,6 +31,7 @@ from barlake.lake_database import database_of, open_manifest
 from barlake.latest import latest_bars
 from barlake.partition_write import WriteReport
 from barlake.past import held_as_of, symbols_of, with_calendar
+from barlake.published import published
 from barlake.ranges import Boundary, parse_instant, time_range
 from barlake.reader import read_revisions
 from barlake.record_faces import RecordFaces
@@ -246,7 +247,7 @@ class Lake(RecordFaces):
         FormatError
             If a file behind it is missing or damaged.
         """
-        found = publish.published(self.catalogue_path)
+        found = published(self.catalogue_path)
         if found is None or found.root != self.store.name:
             self.publish()
         return publish.query(self.catalogue_path, query, self.store.filesystem())
@@ -479,3 +480,7 @@ class Lake(RecordFaces):
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""
         publish_lake(self)
+
+    def publish_session(self, feed: str, session: dt.date) -> None:
+        """Show all bars of now, and the rest only as far as it is of one session; see `catalogue.publish_session`."""
+        publish_session(self, parse_feed(feed), session)

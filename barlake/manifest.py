@@ -25,7 +25,7 @@ from barlake.quality_records import QualityRecords
 from barlake.receipts import Receipt
 from barlake.records import Commit, Cursor, FileRecord, FileView, utc_now
 
-__all__ = ["HELD", "Manifest"]
+__all__ = ["COMMITS", "HELD", "Manifest"]
 
 _STAMP = pl.Datetime("us", "UTC")
 HELD: dict[str, pl.DataType] = {
@@ -33,6 +33,12 @@ HELD: dict[str, pl.DataType] = {
     "regular_rows": pl.Int64(), "first": _STAMP, "last": _STAMP, "content_hash": pl.String(),
 }  # fmt: skip
 """Columns of sessions held."""
+
+COMMITS: dict[str, pl.DataType] = {
+    "dataset": pl.String(), "feed": pl.String(), "symbol": pl.String(), "moment": _STAMP,
+    "committed_at": _STAMP, "source": pl.String(),
+}  # fmt: skip
+"""Columns of commits."""
 
 _FEEDS = text("""
     WITH RECURSIVE feeds (feed) AS (
@@ -183,12 +189,8 @@ class Manifest:
         The symbol is null where one commit brought rows of several.
         """
         table = tables.commits
-        schema = {
-            "dataset": pl.String(), "feed": pl.String(), "symbol": pl.String(), "moment": _STAMP,
-            "committed_at": _STAMP, "source": pl.String(),
-        }  # fmt: skip
-        query = select(*(table.c[name] for name in schema))
-        return self._frame(query.where(table.c.moment.is_not(None)).order_by(table.c.committed_at), schema)
+        query = select(*(table.c[name] for name in COMMITS))
+        return self._frame(query.where(table.c.moment.is_not(None)).order_by(table.c.committed_at), COMMITS)
 
     def held_now(
         self, *, feed: str | None = None, start: dt.date | None = None, end: dt.date | None = None

@@ -8,13 +8,10 @@ is the only module that writes view SQL.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import functools
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -25,6 +22,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from barlake.adjust import BUCKET_US
+from barlake.catalogue_parts import Catalogue, Minutes, ParquetView
 from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, InvalidInputError, StorageError
 from barlake.keys import is_always_open
@@ -39,12 +37,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Catalogue",
+    "Minutes",
     "ParquetView",
-    "Published",
     "connect",
     "publish",
     "publish_features",
-    "published",
+    "publish_minutes",
     "query",
     "relation",
     "view_name",
@@ -147,6 +145,12 @@ _BARS_WITH_SOURCE = """
 _NO_REVISIONS = _NO_BARS.replace("AS ingested_at", "AS ingested_at, NULL::TIMESTAMPTZ AS superseded_at")
 _REVISIONS = _BARS.replace("ingested_at", "ingested_at, superseded_at")
 
+_SYMBOLS_OF_COVERAGE = """
+    CREATE OR REPLACE TABLE symbols AS
+    SELECT feed, symbol, count(*) AS sessions, sum(bars)::BIGINT AS bars, min(session) AS first, max(session) AS last
+    FROM coverage GROUP BY feed, symbol ORDER BY feed, symbol
+"""
+
 _EDGE = """
     CASE WHEN length({side}::VARCHAR) = 10 THEN {side}::VARCHAR::TIMESTAMP AT TIME ZONE '{zone}'
          ELSE {side}::VARCHAR::TIMESTAMPTZ END
@@ -185,40 +189,6 @@ _OF_A_FILE = re.compile(r"No files found that match|Failed to read file|corrupt|
 """What DuckDB says of files that are missing or damaged, in errors of several kinds."""
 
 
-@dataclass(frozen=True)
-class ParquetView:
-    """A view over Parquet files of Hive-named folders; all path keys are read as text."""
-
-    name: str
-    paths: Sequence[Path | str]
-    keys: Sequence[str] = ("symbol", "dt")
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """Everything a catalogue shows: the files of bars, of their old values and of records, tables, and further views.
-
-    Parameters
-    ----------
-    root
-        The place it is published for.
-    last_commit
-        The newest commit that it shows; None before the first.
-    filesystem
-        What DuckDB needs to read the files, when it is not a disk.
-    """
-
-    root: str
-    last_commit: dt.datetime | None = None
-    bars: Sequence[str] = ()
-    revisions: Sequence[str] = ()
-    records: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
-    views: Sequence[ParquetView] = ()
-    with_bars: bool = True
-    filesystem: AbstractFileSystem | None = None
-
-
 def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
     """Build the catalogue and put it in place of the old one.
 
@@ -233,6 +203,30 @@ def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
     StorageError
         If the disk is full or refuses, or a file to show is gone; the old catalogue stays.
     """
+    with _replacing(path) as built:
+        _build(built, gather())
+
+
+def publish_minutes(path: Path, gather: Callable[[], Minutes]) -> None:
+    """Put a copy of the catalogue in its place that shows more minutes, and everything else as it did.
+
+    What hangs on a session being there (factors, gaps, findings) waits for `publish`: the copy says of itself that
+    it is not whole.
+
+    Raises
+    ------
+    StorageError
+        As `publish`.
+    """
+    with _replacing(path) as built:
+        minutes = gather()
+        shutil.copyfile(path, built)
+        _bring_up(built, minutes)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Where to build a catalogue that takes the place of the one at a path when the block ends."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
@@ -240,11 +234,10 @@ def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
             # Nobody else publishes here now: whatever is there was left behind by a crash.
             for left in path.parent.glob(f"{temporary}*"):
                 shutil.rmtree(left)
-            catalogue = gather()
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=temporary) as folder:
                 built = Path(folder) / "catalogue.duckdb"
                 try:
-                    _build(built, catalogue)
+                    yield built
                 except duckdb.Error as error:
                     raise StorageError(
                         f"the catalogue {path} cannot be built: {str(error).splitlines()[0]}. The old one stays: free "
@@ -252,6 +245,24 @@ def publish(path: Path, gather: Callable[[], Catalogue]) -> None:
                     ) from error
                 built.replace(path)
             fsync_folder(path.parent)
+
+
+def _bring_up(path: Path, minutes: Minutes) -> None:
+    with contextlib.closing(_open(minutes.filesystem)) as connection:
+        connection.execute(f"ATTACH {_text(str(path))} AS market")
+        connection.execute("USE market")
+        connection.execute(f"CREATE OR REPLACE VIEW bars AS {_over(minutes.bars, _BARS, empty=_NO_BARS)}")
+        old = _over(minutes.revisions, _REVISIONS, empty=_NO_REVISIONS)
+        connection.execute(f"CREATE OR REPLACE VIEW revisions AS {old}")
+        connection.execute("DELETE FROM coverage WHERE feed = ? AND session = ?", [minutes.feed, minutes.session])
+        for name, frame in {"coverage": minutes.coverage, "commits": minutes.commits}.items():
+            connection.register("incoming", as_arrow(frame))
+            connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming")
+            connection.unregister("incoming")
+        connection.execute(_SYMBOLS_OF_COVERAGE)
+        connection.execute("UPDATE catalogue_info SET last_commit = ?, is_whole = false", [minutes.last_commit])
+        connection.execute("USE memory")
+        connection.execute("DETACH market")
 
 
 def _open(filesystem: AbstractFileSystem | None = None) -> duckdb.DuckDBPyConnection:
@@ -272,8 +283,8 @@ def _build(path: Path, catalogue: Catalogue) -> None:
             if view.paths:
                 files = _read_parquet(view.paths, view.keys)
                 connection.execute(f"CREATE VIEW {_name(view.name)} AS SELECT * EXCLUDE (dt) FROM {files}")
-        schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC")}
-        info = pl.DataFrame({"root": [catalogue.root], "last_commit": [catalogue.last_commit]}, schema=schema)
+        schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC"), "is_whole": pl.Boolean()}
+        info = pl.DataFrame([(catalogue.root, catalogue.last_commit, True)], schema=schema, orient="row")
         for name, frame in {**catalogue.tables, "catalogue_info": info}.items():
             connection.register("incoming", as_arrow(frame))
             connection.execute(f"CREATE TABLE {_name(name)} AS SELECT * FROM incoming")
@@ -393,38 +404,6 @@ def connect(path: Path, filesystem: AbstractFileSystem | None = None) -> Iterato
         except duckdb.Error as error:
             raise FormatError(f"the catalogue {path} cannot be opened: {error}. Publish it again.") from error
         yield connection
-
-
-@dataclass(frozen=True)
-class Published:
-    """What a catalogue says of itself: the lake's root, and the newest commit it shows."""
-
-    root: str
-    last_commit: dt.datetime | None
-
-
-def published(path: Path) -> Published | None:
-    """What the catalogue in that place says of itself, or None when there is none.
-
-    Raises
-    ------
-    FormatError
-        If the file cannot be opened; publishing again makes a new one.
-    """
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None
-    return _said_by(path, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
-
-
-@functools.lru_cache(maxsize=16)
-def _said_by(path: Path, _file: tuple[int, int, int]) -> Published | None:
-    """What one file says, which never changes once it is in its place: opening it takes longer than many a query."""
-    with connect(path) as connection:
-        rows = connection.sql("SELECT * FROM catalogue_info").pl().to_dicts()
-    # A catalogue of an earlier release does not say which commit it shows.
-    return Published(rows[0]["root"], rows[0].get("last_commit")) if rows else None
 
 
 def query(path: Path, sql: str, filesystem: AbstractFileSystem | None = None) -> pl.DataFrame:

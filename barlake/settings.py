@@ -19,6 +19,7 @@ from barlake.source_settings import SourceSettings
 __all__ = ["IEX_CLOUD_NOTICE", "Settings", "load_settings"]
 
 ALPACA_DATA_URL = "https://data.alpaca.markets"
+ALPACA_STREAM_URL = "wss://stream.data.alpaca.markets"
 ALPACA_TRADING_URL = "https://paper-api.alpaca.markets"
 
 IEX_CLOUD_NOTICE = (
@@ -42,8 +43,19 @@ def _base_url(value: object) -> object:
     return url
 
 
+def _stream_url(value: object) -> object:
+    if not isinstance(value, str) or not value.strip():
+        return None
+    url = value.strip().rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"ws", "wss"} or not parts.netloc:
+        raise ValueError(f"{value!r} is not a ws(s) address such as {ALPACA_STREAM_URL}")
+    return url
+
+
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_to_none)]
 OptionalUrl = Annotated[str | None, BeforeValidator(_base_url)]
+OptionalStreamUrl = Annotated[str | None, BeforeValidator(_stream_url)]
 
 
 class Settings(BaseSettings):
@@ -104,11 +116,21 @@ class Settings(BaseSettings):
     )
     alpaca_data_url: OptionalUrl = Field(
         default=None,
-        validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL"),
+        validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_STREAM_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL"),
     )
     alpaca_trading_url: OptionalUrl = Field(default=None, validation_alias=AliasChoices("ALPACA_TRADING_URL"))
     alpaca_feed: str = Field(
         default="auto", validation_alias=AliasChoices("ALPACA_FEED"), pattern="^(?i:auto|sip|iex|synthetic)$"
+    )
+    alpaca_live_feed: str = Field(
+        default="iex", validation_alias=AliasChoices("ALPACA_LIVE_FEED"), pattern="^(?i:sip|iex|synthetic)$"
+    )
+    alpaca_stream: str = Field(
+        default="auto", validation_alias=AliasChoices("ALPACA_STREAM"), pattern="^(?i:auto|off)$"
+    )
+    alpaca_stream_url: OptionalStreamUrl = Field(default=None, validation_alias=AliasChoices("ALPACA_STREAM_URL"))
+    alpaca_plan: str = Field(
+        default="auto", validation_alias=AliasChoices("ALPACA_PLAN"), pattern="^(?i:auto|basic|plus)$"
     )
     alpaca_requests_per_minute: int = Field(default=200, validation_alias=AliasChoices("ALPACA_RPM"), ge=1)
     iex_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("IEX_TOKEN"))

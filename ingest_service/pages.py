@@ -16,7 +16,17 @@ import polars as pl
 from barlake.errors import InvalidInputError
 from ingest_service.refusals import TransientError
 
-__all__ = ["BarsPage", "Page", "PageRequest", "Request", "Stray", "page_request", "read_page"]
+__all__ = [
+    "BarsPage",
+    "ManyPage",
+    "ManyRequest",
+    "Page",
+    "PageRequest",
+    "Request",
+    "Stray",
+    "page_request",
+    "read_page",
+]
 
 ENDPOINT = "/v2/stocks/bars"
 PAGE_LIMIT = 10_000
@@ -137,6 +147,61 @@ class PageRequest:
         return f"{self.symbol} [{_wire(self.start)}, {_wire(self.end)}) of feed {self.feed!r}"
 
 
+@dataclass(frozen=True)
+class ManyPage:
+    """One page of raw bars of several symbols: symbol and row, as they came."""
+
+    rows: list[tuple[str, Any]]
+    next_page_token: str | None
+
+
+@dataclass(frozen=True)
+class ManyRequest:
+    """Window of several symbols of one feed, half-open, UTC and whole minutes."""
+
+    symbols: tuple[str, ...]
+    start: dt.datetime
+    end: dt.datetime
+    feed: str
+    page_token: str | None = None
+    endpoint = ENDPOINT
+
+    @property
+    def symbol(self) -> str:
+        """The first, and how many more there are."""
+        return self.symbols[0] if len(self.symbols) == 1 else f"{self.symbols[0]} +{len(self.symbols) - 1}"
+
+    def params(self) -> dict[str, str | int]:
+        """Query of the request, in Alpaca's words."""
+        one = PageRequest(",".join(self.symbols), self.start, self.end, self.feed, self.page_token)
+        return one.params()
+
+    def read(self, body: Any) -> ManyPage:
+        """Page of an answer's body; rows of other symbols and of other minutes are left out.
+
+        Raises
+        ------
+        TransientError
+            If the body is not a page of bars, or its token is empty, which would begin again from the first page.
+        """
+        by_symbol, token = _parts_of(body)
+        if token == "":
+            raise TransientError("the page token is empty")
+        low, high = (_wire(moment) for moment in (self.start, self.end))
+        asked = set(self.symbols)
+        rows = [
+            (symbol, row)
+            for symbol, own in by_symbol.items()
+            if symbol in asked
+            for row in own or ()
+            if not (isinstance(row, dict) and isinstance(row.get("t"), str) and not low <= row["t"] < high)
+        ]
+        return ManyPage(rows, token)
+
+    def __str__(self) -> str:
+        return f"{self.symbol} [{_wire(self.start)}, {_wire(self.end)}) of feed {self.feed!r}"
+
+
 def page_request(symbol: str, start: dt.datetime, end: dt.datetime, feed: str, page_token: str | None) -> PageRequest:
     """Checked request for a page; a token made by `read_page` for an empty one moves the start instead.
 
@@ -162,15 +227,7 @@ def page_request(symbol: str, start: dt.datetime, end: dt.datetime, feed: str, p
 
 def read_page(body: Any, request: PageRequest) -> BarsPage:
     """Page of an answer's body. Raises `TransientError` if the body is not one of this endpoint."""
-    # An object with neither key says nothing about bars, and must not pass for "there are none".
-    if not isinstance(body, dict) or not {"bars", "next_page_token"} & body.keys():
-        raise TransientError("the body is not a page of bars")
-    by_symbol = body.get("bars") or {}
-    token = body.get("next_page_token")
-    if not isinstance(by_symbol, dict) or not isinstance(token, str | None):
-        raise TransientError("the body is not a page of bars")
-    if not all(isinstance(rows, list | None) for rows in by_symbol.values()):
-        raise TransientError("the bars of a symbol are not a list")
+    by_symbol, token = _parts_of(body)
     strays = [
         Stray(symbol, row, f"symbol {symbol!r} was not asked for")
         for symbol, rows in by_symbol.items()
@@ -191,6 +248,20 @@ def read_page(body: Any, request: PageRequest) -> BarsPage:
     if token == "":
         token = _resume_token(rows, request)
     return BarsPage(rows, token, strays)
+
+
+def _parts_of(body: Any) -> tuple[dict[str, list[Any] | None], str | None]:
+    """Rows by symbol, and the token."""
+    # An object with neither key says nothing about bars, and must not pass for "there are none".
+    if not isinstance(body, dict) or not {"bars", "next_page_token"} & body.keys():
+        raise TransientError("the body is not a page of bars")
+    by_symbol = body.get("bars") or {}
+    token = body.get("next_page_token")
+    if not isinstance(by_symbol, dict) or not isinstance(token, str | None):
+        raise TransientError("the body is not a page of bars")
+    if not all(isinstance(rows, list | None) for rows in by_symbol.values()):
+        raise TransientError("the bars of a symbol are not a list")
+    return by_symbol, token
 
 
 def _resume_token(rows: list[Any], request: PageRequest) -> str | None:

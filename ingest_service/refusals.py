@@ -13,7 +13,7 @@ from typing import Any
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.settings import ALPACA_DATA_URL
 
-__all__ = ["WHERE_KEYS_GO", "TransientError", "refusal"]
+__all__ = ["WHERE_KEYS_GO", "InvalidSymbolError", "TransientError", "refusal"]
 
 WHERE_KEYS_GO = (
     "Put ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY into the environment or into .env in the working "
@@ -33,6 +33,14 @@ class TransientError(Exception):
     """A failure that the same request may not meet again; it never leaves the ingest service."""
 
     attempt = 1
+
+
+class InvalidSymbolError(InvalidInputError):
+    """A symbol that the source cannot read; of a request for many, the others are not answered either."""
+
+    def __init__(self, symbol: str, message: str) -> None:
+        super().__init__(message)
+        self.symbol = symbol
 
 
 def refusal(status: int | None, body: str, *, request: str, base_url: str) -> Exception:
@@ -65,16 +73,17 @@ def refusal(status: int | None, body: str, *, request: str, base_url: str) -> Ex
             f"address. {WHERE_KEYS_GO}"
         )
     if status in _REQUEST_ERRORS:
-        return InvalidInputError(_wrong_request(status, message, told, request))
+        if found := _INVALID_SYMBOL.search(message):
+            return InvalidSymbolError(
+                found[1],
+                f"symbol {found[1]!r} is not one Alpaca can read: {told} "
+                "Its symbols are upper case, and share classes have a dot, as in 'BRK.B'.",
+            )
+        return InvalidInputError(_wrong_request(status, told, request))
     return SourceError(f"Alpaca failed on {request}: {told} Run the same command again later.")
 
 
-def _wrong_request(status: int | None, message: str, told: str, request: str) -> str:
-    if found := _INVALID_SYMBOL.search(message):
-        return (
-            f"symbol {found[1]!r} is not one Alpaca can read: {told} "
-            "Its symbols are upper case, and share classes have a dot, as in 'BRK.B'."
-        )
+def _wrong_request(status: int | None, told: str, request: str) -> str:
     if status == _NOT_FOUND:
         return f"ALPACA_DATA_URL leads to no bars: {told} Normally it is {ALPACA_DATA_URL}."
     return f"Alpaca refused the request for {request}: {told} Mend what it names."

@@ -52,6 +52,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "structlog": ("app/operations/logs.py",),
     "smtplib": ("app/operations/senders.py",),
     "dbos": ("app/jobs/",),
+    "websockets": ("ingest_service/live/stream.py",),
+    "msgpack": ("ingest_service/live/stream.py", "ingest_service/emulator/"),
     "massive": ("ingest_service/sources/massive_source.py",),
     "yfinance": ("ingest_service/sources/yahoo.py",),
     "curl_cffi": ("ingest_service/sources/yahoo.py",),

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from barlake.catalogue import is_current
 from barlake.errors import InvalidInputError
 from barlake.lake import Lake
 from barlake.rebuild import rebuild
@@ -166,6 +167,32 @@ def test_final_rows_and_rows_without_symbols_are_refused() -> None:
             lake.writer.write_many(as_frame([("SPY", 0, 10.0, 4)]), feed="iex", source="x")
         with pytest.raises(InvalidInputError, match="lack the column symbol"):
             lake.writer.write_many(as_frame([("SPY", 0, 10.0, 1)]).drop("symbol"), feed="iex", source="x")
+
+
+def test_a_minute_is_shown_without_the_rest_of_the_catalogue() -> None:
+    with lake_in_july() as lake:
+        lake.writer.write_many(as_frame([(name, 0, 10.0, 1) for name in SYMBOLS]), feed="iex", source="x")
+        lake.publish_session("iex", SESSION)
+        assert lake.sql("SELECT count(*) AS n FROM bars")["n"].to_list() == [3]
+        assert is_current(lake)
+        for minute, close in ((1, 10.0), (1, 11.0)):
+            lake.writer.write_many(as_frame([(name, minute, close, 1) for name in SYMBOLS]), feed="iex", source="x")
+            lake.publish_session("iex", SESSION)
+        assert not is_current(lake), "gaps and factors are still those of before"
+        tables = [
+            "bars ORDER BY ALL",
+            "revisions ORDER BY ALL",
+            "coverage ORDER BY ALL",
+            "commits",
+            "symbols ORDER BY ALL",
+        ]
+        some = [lake.sql(f"SELECT * FROM {table}") for table in tables]
+        assert some[0].height == 6
+        assert some[1].height == 3
+        lake.publish()
+        assert is_current(lake)
+        for one, table in zip(some, tables, strict=True):
+            assert one.equals(lake.sql(f"SELECT * FROM {table}")), table
 
 
 def test_two_writers_of_the_same_symbols_lose_nothing() -> None:

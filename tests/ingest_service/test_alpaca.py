@@ -23,6 +23,7 @@ from barlake.settings import Settings
 from ingest_service.alpaca import AlpacaSource, resolve_feed
 from ingest_service.normalize import NAMES
 from ingest_service.pages import BarsPage
+from ingest_service.refusals import InvalidSymbolError
 from ingest_service.throttle import Throttle
 from tests.scripted_server import Answer, Scripted, hang, reply, serve, status
 
@@ -388,7 +389,7 @@ def test_a_server_that_is_not_there_is_named(scripted: Scripted) -> None:
         ),
         (
             status(400, {"message": "code=400, message=invalid symbol: BRK-B"}),
-            InvalidInputError,
+            InvalidSymbolError,
             "symbol 'BRK-B'",
         ),
         (status(400, {"message": "invalid limit"}), InvalidInputError, "'invalid limit'"),

@@ -1,0 +1,75 @@
+"""The live agent of a worker: the securities of the watch list, up to the minute while the exchange is open."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from app.jobs.loops import LoopContext, loop
+from app.live import beat_details, live_agent, streamed
+from barlake.errors import BarlakeError
+from barlake.lake import Lake, open_lake
+from ingest_service.live.agent import Beat
+from ingest_service.watch_list import find_watch_list, load_watch_list
+
+__all__ = ["live"]
+
+logger = logging.getLogger(__name__)
+
+LOOK_S, NAP_S = 5.0, 0.2
+"""How often the watch list is looked at, and whether the worker ends."""
+
+
+@loop("live", agent="live")
+def live(context: LoopContext) -> None:
+    """Follow what is on the watch list until the worker ends; a change of the list begins it anew."""
+    with open_lake(settings=context.settings) as lake:
+        while not context.stop.is_set():
+            names, why = _watched(context, lake)
+            if names:
+                _follow(context, lake, names)
+            else:
+                context.beat("idle", next_step=why)
+                context.stop.wait(min(LOOK_S, context.period_s))
+
+
+def _follow(context: LoopContext, lake: Lake, names: dict[str, str]) -> None:
+    """Run an agent until the worker ends or the watch list names others."""
+    stop = threading.Event()
+
+    def on_beat(beat: Beat) -> None:
+        context.beat(
+            beat.state.value, done=beat.done, total=beat.total, next_step=beat.note or None, details=beat_details(beat)
+        )
+
+    def look() -> None:
+        looked = time.monotonic()
+        while not stop.wait(NAP_S):
+            if context.stop.is_set():
+                stop.set()
+            elif time.monotonic() - looked > LOOK_S:
+                looked = time.monotonic()
+                # A list that cannot be read for the moment names nobody: what is followed goes on.
+                if (_watched(context, lake)[0] or names) != names:
+                    logger.info("the watch list names others now", extra={"stage": "live"})
+                    stop.set()
+
+    beat_s = context.period_s / 2
+    agent = live_agent(lake, context.settings, list(names), stop=stop, on_beat=on_beat, beat_s=beat_s, names=names)
+    watcher = threading.Thread(target=look, name="live-watch-list", daemon=True)
+    watcher.start()
+    try:
+        agent.run()
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _watched(context: LoopContext, lake: Lake) -> tuple[dict[str, str], str]:
+    """Alpaca's names of what is to be followed, by symbol; and why there is nothing."""
+    try:
+        watch_list = load_watch_list(find_watch_list(context.settings, lake.root))
+    except BarlakeError as error:
+        return {}, str(error)
+    return streamed(watch_list.securities), "the watch list has nothing that is traded at Alpaca"

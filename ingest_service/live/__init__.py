@@ -1,0 +1,1 @@
+"""Bars while the market is open: streamed or polled, provisional at first, final after the session."""
