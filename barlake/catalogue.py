@@ -18,6 +18,7 @@ from barlake.group_records import commits_since, counting_paths
 from barlake.inspection import current_findings
 from barlake.keys import ArtifactKind
 from barlake.layout import BARS, RECORD_DATASETS, REVISIONS
+from barlake.past import calendar_name
 from barlake.publish import Catalogue, Minutes, publish, publish_minutes
 from barlake.published import Published, published
 
@@ -78,6 +79,7 @@ def _minutes(lake: Lake, feed: str, session: dt.date, shown: dt.datetime, last_c
         bars=[lake.store.address(path) for path in counting_paths(lake.manifest, BARS)],
         revisions=[lake.store.address(path) for path in counting_paths(lake.manifest, REVISIONS)],
         feed=feed,
+        calendar=calendar_name(feed),
         session=session,
         coverage=coverage(held, answers, lake.calendar),
         commits=commits_since(lake.manifest, shown),

@@ -60,6 +60,8 @@ class Minutes:
         The newest commit it will show.
     bars, revisions
         All files.
+    calendar
+        Name of the feed's calendar.
     coverage
         The rows of `coverage` of that feed and session.
     commits
@@ -70,6 +72,7 @@ class Minutes:
     bars: Sequence[str]
     revisions: Sequence[str]
     feed: str
+    calendar: str
     session: dt.date
     coverage: pl.DataFrame
     commits: pl.DataFrame

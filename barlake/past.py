@@ -21,7 +21,7 @@ from barlake.reader import read_bars, read_superseded
 from barlake.sessions import Calendar
 from barlake.stores import Store
 
-__all__ = ["held_as_of", "symbols_of", "with_calendar"]
+__all__ = ["calendar_name", "held_as_of", "symbols_of", "with_calendar"]
 
 _KEYS = ["feed", "symbol", "session"]
 
@@ -88,7 +88,12 @@ def symbols_of(held: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def calendar_name(feed: str) -> str:
+    """`24/7` where the feed's market never closes, else `XNYS`."""
+    return "24/7" if is_always_open(feed) else "XNYS"
+
+
 def with_calendar(rows: pl.DataFrame) -> pl.DataFrame:
     """The same rows with `calendar`, which the name of their feed says: `XNYS` or `24/7`."""
-    names = {feed: "24/7" if is_always_open(feed) else "XNYS" for feed in rows["feed"].unique()}
+    names = {feed: calendar_name(feed) for feed in rows["feed"].unique()}
     return rows.with_columns(pl.col("feed").replace_strict(names, return_dtype=pl.String()).alias("calendar"))

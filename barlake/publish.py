@@ -146,9 +146,10 @@ _NO_REVISIONS = _NO_BARS.replace("AS ingested_at", "AS ingested_at, NULL::TIMEST
 _REVISIONS = _BARS.replace("ingested_at", "ingested_at, superseded_at")
 
 _SYMBOLS_OF_COVERAGE = """
-    CREATE OR REPLACE TABLE symbols AS
-    SELECT feed, symbol, count(*) AS sessions, sum(bars)::BIGINT AS bars, min(session) AS first, max(session) AS last
-    FROM coverage GROUP BY feed, symbol ORDER BY feed, symbol
+    INSERT INTO symbols BY NAME
+    SELECT feed, symbol, count(*) AS sessions, sum(bars)::BIGINT AS bars, min(session) AS first, max(session) AS last,
+           $calendar AS calendar
+    FROM coverage WHERE feed = $feed GROUP BY feed, symbol ORDER BY feed, symbol
 """
 
 _EDGE = """
@@ -259,7 +260,8 @@ def _bring_up(path: Path, minutes: Minutes) -> None:
             connection.register("incoming", as_arrow(frame))
             connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming")
             connection.unregister("incoming")
-        connection.execute(_SYMBOLS_OF_COVERAGE)
+        connection.execute("DELETE FROM symbols WHERE feed = ?", [minutes.feed])
+        connection.execute(_SYMBOLS_OF_COVERAGE, {"calendar": minutes.calendar, "feed": minutes.feed})
         connection.execute("UPDATE catalogue_info SET last_commit = ?, is_whole = false", [minutes.last_commit])
         connection.execute("USE memory")
         connection.execute("DETACH market")
