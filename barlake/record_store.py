@@ -87,6 +87,8 @@ class RecordStore:
             If the disk is full or refuses; symbols before that one are kept.
         """
         source, report = parse_feed(source), RecordReport(quarantined=rows.bad.height)
+        # A name that is none is refused before anything is kept.
+        names = {} if kind.part is None else {one: parse_symbol(one) for one in rows.good[kind.part].unique().sort()}
         if rows.bad.height:
             moment = self._manifest.next_moment(source, layout.EVERY_SYMBOL, self._now())
             self._manifest.commit(
@@ -98,7 +100,7 @@ class RecordStore:
         if kind.part is None:
             return report + self._write_part(kind, source, layout.EVERY_SYMBOL, rows.good)
         for (name,), part in rows.good.group_by(kind.part, maintain_order=True):
-            symbol = parse_symbol(str(name))
+            symbol = names[name]
             report += self._write_part(kind, source, symbol, part.with_columns(pl.lit(symbol).alias(kind.part)))
         return report
 

@@ -173,6 +173,12 @@ def test_rows_that_are_no_records_are_quarantined_with_the_reason(lake: Lake) ->
     assert lake.manifest.quarantine()["reason"].to_list() == ["high is below low", "close is missing or unreadable"]
 
 
+def test_a_name_that_is_none_is_refused_before_anything_is_kept(lake: Lake) -> None:
+    with pytest.raises(InvalidInputError, match="not a symbol"):
+        lake.write_daily(pl.concat([daily(101.0), daily(101.0, "S P Y")]), source="yahoo")
+    assert lake.manifest.known_paths() == set()
+
+
 def test_what_a_table_lacks_is_said(lake: Lake) -> None:
     with pytest.raises(InvalidInputError, match="lack close"):
         lake.write_daily(daily(101.0).drop("close"), source="yahoo")
