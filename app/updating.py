@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import polars as pl
 from filelock import FileLock, Timeout
 
 from app.jobs.context import JobContext, Kept
@@ -141,7 +142,7 @@ def update_lake(
     found = plan(lake, watch_list, clock.now(), securities=securities, parts=raw, feed=feed)
     report = UpdateReport(found.feed, {one.symbol: SymbolOutcome(one.symbol) for one in securities}, found.notes)
     for note in found.notes:
-        del report.symbols[note.symbol]
+        report.symbols.pop(note.symbol, None)
     run = _Run(lake, operations, report, stop, on_job)
     run.perform(found.due)
     run.tidy()
@@ -232,7 +233,7 @@ class _Run:
 
 def _count_bars(lake: Lake, report: UpdateReport, securities: Sequence[Security]) -> None:
     """Put the bars held beside each symbol."""
-    held = dict(lake.symbols(report.feed).select("symbol", "bars").iter_rows())
+    held = dict(lake.symbols().sort(pl.col("feed") == report.feed).select("symbol", "bars").iter_rows())
     for one in securities:
         if one.symbol in report.symbols:
             report.symbols[one.symbol].bars = held.get(one.symbol, 0)
@@ -244,6 +245,13 @@ def _tell_missing(lake: Lake, report: UpdateReport, securities: Sequence[Securit
     for one in securities:
         outcome = report.symbols.get(one.symbol)
         first = one.first_session(now.date())
-        if outcome is None or outcome.bars or outcome.why or report.was_stopped or not (finished >= first).any():
+        if (
+            outcome is None
+            or one.category == "indices"
+            or outcome.bars
+            or outcome.why
+            or report.was_stopped
+            or not (finished >= first).any()
+        ):
             continue
         outcome.why = f"the source has no bars of it since {first}: check the spelling and its start"

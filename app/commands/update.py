@@ -37,7 +37,8 @@ def update(
     do: Annotated[
         _Names,
         typer.Option(
-            "--do", help="Only this work: bars, sessions, recheck, actions, calendar, features. Default: all."
+            "--do",
+            help="Only bars, sessions, recheck, actions, calendar, daily, news, macro or features. Default: all.",
         ),
     ] = None,
     file: Annotated[

@@ -205,3 +205,23 @@ def test_ctrl_c_ends_it_with_what_is_finished(
     assert (run.returncode, "nothing is half written" in errors) == (130, True), out + errors
     with barlake.open(market) as lake:
         assert lake.verify().faults == ()
+
+
+def test_daily_bars_news_and_coins_come_along_where_the_watch_list_wants_them(
+    cli: Cli, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BARLAKE_CRYPTO_SOURCES", "alpaca-crypto")
+    Path("securities.yaml").write_text(
+        "start: 2024-07-05\nrecords: [daily, news]\nsecurities: {etfs: [SYNA], crypto: [BTC/USD]}\n", encoding="utf-8"
+    )
+    found = cli("update", "--do", "bars,daily,news", "--json")
+    assert found.code == 0
+    rows = {row["symbol"]: row for row in found.data["symbols"]}
+    assert (rows["SYNA"]["jobs_done"], rows["BTC/USD"]["jobs_done"]) == (2, 1)
+    assert rows["BTC/USD"]["bars_held"] > 1000
+    with barlake.open(market) as lake:
+        assert not lake.daily("SYNA").is_empty()
+        assert lake.symbols("alpaca-crypto")["symbol"].to_list() == ["BTC/USD"]
+    asked = requests(market)
+    assert cli("update", "--do", "bars,daily,news").out.startswith("nothing was due")
+    assert requests(market) == asked
