@@ -17,9 +17,10 @@ from app.jobs.queue import JobQueue, open_queue
 from app.jobs.registry import load_tasks
 from app.jobs.runner import Run, Runner, serve_with
 from app.operations import Operations
+from barlake.catalogue import is_current
 from barlake.clock import clock_of
 from barlake.errors import BarlakeError
-from barlake.lake import open_lake
+from barlake.lake import Lake, open_lake
 from barlake.settings import Settings
 
 __all__ = ["Worker", "WorkerReport"]
@@ -103,7 +104,8 @@ class Worker:
                 beaten_elsewhere=frozenset(one.name for one in loops),
                 period_s=period_s,
                 recover=recover,
-                newest_commit=lambda: str(lake.manifest.last_commit_at() or "never").replace(" ", "T"),
+                newest_commit=lambda: _commit_of(lake),
+                is_untidy=not is_current(lake),
                 on_end=lambda error: self._end(stop, error),
                 drain=self._drain,
             )  # fmt: skip
@@ -157,3 +159,8 @@ class Worker:
     def _end(self, stop: threading.Event, error: BarlakeError | None) -> None:
         self._fatal = self._fatal or error
         stop.set()
+
+
+def _commit_of(lake: Lake) -> str | None:
+    newest = lake.manifest.last_commit_at()
+    return None if newest is None else newest.isoformat()

@@ -385,3 +385,20 @@ def test_threads_together_keep_the_limit() -> None:
         thread.join(30)
     assert sum(accepted.values()) == 48
     assert refused == 0
+
+
+@pytest.mark.parametrize("bucket", [False, True])
+def test_history_gets_nine_tenths_of_the_limit_and_leaves_the_reserve_to_others(*, bucket: bool) -> None:
+    clock = Clock(now=60_000.0)
+    server = Server(clock, 200, 60.0, bucket=bucket, stated=True)
+    throttle = make(clock)
+    begun, asked, left = clock.now, 0, 200.0
+    while clock.now < begun + 600:
+        throttle.acquire(reserve_share=0.05)
+        status, headers = server.answer()
+        asked, left = asked + 1, min(left, server.tokens)
+        clock.now += 0.05  # four requests under way, a fifth of a second each
+        throttle.observe(status, headers | {"x-ratelimit-limit": "200"})
+    assert server.refused_per_window.total() == 0
+    assert asked / 10 >= 0.9 * 200
+    assert left >= 9

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dbos import DBOS
+from dbos._schemas.system_database import SystemSchema
+from dbos._sys_db import SystemDatabase
 
+from app.jobs.database import queue_engine
 from app.jobs.job import Job, JobState
-from app.jobs.queue import JobQueue, open_queue
+from app.jobs.queue import JobQueue, _table_of, open_queue
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.settings import Settings
 
@@ -121,3 +126,21 @@ def test_prune_forgets_what_is_over_and_old_enough(queue: JobQueue) -> None:
     assert queue.prune(older_than=dt.timedelta(days=1)) == 0
     assert queue.prune(older_than=dt.timedelta(seconds=-5)) == 1
     assert set(states(queue)) == {"bars/sip/QQQ/2024-01", "bars/sip/IWM/2024-01"}
+
+
+def test_sqlite_tells_parts_of_a_second_whatever_its_release(tmp_path: Path) -> None:
+    engine = queue_engine(tmp_path / "jobs.sqlite")
+    with engine.connect() as connection:
+        now = connection.exec_driver_sql("SELECT unixepoch('subsec')").scalar()
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    engine.dispose()
+    assert isinstance(now, float)
+    assert abs(now - time.time()) < 60
+    assert mode == "wal"
+
+
+def test_dbos_has_the_private_parts_that_are_relied_on() -> None:
+    assert callable(DBOS._recover_pending_workflows)
+    assert callable(SystemDatabase.run_migrations)
+    columns = set(SystemSchema.workflow_status.c.keys())
+    assert {*_table_of(None).c.keys()} <= columns
