@@ -36,5 +36,6 @@ def held_already(rows: pl.DataFrame, manifest: Manifest, *, feed: str, symbol: s
         return none
     # What a final answer settles must be merged, though no value changes.
     unsettled = session_dates(manifest.provisional(**span)["timestamp"], feed)
-    equal = content_hashes(rows, feed).join(held, on=["session", "content_hash"], how="semi")["session"]
+    at_stake = rows.filter(session_dates(stamps, feed).is_in(held["session"].implode()))
+    equal = content_hashes(at_stake, feed).join(held, on=["session", "content_hash"], how="semi")["session"]
     return equal.filter(~equal.is_in(unsettled.implode()))
