@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -136,6 +137,16 @@ def whole_history(folder: Path, url: str, name: str, rows: int) -> Iterator[str]
     yield line(what, f"{speed:,.0f}", "the limit", f"{LIMIT * PAGE:,}", speed / (LIMIT * PAGE), "", None)
 
 
+def live_minute(folder: Path, rounds: int) -> Iterator[str]:
+    """Seconds until a minute of 500 symbols, received, can be asked for by SQL: the write and the catalogue."""
+    asking = worker(folder)
+    found = [asking.ask("ours.minute", {"symbols": 500, "minutes": 195})["wall"] for _ in range(rounds)]
+    asking.close()
+    seconds = statistics.median(found)
+    what = "a minute of 500 symbols, 195 minutes held: seconds from received to visible by SQL"
+    yield line(what, f"{seconds:.2f}", "the promise", "2", seconds / 2, "1", seconds <= 2)
+
+
 def sections(given: argparse.Namespace, folder: Path) -> Iterator[str]:
     """The page, piece by piece."""
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
@@ -152,6 +163,7 @@ def sections(given: argparse.Namespace, folder: Path) -> Iterator[str]:
     with emulator(folder, folder / "bars", "--requests-per-minute", 100_000) as url:
         yield from beside_peers(folder, url, names[0], given.rounds)
         yield from whole_history(folder, url, names[0], rows)
+    yield from live_minute(folder, given.rounds)
 
 
 def main() -> None:
@@ -159,9 +171,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--symbols", type=int, default=5, help="enough for the windows: a symbol is 98 pages")
-    options.add_argument(
-        "--windows", type=int, default=2, help="minutes of the limit; 0 leaves that out"
-    )
+    options.add_argument("--windows", type=int, default=2, help="minutes of the limit; 0 leaves that out")
     options.add_argument("--speed", type=float, default=1.0, help="how much faster the limit's clock runs")
     options.add_argument("--folder", type=Path, help="where to work; its disk is what writes are measured on")
     options.add_argument("--out", type=Path, default=HERE / "results")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 import sys
 import time
@@ -92,6 +93,36 @@ def paced(url: str, clock: str, symbols: list[str], start: str, end: str, window
     bars = sum(lake.manifest.held(feed=SYNTHETIC_FEED)["rows"])
     lake.close()
     return {"pages": len(pages), "pages_in_time": len(inside), "bars": bars, "last": pages[-1], "speed": speed}
+
+
+def minute(symbols: int, minutes: int) -> Callable[[], object]:
+    """One live minute of many symbols into a lake that holds the session so far, until SQL shows it."""
+    opening = dt.datetime(2024, 9, 10, 13, 30, tzinfo=dt.UTC)
+    clock = FOLDER / "minute.json"
+    FileClock.set(clock, opening + dt.timedelta(minutes=minutes + 1), speed=1.0)
+    os.environ["BARLAKE_CLOCK"] = str(clock)  # the session is the present one, as for all that is live
+    lake = fresh_lake()
+    values = {"open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 100, "trade_count": 5, "vwap": 10.2}
+
+    def bars(first: int, beyond: int) -> pl.DataFrame:
+        stamps = [opening + dt.timedelta(minutes=number) for number in range(first, beyond)]
+        names = [f"L{number:03d}" for number in range(symbols)]
+        every = pl.DataFrame({"symbol": names}).join(pl.DataFrame({"timestamp": stamps}), how="cross")
+        return every.with_columns(pl.lit(value).alias(name) for name, value in values.items())
+
+    lake.writer.write_many(bars(0, minutes), feed=SYNTHETIC_FEED, source="bench")
+    lake.publish()
+    newest = bars(minutes, minutes + 1)
+    asked = f"SELECT count(*) FROM bars WHERE timestamp = TIMESTAMPTZ '{newest['timestamp'][0].isoformat()}'"
+
+    def work() -> Callable[[], pl.DataFrame]:
+        lake.writer.write_many(newest, feed=SYNTHETIC_FEED, source="bench")
+        lake.publish()
+        seen = lake.sql(asked).item()
+        assert seen == symbols, f"SQL shows {seen} of {symbols} bars"  # noqa: S101 - the work is done
+        return lambda: newest
+
+    return work
 
 
 def models(url: str, symbol: str, start: str, end: str) -> Callable[[], object]:
@@ -191,6 +222,7 @@ if __name__ == "__main__":
             "ours.store": store,
             "ours.whole": whole,
             "ours.paced": paced,
+            "ours.minute": minute,
             "theirs.models": models,
             "theirs.arrow": arrow,
             "theirs.arrow_bytes": arrow_bytes,
