@@ -77,6 +77,12 @@ def _missing_field(rows: Rows, rule: FaultRule, _: Circumstances) -> Rows:
     return rows
 
 
+def _missing_minutes(rows: Rows, rule: FaultRule, _: Circumstances) -> Rows:
+    withheld = {id(row) for row in _some(rows, rule)}
+    kept = {symbol: [row for row in found if id(row) not in withheld] for symbol, found in rows.items()}
+    return {symbol: found for symbol, found in kept.items() if found}
+
+
 def _float_volume(rows: Rows, _rule: FaultRule, _: Circumstances) -> Rows:
     for found in rows.values():
         for row in found:
@@ -149,6 +155,7 @@ def _unfinished_minute(rows: Rows, _rule: FaultRule, circumstances: Circumstance
 _ROWS: dict[Fault, Callable[[Rows, FaultRule, Circumstances], Rows]] = {
     Fault.NAN: _nan,
     Fault.MISSING_FIELD: _missing_field,
+    Fault.MISSING_MINUTES: _missing_minutes,
     Fault.FLOAT_VOLUME: _float_volume,
     Fault.NULL_SYMBOL: _null_symbol,
     Fault.OUT_OF_ORDER: _out_of_order,

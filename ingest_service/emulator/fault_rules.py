@@ -49,7 +49,7 @@ class FaultRule(BaseModel, extra="forbid", frozen=True):
     before_head
         Of `drop`: the connection closes before anything is answered.
     share
-        Of `nan` and `missing_field`: fraction of the rows, at least one.
+        Of `nan`, `missing_field` and `missing_minutes`: fraction of the rows, at least one.
     """
 
     fault: Annotated[Fault, BeforeValidator(_fault)]

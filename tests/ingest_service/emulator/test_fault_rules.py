@@ -113,6 +113,12 @@ def test_some_rows_lack_their_close(visitor: Any) -> None:
     assert sum("c" not in row for row in rows) == 2
 
 
+def test_some_minutes_are_withheld_once(visitor: Any) -> None:
+    ordered(visitor, fault="missing_minutes", share=0.2)
+    assert len(volumes(visitor.bars("AAA"))) == 200
+    assert len(volumes(visitor.bars("AAA"))) == 250
+
+
 def test_volumes_are_floats(visitor: Any) -> None:
     ordered(visitor, fault="float_volume")
     assert '"v":1.0,' in visitor.bars("AAA", limit=1).text
