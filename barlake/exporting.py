@@ -15,7 +15,7 @@ from itertools import pairwise
 import polars as pl
 
 from barlake.errors import NotFoundError
-from barlake.keys import Adjustment, SessionFilter, Timeframe, parse_symbols
+from barlake.keys import Adjustment, SessionFilter, Timeframe, is_always_open, parse_symbols
 from barlake.lake import Lake
 from barlake.ranges import Boundary, TimeRange, parse_instant, time_range
 from barlake.sessions import session_bounds
@@ -111,6 +111,9 @@ class BarExport:
         # Options that are wrong are refused here, before anything is opened for writing.
         nothing = TimeRange(dt.datetime(1901, 1, 1, tzinfo=dt.UTC), dt.datetime(1901, 1, 2, tzinfo=dt.UTC))
         self.schema = self._read(feed, symbol, nothing).schema
+        # Volumes of coins are fractions: beside them those of shares are numbers of the same type.
+        if any(is_always_open(source[0]) for source in self._sources):
+            self.schema = pl.Schema({**self.schema, "volume": pl.Float64()})
 
     def _snapshot(self) -> Snapshot:
         chosen, symbols = self.selection, self.symbols
@@ -144,7 +147,8 @@ class BarExport:
         """The bars, by symbol in the order given, then by time; a range without bars is an empty piece."""
         for done, (feed, symbol, span) in enumerate(self._plan):
             on_piece(symbol, done, len(self._plan))
-            yield Piece(feed, symbol, span, self._read(feed, symbol, span))
+            rows = self._read(feed, symbol, span)
+            yield Piece(feed, symbol, span, rows.with_columns(pl.col("volume").cast(self.schema["volume"])))
 
     def _read(self, feed: str, symbol: str, span: TimeRange) -> pl.DataFrame:
         chosen = self.selection

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import barlake
+from barlake.exporting import BarExport, BarSelection
 from barlake.keys import is_always_open
 from barlake.lake import Lake
 from barlake.rebuild import rebuild
@@ -188,3 +189,13 @@ def test_provisional_bars_and_the_last_word_on_a_session(lake: Lake, clock: Cloc
     report = lake.writer.finalise([DST], feed=FEED, symbol=PAIR, source="alpaca")
     assert report.removed == 1
     assert lake.bars(PAIR).height == 59
+
+
+def test_a_file_of_everything_holds_coins_beside_shares(full: Lake) -> None:
+    full.write_bars(make_bars([dt.date(2024, 3, 8)]), feed="alpaca-a", symbol="SPY")  # comes before the coins
+    export = BarExport(full, BarSelection())
+    found = pl.concat([piece.rows for piece in export.pieces()])
+    assert found.schema == export.schema
+    for symbol in ("SPY", PAIR):
+        wanted = full.bars(symbol)["volume"].cast(pl.Float64)
+        assert found.filter(symbol=symbol)["volume"].to_list() == wanted.to_list()
