@@ -13,7 +13,7 @@ from app.jobs.queue import open_queue
 from app.jobs.registry import task
 from app.schedules.scheduler import TASK, Scheduler
 from app.schedules.schedules import Schedules
-from barlake.errors import BarlakeError, InvalidInputError
+from barlake.errors import BarlakeError, InvalidInputError, NotFoundError
 from barlake.lake import Lake, open_lake
 from ingest_service.watch_list import WatchList, find_watch_list, load_watch_list
 
@@ -55,6 +55,8 @@ def update(
 ) -> dict[str, Any]:
     """Whatever is due, put into the queue; what waits there already stays as it is."""
     watched = _watch_list(context)
+    if watched is None:
+        return {"status": "nothing", "jobs": 0}
     chosen = watched.select(categories=categories, only=only, skip=skip)
     wanted = [Part(one) for one in parts] or list(_PLANNED)
     found = plan(context.lake, watched, context.clock.now(), securities=chosen, parts=wanted)
@@ -73,16 +75,27 @@ def _counted(found: Plan) -> dict[str, Any]:
     return {"due": counts} if counts else {}
 
 
-def _watch_list(context: JobContext) -> WatchList:
-    """The watch list as it is now; one that cannot be read is an alert until it can."""
+def _watch_list(context: JobContext) -> WatchList | None:
+    """The watch list as it is now; None where there is none. One that is wrong is an alert until it is right."""
     lake: Lake = context.lake
     try:
         path = find_watch_list(context.settings, lake.root)
+    except NotFoundError as error:
+        if context.settings.securities_file is None:
+            logger.info("nothing is kept up to date: %s", error, extra={"stage": "plan"})
+            return None
+        raise _alarmed(context, error) from error
+    try:
         watched = load_watch_list(path)
     except BarlakeError as error:
-        context.operations.alerts.fire("watch-list", level="error", message=f"nothing is kept up to date: {error}")
-        raise InvalidInputError(str(error)) from error
+        raise _alarmed(context, error) from error
     context.operations.alerts.clear("watch-list")
     for warning in watched.warnings:
         logger.warning("%s", warning, extra={"stage": "plan"})
     return watched
+
+
+def _alarmed(context: JobContext, error: BarlakeError) -> InvalidInputError:
+    """The error to raise, after somebody was told."""
+    context.operations.alerts.fire("watch-list", level="error", message=f"nothing is kept up to date: {error}")
+    return InvalidInputError(str(error))
