@@ -102,22 +102,19 @@ def repair(
 
 def _fetch(lake: Lake, lost: dict[tuple[str, str], list[dt.date]], advance: Advance) -> list[str]:
     """Ask the source for lost sessions; hands back what went wrong."""
-    from ingest_service.alpaca import AlpacaSource
     from ingest_service.backfill import backfill
     from ingest_service.gaps import request_windows
+    from ingest_service.sources.choice import purpose_of, sources_for
 
-    if lake.settings.alpaca_key_id is None:
-        notice("no source is configured: set ALPACA_API_KEY_ID and its secret, then `barlake ingest`, or import again")
-        return []
     problems = []
-    source = AlpacaSource.from_settings(lake.settings)
     for done, ((feed, symbol), days) in enumerate(lost.items()):
         advance(symbol, done, len(lost))
         try:
+            sources = sources_for(purpose_of(feed), lake.settings)
             sessions = lake.calendar.of(feed).frame
             known = set(sessions["session"])
             for window in request_windows([day for day in days if day in known], sessions):
-                backfill(lake, source, [symbol], window.start.isoformat(), window.end.isoformat(), feed=feed)
+                backfill(lake, sources, [symbol], window.start.isoformat(), window.end.isoformat(), feed=feed)
         except (SourceError, InvalidInputError) as error:
             problems.append(f"{feed}/{symbol} was not fetched again: {error}")
     return problems

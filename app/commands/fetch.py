@@ -49,10 +49,11 @@ def daily(
     as_json: AsJson = False,
 ) -> None:
     """Fetch daily bars. Each source's are kept as it states them, under its name."""
+    from app.operations.logs import kept_log
     from ingest_service.record_fetching import fetch_daily
     from ingest_service.sources.choice import Purpose
 
-    with barlake.open(root) as lake:
+    with barlake.open(root) as lake, kept_log(lake.settings, agent="fetch"):
         window = _date(start, "--start") or _today(lake) - _YEAR, _date(end, "--end")
         sources = _sources(lake, Purpose.DAILY, source, symbols)
         _tell(lambda on_step: fetch_daily(lake, sources, symbols, *window, on_step=on_step), as_json=as_json)
@@ -70,10 +71,11 @@ def news(
     as_json: AsJson = False,
 ) -> None:
     """Fetch articles with their revisions, about some symbols or about anything."""
+    from app.operations.logs import kept_log
     from ingest_service.record_fetching import fetch_news
     from ingest_service.sources.choice import Purpose
 
-    with barlake.open(root) as lake:
+    with barlake.open(root) as lake, kept_log(lake.settings, agent="fetch"):
         window = _date(start, "--start") or _today(lake) - _MONTH, _date(end, "--end")
         sources = _sources(lake, Purpose.NEWS, source, symbols or ())
         _tell(lambda on_step: fetch_news(lake, sources, symbols or (), *window, on_step=on_step), as_json=as_json)
@@ -89,10 +91,11 @@ def macro(
     as_json: AsJson = False,
 ) -> None:
     """Fetch macro series: every value as it was released, with its revisions."""
+    from app.operations.logs import kept_log
     from ingest_service.record_fetching import fetch_macro
     from ingest_service.sources.choice import Purpose
 
-    with barlake.open(root) as lake:
+    with barlake.open(root) as lake, kept_log(lake.settings, agent="fetch"):
         window = _date(start, "--start"), _date(end, "--end")
         sources = _sources(lake, Purpose.MACRO, source, series)
         _tell(lambda on_step: fetch_macro(lake, sources, series, *window, on_step=on_step), as_json=as_json)
@@ -108,10 +111,15 @@ def crypto(
     as_json: AsJson = False,
 ) -> None:
     """Fetch the minute bars of pairs of coins that are missing. Their feed is that of the source asked first."""
+    from app.operations.logs import kept_log
     from ingest_service.backfill import BackfillStep, backfill
     from ingest_service.sources.choice import Purpose
 
-    with barlake.open(root) as lake, progress(shown=not as_json) as begin:
+    with (
+        barlake.open(root) as lake,
+        kept_log(lake.settings, agent="fetch"),
+        progress(shown=not as_json) as begin,
+    ):
         today = lake.now().date()
         first = _date(start, "--start") or today - _MONTH
         beyond = _date(end, "--end") or today + dt.timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Where bars come from: Alpaca, or its stand-in on this machine."""
+"""Where minute bars of stocks come from: Alpaca or another source, or Alpaca's stand-in on this machine."""
 
 from __future__ import annotations
 
@@ -32,13 +32,18 @@ def ingest(
     start: Annotated[str | None, typer.Option("--start", help="First session. Default: 30 days ago.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="First session left out. Default: tomorrow.")] = None,
     feed: Annotated[str | None, typer.Option("--feed", help="Default: ALPACA_FEED; auto means sip.")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Whom to ask; again names one that stands in. Default: BARLAKE_MINUTE_SOURCES."),
+    ] = None,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch the minute bars that are missing from Alpaca. A second run asks for nothing."""
+    """Fetch the minute bars of stocks that are missing, from Alpaca unless told otherwise. Again asks for nothing."""
     from app.operations.logs import kept_log
-    from ingest_service.alpaca import AlpacaSource, resolve_feed
+    from ingest_service.alpaca import resolve_feed
     from ingest_service.backfill import BackfillStep, backfill
+    from ingest_service.sources.choice import Purpose, sources_for
 
     today = utc_now().astimezone(NEW_YORK).date()
     with (
@@ -48,7 +53,8 @@ def ingest(
     ):
         if lake.settings.iex_token is not None:
             notice(IEX_CLOUD_NOTICE)
-        source = AlpacaSource.from_settings(lake.settings)
+        sources = sources_for(Purpose.MINUTE, lake.settings, names=source or ())
+        usual = resolve_feed(lake.settings.alpaca_feed)
         bars_of = functools.cache(begin)
 
         def on_step(step: BackfillStep) -> None:
@@ -57,11 +63,11 @@ def ingest(
 
         report = backfill(
             lake,
-            source,
+            sources,
             symbols,
             start or (today - dt.timedelta(days=_DEFAULT_DAYS)).isoformat(),
             end or (today + dt.timedelta(days=1)).isoformat(),
-            feed=feed or resolve_feed(lake.settings.alpaca_feed),
+            feed=feed or (usual if usual in sources.feeds else sources.feeds[0]),
             on_step=on_step,
         )
     rows = [
@@ -85,7 +91,8 @@ def ingest(
     unknown = [one.symbol for one in report.symbols if one.expected and not one.bars_held]
     if unknown:
         raise InvalidInputError(
-            f"Alpaca has no bars of {', '.join(unknown)} for feed {report.feed!r} in [{report.start}, {report.end}): "
+            f"{' and '.join(sources.names)} gave no bars of {', '.join(unknown)} for feed {report.feed!r} in "
+            f"[{report.start}, {report.end}): "
             "check the spelling; indices such as VIX or SPX are not stocks there (VIXY and SPY are)."
         )
     if report.failures:

@@ -32,7 +32,7 @@ class AlpacaStocks:
     capabilities = Capabilities(
         name="alpaca",
         offers=frozenset({Dataset.MINUTE, Dataset.DAILY, Dataset.NEWS}),
-        feeds=("sip", "iex", SYNTHETIC_FEED),
+        feeds=("sip", "iex", "boats", "otc", SYNTHETIC_FEED),
         oldest_minute=dt.date(2016, 1, 4),
         embargo=EMBARGO,
         requests_per_minute=200,

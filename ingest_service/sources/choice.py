@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from barlake.errors import CredentialsError, InvalidInputError, did_you_mean
+from barlake.keys import is_always_open
 from barlake.settings import Settings
 from ingest_service.sources.failover import Failover
 from ingest_service.sources.registry import source_named, sources
 from ingest_service.watch_list import Security
 
-__all__ = ["Purpose", "sources_for"]
+__all__ = ["Purpose", "purpose_of", "sources_for"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,11 @@ class Purpose(StrEnum):
     CRYPTO = "crypto"
     NEWS = "news"
     MACRO = "macro"
+
+
+def purpose_of(feed: str) -> Purpose:
+    """What minute bars of a feed are: those of coins, or those of stocks."""
+    return Purpose.CRYPTO if is_always_open(feed) else Purpose.MINUTE
 
 
 def sources_for(

@@ -126,8 +126,9 @@ class Failover:
         page = self._first_answer(self._of_feed(feed), symbol, page_of, begun)
         if page.next_page_token is None:
             return page
-        stamps: Iterable[dt.datetime] = [] if isinstance(page.rows, list) else page.rows["timestamp"]
-        resume = max([resume, *(stamp + _MINUTE for stamp in stamps)])
+        newest = None if isinstance(page.rows, list) else page.rows["timestamp"].max()
+        if isinstance(newest, dt.datetime):
+            resume = max(resume, newest + _MINUTE)
         return replace(page, next_page_token=f"{asked}|{resume.isoformat()}|{page.next_page_token}")
 
     def _of_feed(self, feed: str) -> list[Courier]:

@@ -9,9 +9,8 @@ from app.jobs.context import JobContext
 from app.jobs.registry import task
 from barlake.coverage import finished_sessions
 from barlake.inspection import check_symbol
-from barlake.keys import is_always_open
 from ingest_service.backfill import BackfillStep, Publisher, SymbolReport, fill_sessions
-from ingest_service.sources.choice import Purpose, sources_for
+from ingest_service.sources.choice import purpose_of, sources_for
 from ingest_service.sources.failover import Failover
 from ingest_service.watch_list import Security
 
@@ -88,7 +87,7 @@ def _facts(report: SymbolReport) -> dict[str, Any]:
 
 def _sources(context: JobContext, feed: str) -> Failover:
     """The sources of the settings over connections of this run's place, paced together with all of this process."""
-    purpose = Purpose.CRYPTO if is_always_open(feed) else Purpose.MINUTE
+    purpose = purpose_of(feed)
 
     def make() -> Failover:
         sources = sources_for(purpose, context.settings, stop=context.stop)
