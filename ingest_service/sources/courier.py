@@ -235,7 +235,10 @@ class Courier:
         except TransientError as error:
             return TransientError(self._asker.redacted(str(error)))
         except BarlakeError as error:
-            return type(error)(self._asker.redacted(str(error)))
+            # An error that was raised beside the library's own holds it, and with it what was sent.
+            error.args = tuple(self._asker.redacted(str(part)) for part in error.args)
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - a client library may raise anything
             return self._unexpected(error)
         else:
