@@ -17,6 +17,8 @@ import polars as pl
 from barlake.clock import Clock
 from barlake.keys import parse_feed, parse_symbols
 from barlake.lake import Lake
+from barlake.partition_write import WriteReport
+from ingest_service.live.finalise import provenance
 from ingest_service.live.polling import LiveSource
 
 __all__ = ["Beat", "LiveDesk", "LiveState"]
@@ -142,13 +144,23 @@ class LiveDesk:
         """Store provisional bars in one commit, and show them."""
         if rows.is_empty():
             return
-        report = self.lake.writer.write_many(rows, feed=self.feed, source=self.source.source, origin=origin)
+        report = WriteReport()
+        for source, symbols in self._provenances(rows["symbol"].unique().to_list()).items():
+            own = rows.filter(pl.col("symbol").is_in(symbols))
+            report += self.lake.writer.write_many(own, feed=self.feed, source=source, origin=origin)
         newest = rows["timestamp"].max()
         if isinstance(newest, dt.datetime):
             self._stored_to = newest if self._stored_to is None else max(self._stored_to, newest)
         if report.files_written:
             self._beat = replace(self._beat, rows=self._beat.rows + report.inserted + report.changed)
             self._show(session)
+
+    def _provenances(self, symbols: Sequence[str]) -> dict[str, list[str]]:
+        """Symbols by what the source of their rows is called: all the same, but for those with another's name."""
+        found: dict[str, list[str]] = {}
+        for symbol in symbols:
+            found.setdefault(provenance(self.source.source, symbol, self.name_of(symbol)), []).append(symbol)
+        return found
 
     def _show(self, session: dt.date) -> None:
         """Publish: the minutes at once, and once a session what hangs on its being there, such as factors."""

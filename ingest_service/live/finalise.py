@@ -17,8 +17,9 @@ from barlake.sessions import session_bounds
 from barlake.writer import Progress
 from ingest_service.live.polling import LiveSource
 from ingest_service.normalize import normalize_bars
+from ingest_service.watch_list import Security
 
-__all__ = ["final_from", "finalise_session", "is_final"]
+__all__ = ["final_from", "finalise_session", "is_final", "provenance"]
 
 
 def final_from(lake: Lake, session: dt.date) -> dt.datetime:
@@ -85,10 +86,15 @@ def finalise_session(
         [session],
         feed=feed,
         symbol=symbol,
-        source=source.source,
+        source=provenance(source.source, symbol, asked_as or symbol),
         progress=Progress(answers=[Answer(session, status, attempts + 1)]),
     )
     return True
+
+
+def provenance(source: str, symbol: str, asked_as: str) -> str:
+    """What the source of a symbol's rows is called where it is asked by this name."""
+    return source if asked_as == symbol else Security(symbol, names={source: asked_as}).provenance(source)
 
 
 def _fetch(lake: Lake, source: LiveSource, symbol: str, session: dt.date, feed: str, asked_as: str) -> None:
@@ -110,8 +116,8 @@ def _fetch(lake: Lake, source: LiveSource, symbol: str, session: dt.date, feed: 
             rows.good,
             feed=feed,
             symbol=symbol,
-            source=source.source,
-            origin=f"{source.source} {symbol} {session}",
+            source=provenance(source.source, symbol, asked_as),
+            origin=f"{source.source} {asked_as} {session}",
             refused=pl.concat([rows.bad, strays]),
         )
         token = page.next_page_token

@@ -1,7 +1,7 @@
 """Alpaca's stream of minute bars: one connection, made again whenever it breaks or falls silent.
 
 The only module that speaks the stream. `websockets` carries it, not alpaca-py's `StockDataStream`, which hides the
-moment of a reconnect and answers a refused key by trying for ever (docs/decisions/0022-the-live-path.md).
+moment of a reconnect and answers a refused key by trying for ever (docs/decisions/0023-the-live-path.md).
 
 A thread of its own reads and puts what it hears into a queue; it never waits for whoever takes from there, so the
 server does not find its client slow. Facts: https://docs.alpaca.markets/docs/real-time-stock-pricing-data.

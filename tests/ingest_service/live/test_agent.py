@@ -212,6 +212,7 @@ def test_a_symbol_may_have_another_name_at_the_source(stage: Make) -> None:
     assert made.lake.symbols()["symbol"].to_list() == ["SYNA", "SYNB"]
     asked = {one["query"]["symbols"] for one in made.log() if "symbols" in one["query"]}
     assert asked == {"SYNA,THIN"}
+    assert set(made.lake.manifest.commits()["source"]) == {"alpaca", "alpaca-thin"}
 
 
 def auths(stage: Stage) -> list[object]:
