@@ -117,7 +117,7 @@ def minute(symbols: int, minutes: int) -> Callable[[], object]:
 
     def work() -> Callable[[], pl.DataFrame]:
         lake.writer.write_many(newest, feed=SYNTHETIC_FEED, source="bench")
-        lake.publish()
+        lake.publish_session(SYNTHETIC_FEED, opening.date())
         seen = lake.sql(asked).item()
         assert seen == symbols, f"SQL shows {seen} of {symbols} bars"  # noqa: S101 - the work is done
         return lambda: newest
