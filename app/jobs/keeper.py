@@ -45,9 +45,7 @@ class Keeper:
     recover
         Makes the jobs that a dead worker was doing wait for a live one. Several workers may ask for the same.
     newest_commit
-        Text that changes with every commit of the lake; None before the first.
-    is_untidy
-        Whether a worker may have ended before it had seen to that.
+        Text that changes with every commit of the lake.
     on_end
         Told when the worker must not go on: the error, or None when nothing is left to do.
     drain
@@ -66,8 +64,7 @@ class Keeper:
         beaten_elsewhere: frozenset[str],
         period_s: float,
         recover: Callable[[str], None],
-        newest_commit: Callable[[], str | None],
-        is_untidy: bool,
+        newest_commit: Callable[[], str],
         on_end: Callable[[BarlakeError | None], None],
         drain: bool,
     ) -> None:
@@ -88,7 +85,7 @@ class Keeper:
         self._next_beat = float("-inf")
         self._next_prune = float("-inf")
         self._strays: dict[tuple[str, Claim], float] = {}
-        self._is_untidy = is_untidy
+        self._is_untidy = False
         self._was_idle = False
 
     def start(self) -> None:
@@ -100,9 +97,7 @@ class Keeper:
         """End, and take the beats out: silence from here on is no stall."""
         self._stop.set()
         self._thread.join()
-        for row in self._operations.heartbeats.all():
-            if row.worker == self._me.name:
-                self._operations.heartbeats.forget(row.worker, row.agent)
+        self._operations.heartbeats.forget(self._me.name)
 
     def finished(self, run: Run, result: dict[str, Any]) -> None:
         """Take note of what a run came to."""
@@ -197,14 +192,13 @@ class Keeper:
         waiting = self._queue.waiting([Agent.BACKFILL, Agent.LIVE], limit=2)
         if all(job_id.startswith(f"{TIDY}/") for job_id in waiting):
             self._is_untidy = False
-            if (commit := self._newest_commit()) is not None:
-                self._queue.put(Job(f"{TIDY}/{commit}", TIDY, {}, Agent.BACKFILL, priority=TIDY_PRIORITY))
+            key = f"{TIDY}/{self._newest_commit()}"
+            self._queue.put(Job(key, TIDY, {}, Agent.BACKFILL, priority=TIDY_PRIORITY))
 
     def _end_when_idle(self) -> None:
         agents = [agent for agent in self._agents if agent not in self._queue.paused_agents()]
         is_idle = not self._runner.runs() and not self._queue.waiting(agents, limit=1)
-        to_tidy = self._is_untidy and Agent.BACKFILL in agents
         # Twice, for between two looks a job may have put another.
-        if is_idle and self._was_idle and not to_tidy:
+        if is_idle and self._was_idle and not self._is_untidy:
             self._on_end(None)
         self._was_idle = is_idle

@@ -36,7 +36,7 @@ class Alert:
     Parameters
     ----------
     key
-        What it is about: `disk`, `stalled/<worker>/<agent>`, `sla/<feed>/<session>`.
+        What it is about: `disk`, `stalled/<worker>`, `late/<feed>/<session>`.
     level
         `warning`, `error` or `critical`.
     """

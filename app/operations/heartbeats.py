@@ -112,13 +112,14 @@ class Heartbeats:
             rows = connection.execute(query).mappings().all()
         return [Heartbeat(**{**row, "details": json.loads(row["details"] or "{}")}) for row in rows]
 
-    def forget(self, worker: str, agent: str) -> None:
-        """Take out an agent that ended as it should: its silence is no stall.
+    def forget(self, worker: str, agent: str | None = None) -> None:
+        """Take out an agent that ended as it should, or the whole worker: its silence is no stall.
 
         Raises
         ------
         StorageError
             If the database refuses.
         """
+        gone = delete(heartbeats).where(heartbeats.c.worker == worker)
         with writing(self._engine) as connection:
-            connection.execute(delete(heartbeats).where(heartbeats.c.worker == worker, heartbeats.c.agent == agent))
+            connection.execute(gone if agent is None else gone.where(heartbeats.c.agent == agent))

@@ -192,7 +192,7 @@ def _ends(agent: str, redactor: Redactor) -> list[Any]:
         event["message"] = event.pop("event", "")
         event.setdefault("agent", agent)
         first = {name: event.pop(name) for name in _ORDER if event.get(name) is not None}
-        return {**first, **event}
+        return {**first, **{name: held for name, held in event.items() if held is not None and name not in _ORDER}}
 
     def without_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
         cleaned: dict[str, Any] = redactor.value(event)

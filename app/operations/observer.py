@@ -161,10 +161,12 @@ class Observer:
     def _look_at_operations(self) -> Mapping[str, Any]:
         if self._operations is None:
             return {}
+        # Alerts have a place of their own.
+        found = self._operations.logs.tail(level="warning", limit=5 * _ERRORS)
         return {
             "heartbeats": self._operations.heartbeats.all(),
             "alerts": self._operations.alerts.active(),
-            "errors": self._operations.logs.tail(level="warning", limit=_ERRORS),
+            "errors": [one for one in found if one.stage != "alert"][-_ERRORS:],
         }
 
     def _look_at_queue(self) -> Mapping[str, Any]:

@@ -57,18 +57,33 @@ class Finding:
 
 
 def stalled(heartbeats: Iterable[Heartbeat], now: dt.datetime) -> list[Finding]:
-    """Agents whose heart does not beat. `now` is machine time."""
-    return [
-        Finding(
-            f"{Rule.STALLED}{one.worker}/{one.agent}",
-            "error",
-            f"agent {one.agent} of worker {one.worker} is silent: its last heartbeat came at "
-            f"{one.beat_at:%Y-%m-%d %H:%M:%S}Z. See that `barlake worker` runs there.",
-            {"worker": one.worker, "agent": one.agent, "state": one.state, "job": one.job, "beat_at": one.beat_at},
+    """Workers whose heart, or a part of it, does not beat: one finding for each. `now` is machine time."""
+    by_worker: dict[str, list[Heartbeat]] = {}
+    for one in heartbeats:
+        by_worker.setdefault(one.worker, []).append(one)
+    found = []
+    for worker, beats in sorted(by_worker.items()):
+        silent = [one for one in beats if one.is_stalled(now)]
+        if not silent:
+            continue
+        whole = len(silent) == len(beats)
+        names = ", ".join(one.agent for one in silent)
+        last = max(one.beat_at for one in silent)
+        found.append(
+            Finding(
+                f"{Rule.STALLED}{worker}",
+                "error",
+                (f"worker {worker} is silent" if whole else f"of worker {worker}, {names} is silent")
+                + f": its last heartbeat came at {last:%Y-%m-%d %H:%M:%S}Z. See that `barlake worker` runs there.",
+                {
+                    "worker": worker,
+                    "agents": [one.agent for one in silent],
+                    "jobs": [one.job for one in silent if one.job],
+                    "beat_at": last,
+                },
+            )
         )
-        for one in heartbeats
-        if one.is_stalled(now)
-    ]
+    return found
 
 
 def late_sessions(

@@ -37,7 +37,10 @@ def test_the_last_word_of_each_agent_of_each_worker_counts(operations: Operation
 
 def test_an_agent_that_ended_in_order_is_forgotten(operations: Operations) -> None:
     operations.heartbeats.beat(worker="w1", agent="live", state="idle")
+    operations.heartbeats.beat(worker="w1", agent="schedule", state="idle")
     operations.heartbeats.forget("w1", "live")
+    assert [one.agent for one in operations.heartbeats.all()] == ["schedule"]
+    operations.heartbeats.forget("w1")
     assert operations.heartbeats.all() == []
 
 

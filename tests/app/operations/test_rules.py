@@ -29,14 +29,17 @@ def late(now: str, **facts: object) -> list[tuple[str, list[str]]]:
     return [(one.key, one.details["symbols"]) for one in found]
 
 
-def test_a_heart_that_stopped_is_found_and_one_that_beats_is_not() -> None:
-    def beat(worker: str, seconds: float) -> Heartbeat:
+def test_a_worker_that_fell_silent_is_found_once_and_one_that_beats_is_not() -> None:
+    def beat(worker: str, agent: str, seconds: float) -> Heartbeat:
         then = NOON - dt.timedelta(seconds=seconds)
-        return Heartbeat(worker=worker, agent="live", state="streaming", beat_at=then)
+        return Heartbeat(worker=worker, agent=agent, state="idle", beat_at=then)
 
-    (found,) = stalled([beat("w1", 14), beat("w2", 16)], NOON)
-    assert (found.key, found.level) == ("stalled/w2/live", "error")
-    assert "live of worker w2 is silent" in found.message
+    beats = [beat("w1", "live", 14), beat("w2", "live", 16), beat("w2", "features", 20), beat("w3", "live", 90)]
+    second, third = stalled([*beats, beat("w3", "features", 2)], NOON)
+    assert (second.key, second.level) == ("stalled/w2", "error")
+    assert second.message.startswith("worker w2 is silent: its last heartbeat came at 2024-07-03 11:59:44Z")
+    assert second.details["agents"] == ["live", "features"]
+    assert third.message.startswith("of worker w3, live is silent: its last")
 
 
 # Extended hours end at 20:00 New York: midnight UTC in summer, 01:00 in winter; at 17:00 after an early close.

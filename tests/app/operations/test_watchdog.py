@@ -93,7 +93,7 @@ def test_a_worker_that_falls_silent_is_an_alert_until_it_is_back(operations: Ope
         connection.execute(update(heartbeats).values(beat_at=then))
     check(operations, lake, None, clock(lake))
     check(operations, lake, None, clock(lake))
-    assert active(operations) == ["stalled/w1/live"]
+    assert active(operations) == ["stalled/w1"]
     operations.heartbeats.beat(worker="w1", agent="live", state="streaming")
     check(operations, lake, None, clock(lake))
     assert active(operations) == []
