@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     )
     alpaca_data_url: OptionalUrl = Field(
         default=None,
-        validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_STREAM_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL"),
+        validation_alias=AliasChoices("ALPACA_DATA_URL", "ALPACA_API_BASE_URL", "ALPACA_BASE_URL"),
     )
     alpaca_trading_url: OptionalUrl = Field(default=None, validation_alias=AliasChoices("ALPACA_TRADING_URL"))
     alpaca_feed: str = Field(

@@ -1,28 +1,23 @@
-"""One request and one connection to Alpaca, to learn how things stand: key, plan, clock, stream. Nothing is stored."""
+"""One request to Alpaca, to learn how things stand: key, plan, clock. Nothing is stored."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
 import email.utils
-import json
 import time
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import requests
 from pydantic import SecretStr
-from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
 
-from barlake.settings import ALPACA_DATA_URL, Settings
+from barlake.settings import Settings
 
-__all__ = ["NO_RECENT_SIP", "Answer", "ask_alpaca", "greet_stream", "stream_url"]
+__all__ = ["NO_RECENT_SIP", "Answer", "ask_alpaca"]
 
 NO_RECENT_SIP = 42210000
 """Code by which Alpaca refuses SIP bars of the last 15 minutes to a plan without them."""
 
-_STREAM_HOST = "stream.data.alpaca.markets"
 _LONGEST_QUOTE = 200
 
 
@@ -88,33 +83,3 @@ def _ahead(response: requests.Response, local: float) -> dt.timedelta | None:
         server = email.utils.parsedate_to_datetime(response.headers["Date"]).timestamp() + 0.5
         return dt.timedelta(seconds=server - local)
     return None
-
-
-def stream_url(base_url: str, feed: str) -> str:
-    """Address of the stream that belongs to an address of the data API.
-
-    Examples
-    --------
-    >>> stream_url("https://data.alpaca.markets", "iex")
-    'wss://stream.data.alpaca.markets/v2/iex'
-    >>> stream_url("http://127.0.0.1:8900", "sip")
-    'ws://127.0.0.1:8900/v2/sip'
-    """
-    if base_url == ALPACA_DATA_URL:
-        return f"wss://{_STREAM_HOST}/v2/{feed}"
-    parts = urlsplit(base_url)
-    return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}/v2/{feed}"
-
-
-def greet_stream(url: str, *, timeout_s: float = 10.0) -> str | None:
-    """Why the stream does not greet who connects; None when it does.
-
-    No key is sent: a second connection of one key would end the first.
-    """
-    try:
-        with connect(url, open_timeout=timeout_s, close_timeout=1) as connection:
-            said = json.loads(connection.recv(timeout=timeout_s))
-    except (OSError, WebSocketException, ValueError) as error:
-        return f"{type(error).__name__}: {error}"[:_LONGEST_QUOTE]
-    greets = isinstance(said, list) and bool(said) and isinstance(said[0], dict) and said[0].get("msg") == "connected"
-    return None if greets else f"it says {str(said)[:_LONGEST_QUOTE]}"

@@ -45,7 +45,9 @@ class Keeper:
     recover
         Makes the jobs that a dead worker was doing wait for a live one. Several workers may ask for the same.
     newest_commit
-        Text that changes with every commit of the lake.
+        Text that changes with every commit of the lake; None before the first.
+    is_untidy
+        Whether a worker may have ended before it had seen to that.
     on_end
         Told when the worker must not go on: the error, or None when nothing is left to do.
     drain
@@ -64,7 +66,8 @@ class Keeper:
         beaten_elsewhere: frozenset[str],
         period_s: float,
         recover: Callable[[str], None],
-        newest_commit: Callable[[], str],
+        newest_commit: Callable[[], str | None],
+        is_untidy: bool,
         on_end: Callable[[BarlakeError | None], None],
         drain: bool,
     ) -> None:
@@ -85,7 +88,7 @@ class Keeper:
         self._next_beat = float("-inf")
         self._next_prune = float("-inf")
         self._strays: dict[tuple[str, Claim], float] = {}
-        self._is_untidy = False
+        self._is_untidy = is_untidy
         self._was_idle = False
 
     def start(self) -> None:
@@ -192,13 +195,14 @@ class Keeper:
         waiting = self._queue.waiting([Agent.BACKFILL, Agent.LIVE], limit=2)
         if all(job_id.startswith(f"{TIDY}/") for job_id in waiting):
             self._is_untidy = False
-            key = f"{TIDY}/{self._newest_commit()}"
-            self._queue.put(Job(key, TIDY, {}, Agent.BACKFILL, priority=TIDY_PRIORITY))
+            if (commit := self._newest_commit()) is not None:
+                self._queue.put(Job(f"{TIDY}/{commit}", TIDY, {}, Agent.BACKFILL, priority=TIDY_PRIORITY))
 
     def _end_when_idle(self) -> None:
         agents = [agent for agent in self._agents if agent not in self._queue.paused_agents()]
         is_idle = not self._runner.runs() and not self._queue.waiting(agents, limit=1)
+        to_tidy = self._is_untidy and Agent.BACKFILL in agents
         # Twice, for between two looks a job may have put another.
-        if is_idle and self._was_idle and not self._is_untidy:
+        if is_idle and self._was_idle and not to_tidy:
             self._on_end(None)
         self._was_idle = is_idle

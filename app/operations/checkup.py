@@ -282,7 +282,7 @@ def _source(settings: Settings, *, needs_key: bool) -> Iterator[Finding]:
     if not missing:
         yield from _account(settings, base_url, feed, answer)
     yield _clock(settings, answer)
-    yield _stream(base_url, feed, has_recent_sip=answer.code is None)
+    yield _stream(settings)
 
 
 def _account(settings: Settings, base_url: str, feed: str, answer: Answer) -> Iterator[Finding]:
@@ -302,8 +302,10 @@ def _account(settings: Settings, base_url: str, feed: str, answer: Answer) -> It
     yield Finding("key", Outcome.OK, "accepted")
     if answer.code == NO_RECENT_SIP:
         seen = "no SIP of the last 15 minutes in this plan: history is SIP, 16 minutes late, and live bars are IEX"
-        insists = settings.alpaca_feed.lower() == "sip"
-        advice = "ALPACA_FEED=auto takes what the plan has; Algo Trader Plus has SIP up to now" if insists else ""
+        insists = settings.alpaca_live_feed.lower() == "sip"
+        advice = (
+            "ALPACA_LIVE_FEED=iex is what it may hear; Algo Trader Plus has SIP up to now" if insists else ""
+        )
         yield Finding("feed", Outcome.WARN if insists else Outcome.OK, seen, advice)
     elif answer.status == _OK:
         yield Finding("feed", Outcome.OK, f"{feed} up to now")
@@ -330,11 +332,13 @@ def _clock(settings: Settings, answer: Answer) -> Finding:
     return Finding("clock", Outcome.FAIL if abs(skew) > _SKEW_FAILS_S * allowance else Outcome.WARN, seen, advice)
 
 
-def _stream(base_url: str, feed: str, *, has_recent_sip: bool) -> Finding:
-    from ingest_service.probe import greet_stream, stream_url  # noqa: PLC0415 - as above
+def _stream(settings: Settings) -> Finding:
+    from ingest_service.live.stream import greet, stream_url  # noqa: PLC0415 - as above
 
-    url = stream_url(base_url, feed if feed != "sip" or has_recent_sip else "iex")
-    error = greet_stream(url)
+    if settings.alpaca_stream.lower() == "off":
+        return Finding("stream", Outcome.OK, "ALPACA_STREAM=off: live bars are polled")
+    url = stream_url(settings, settings.alpaca_live_feed.lower())
+    error = greet(url)
     if error is None:
         return Finding("stream", Outcome.OK, f"{url} greets")
     advice = "a proxy or firewall may refuse websockets; without the stream, live bars are polled"

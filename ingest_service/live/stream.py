@@ -27,13 +27,14 @@ from websockets.sync.client import ClientConnection, connect
 
 from barlake.settings import ALPACA_STREAM_URL, Settings
 
-__all__ = ["BarStream", "Connected", "Event", "Heard", "Lost", "Refused", "stream_url"]
+__all__ = ["BarStream", "Connected", "Event", "Heard", "Lost", "Refused", "greet", "stream_url"]
 
 logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 30.0
 _LOOK_S = 0.2
 _HELLO_S = 10.0
+_LONGEST_QUOTE = 200
 _LARGEST_FRAME = 16 * 2**20
 
 LASTING = {
@@ -255,3 +256,17 @@ def stream_url(settings: Settings, feed: str) -> str:
     if data_url is None or (urlsplit(data_url).hostname or "").endswith(".alpaca.markets"):
         return f"{ALPACA_STREAM_URL}/v2/{feed}"
     return f"ws{data_url.removeprefix('http')}/v2/{feed}"
+
+
+def greet(url: str, *, timeout_s: float = 10.0) -> str | None:
+    """Why the stream does not greet who connects; None when it does.
+
+    No key is sent: a second connection of one key would end the first.
+    """
+    try:
+        with connect(url, open_timeout=timeout_s, close_timeout=1) as connection:
+            messages = _decode(connection.recv(timeout=timeout_s)) or []
+    except (OSError, WebSocketException) as error:
+        return f"{type(error).__name__}: {error}"[:_LONGEST_QUOTE]
+    greets = any(message.get("msg") == "connected" for message in messages)
+    return None if greets else f"it says {str(messages)[:_LONGEST_QUOTE]}"

@@ -84,7 +84,7 @@ def test_all_is_well_with_a_key_of_the_free_plan(
         use(url, monkeypatch)
         code, found = examined(cli, root)
         assert (code, found["feed"]["outcome"]) == (0, "ok")
-        monkeypatch.setenv("ALPACA_FEED", "sip")
+        monkeypatch.setenv("ALPACA_LIVE_FEED", "sip")
         _, insisting = examined(cli, root)
     assert {name: found[name]["outcome"] for name in ("network", "key", "clock", "stream", "lake", "manifest")} == (
         dict.fromkeys(("network", "key", "clock", "stream", "lake", "manifest"), "ok")
@@ -93,14 +93,14 @@ def test_all_is_well_with_a_key_of_the_free_plan(
     assert found["stream"]["seen"].endswith("/v2/iex greets")
     assert "1 symbols, 390 bars of sip" in found["manifest"]["seen"]
     assert insisting["feed"]["outcome"] == "warn"
-    assert "ALPACA_FEED=auto" in insisting["feed"]["advice"]
+    assert "ALPACA_LIVE_FEED=iex" in insisting["feed"]["advice"]
 
 
 def test_a_plan_with_sip_is_told_from_one_without(
     cli: Cli, root: Path, bar_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(bar_folder) as url:
-        use(url, monkeypatch, ALPACA_API_KEY_ID=PAPER_PLUS)
+        use(url, monkeypatch, ALPACA_API_KEY_ID=PAPER_PLUS, ALPACA_LIVE_FEED="sip")
         _, found = examined(cli, root)
     assert found["feed"]["seen"] == "sip up to now"
     assert found["stream"]["seen"].endswith("/v2/sip greets")
