@@ -162,7 +162,7 @@ def _read(path: Path, text: str) -> WatchList:
     listed = {one.symbol: one for one in (*reversed(included), *reversed(own))}
     order = dict.fromkeys(one.symbol for one in (*own, *included))
     securities = tuple(replace(listed[name], start=listed[name].start or start) for name in order)
-    warnings += _proxies(path, securities)
+    warnings += [*_proxies(path, securities), *_strangers(path, own)]
     features = features if "features" in keys else ("core",)
     return WatchList(path, securities, features, tuple(warnings), records, macro)
 
@@ -186,6 +186,21 @@ def _proxies(path: Path, securities: Sequence[Security]) -> list[str]:
         f"prices are on another scale. Its rows say `{one.provenance('alpaca')}`."
         for one in securities
         if one.category == "indices" and "alpaca" in one.names
+    ]
+
+
+def _strangers(path: Path, securities: Sequence[Security]) -> list[str]:
+    """One sentence for each source that is named and not there: a slip, or a package that is not installed."""
+    named = {source: one.line for one in reversed(securities) for source in one.names}
+    if not named:
+        return []
+    from ingest_service.sources.registry import sources  # noqa: PLC0415 - a third of a second, for those who name any
+
+    known = list(sources())
+    return [
+        f"{path}:{line}: source {source!r} is not here, so its names are not used.{did_you_mean(source, known)}"
+        for source, line in sorted(named.items())
+        if source not in known
     ]
 
 

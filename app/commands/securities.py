@@ -64,6 +64,8 @@ def check(file: _File = None, root: Root = None, as_json: AsJson = False) -> Non
         "enabled": len(enabled),
         "categories": counted,
         "features": list(watch_list.features),
+        "records": list(watch_list.records),
+        "macro": list(watch_list.macro),
         "warnings": list(watch_list.warnings),
     }
     if as_json:

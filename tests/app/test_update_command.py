@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests as http
 from filelock import FileLock
 from sqlalchemy import select
 
@@ -225,3 +226,26 @@ def test_daily_bars_news_and_coins_come_along_where_the_watch_list_wants_them(
     asked = requests(market)
     assert cli("update", "--do", "bars,daily,news").out.startswith("nothing was due")
     assert requests(market) == asked
+
+
+def test_a_correction_of_the_source_is_found_the_next_morning_and_features_follow(
+    cli: Cli, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(EmulatorConfig(now=NOW, requests_per_window=10_000), calendar=Calendar.default()) as url:
+        monkeypatch.setenv("ALPACA_DATA_URL", url)
+        assert cli("update", "--only", "SYNA").code == 0
+        with barlake.open(market) as lake:
+            bar = lake.bars("SYNA", "2024-07-08", session="regular").row(7, named=True)
+            before = lake.feature_tables.versions()
+        order = {"symbol": "SYNA", "timestamp": bar["timestamp"].isoformat(), "values": {"volume": bar["volume"] + 7}}
+        assert http.post(f"{url}/_emu/revise", json=order, timeout=10).ok
+        FileClock.set(tmp_path / "clock.json", NOW + dt.timedelta(hours=5), speed=1.0)
+        found = cli("update", "--only", "SYNA", "--json")
+        assert (found.code, by_symbol(found)["SYNA"]) == (0, ("done", 3))  # two sessions again, one table
+        with barlake.open(market) as lake:
+            assert lake.bars("SYNA", bar["timestamp"])["volume"][0] == bar["volume"] + 7
+            assert lake.revisions("SYNA").height == 1
+            after = lake.feature_tables.versions()
+        assert after["version"].to_list() == before["version"].to_list()
+        assert after["created_at"][0] > before["created_at"][0]
+        assert cli("update", "--only", "SYNA").out.startswith("nothing was due")

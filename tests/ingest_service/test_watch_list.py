@@ -168,6 +168,12 @@ def test_a_fund_that_stands_for_an_index_is_visible(load: Load) -> None:
     assert vix.name_at("alpaca") is None
 
 
+def test_a_source_that_is_not_there_is_pointed_out(load: Load) -> None:
+    found = load("securities:\n  stocks:\n    - {symbol: BRK.B, names: {yaho: BRK-B, massive: BRK.B}}\n")
+    assert len(found.warnings) == 1
+    assert ":3: source 'yaho' is not here, so its names are not used. Did you mean 'yahoo'?" in found.warnings[0]
+
+
 def test_a_mere_spelling_is_no_other_instrument() -> None:
     brk = Security("BRK.B", names={"yahoo": "BRK-B"})
     assert (brk.name_at("yahoo"), brk.provenance("yahoo"), brk.provenance("alpaca")) == ("BRK-B", "yahoo", "alpaca")
