@@ -18,13 +18,14 @@ from app.jobs.queue import open_queue
 from app.jobs.worker import Worker
 from app.operations import open_operations
 from barlake.catalogue import is_current
+from barlake.sessions import Calendar
 from barlake.settings import Settings
 from barlake.testing import make_bars
 from ingest_service.emulator import EmulatorConfig, serve
 from tests.app.conftest import Outcome
 from tests.app.jobs.probing import InThread, eventually, states
 
-SESSIONS = [dt.date(2024, 1, day) for day in (2, 3, 4, 5)] + [dt.date(2024, 2, day) for day in (1, 2)]
+SESSIONS = Calendar.default().in_range(dt.date(2024, 1, 1), dt.date(2024, 2, 3))["session"].to_list()
 RANGE = ("--start", "2024-01-02", "--end", "2024-02-03")
 
 Cli = Callable[..., Outcome]
@@ -79,7 +80,7 @@ def test_from_an_empty_lake_to_bars_by_four_commands(emulator: Callable[..., str
         ("bars/sip/SPY/2024-01", "done", "anna"),
     ]
     shown = cli("jobs", "show", "bars/sip/SPY/2024-01", "--json").data
-    assert (shown["result"]["inserted"], shown["result"]["requests"]) == (4 * 390, 1)
+    assert (shown["result"]["inserted"], shown["result"]["requests"]) == (21 * 390, 1)
     assert (shown["progress"]["done"], shown["progress"]["total"], shown["progress"]["pages"]) == (21, 21, 1)
     with barlake.open(tmp_path / "lake") as lake:
         truth = pl.read_parquet(tmp_path / "truth" / "SPY.parquet")

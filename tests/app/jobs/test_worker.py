@@ -190,3 +190,35 @@ def test_a_paused_agent_does_not_keep_a_drain_from_its_end(jobs: JobQueue, deeds
     jobs.pause_agent("backfill")
     assert drain().done == 0
     assert deeds.begun == []
+
+
+def test_a_job_in_the_middle_of_which_worker_after_worker_died_is_left_alone(
+    jobs: JobQueue, deeds: Deeds, drain: Drain
+) -> None:
+    jobs.put(probe())
+    with jobs._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE workflow_status SET recovery_attempts = 30")
+    drain()
+    assert deeds.begun == []
+    record = jobs.get("probe/1")
+    assert record.state is JobState.FAILED
+    assert "workers ended in the middle of it" in (record.error or "")
+    jobs.retry("probe/1")
+    drain()
+    assert deeds.ended == ["probe/1"]
+
+
+def test_what_a_worker_of_another_machine_was_doing_when_it_fell_silent_is_done_here(
+    jobs: JobQueue, deeds: Deeds, drain: Drain, operations: Operations
+) -> None:
+    jobs.put(probe())
+    with jobs._engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE workflow_status SET status = 'PENDING', executor_id = 'far-away', application_version = '1', "
+            "owner_xid = 'token'"
+        )
+    operations.heartbeats.beat(
+        worker="far-away", agent="backfill", state="working", details={"host": "another machine"}, period_s=0.3
+    )
+    assert drain().done == 1
+    assert deeds.ended == ["probe/1"]
