@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
+from urllib.parse import quote
 
 import tenacity
 
@@ -123,9 +124,10 @@ class Asker:
             ) from error
 
     def redacted(self, text: str) -> str:
-        """The text without a secret."""
+        """The text without a secret, also as addresses spell it."""
         for secret in self.secrets:
-            text = text.replace(secret, "***")
+            for spelled in (secret, quote(secret, safe="")):
+                text = text.replace(spelled, "***")
         return text
 
     def _attempt(

@@ -12,9 +12,10 @@ import typer
 import barlake
 from app.commands.options import AsJson, Root, SomeSymbols
 from app.console import notice, print_frame, print_json, progress
-from barlake.errors import InvalidInputError, NotFoundError
+from barlake.errors import CredentialsError, InvalidInputError, NotFoundError
 from barlake.lake import Lake
 from barlake.sessions import NEW_YORK
+from barlake.settings import load_settings
 
 if TYPE_CHECKING:
     from ingest_service.record_fetching import Fetched, FetchStep
@@ -141,6 +142,27 @@ def crypto(
         for one in report.symbols
     ]  # fmt: skip
     _print(rows, report.failures, as_json=as_json)
+
+
+@application.command("sources")
+def list_sources(root: Root = None, as_json: AsJson = False) -> None:
+    """List the sources there are, what each gives, and what those lack that cannot be used."""
+    from ingest_service.sources.registry import source_named, sources
+
+    rows: list[dict[str, Any]] = []
+    settings = load_settings(root)
+    for name in sources():
+        row = {"source": name, "gives": "", "feeds": "", "adjusted": "", "lacks": ""}
+        try:
+            offered = source_named(name, settings).capabilities
+        except (CredentialsError, InvalidInputError) as error:
+            row["lacks"] = str(error)
+        else:
+            row["gives"] = ", ".join(sorted(offered.offers))
+            row["feeds"] = ", ".join(offered.feeds)
+            row["adjusted"] = ", ".join(f"{kind}: {how}" for kind, how in offered.adjusted.items())
+        rows.append(row)
+    print_frame(pl.DataFrame(rows), as_json=as_json)
 
 
 def _tell(fetch: Callable[[Callable[[FetchStep], None]], list[Fetched]], *, as_json: bool) -> None:

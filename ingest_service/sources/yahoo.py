@@ -164,9 +164,8 @@ class _PacedSession(curl.Session[curl.Response]):
 def from_settings(settings: Settings) -> YahooSource:
     """Yahoo at the address of the settings."""
     own = settings.sources.yahoo
-    folder = folder_of(settings) / "operations" / "yahoo"
-    folder.mkdir(parents=True, exist_ok=True)
-    yfinance.set_tz_cache_location(str(folder))  # else it writes into the home of whoever runs it
+    # Else the library keeps what it remembers in the home of whoever runs it; it makes the folder when it needs it.
+    yfinance.set_tz_cache_location(str(folder_of(settings) / "operations" / "yahoo"))
     return YahooSource(base_url=own.base_url, line=line_to(own.base_url, "", own.rpm, own.timeout_s))
 
 

@@ -126,3 +126,12 @@ def test_the_environment_names_the_sources_in_their_order(
     monkeypatch.setenv("BARLAKE_DAILY_SOURCES", "massive, alpaca")
     (one,) = fetched(cli("fetch", "daily", "SYNA", *WINDOW, "--root", tmp_path, "--json"))
     assert one["source"] == "alpaca"
+
+
+def test_the_sources_are_listed_with_what_they_give_or_lack(cli: Any, tmp_path: Path) -> None:
+    rows = {row["source"]: row for row in json.loads(cli("fetch", "sources", "--root", tmp_path, "--json").out)}
+    assert (rows["alpaca"]["gives"], rows["alpaca"]["lacks"]) == ("daily, minute, news", "")
+    assert "MASSIVE_API_KEY is not set" in rows["massive"]["lacks"]
+    assert rows["binance"]["feeds"] == "binance"
+    assert rows["yahoo"]["adjusted"] == "daily: split"
+    assert "alpaca-crypto" in cli("fetch", "sources", "--root", tmp_path).out
