@@ -119,6 +119,29 @@ def test_a_clock_that_leaps_makes_up_for_nothing(live: Any, listen: Any) -> None
     assert [one["v"] for one in listener.data(1)] == [101]
 
 
+def test_a_half_day_streamed_in_seconds_ends_with_what_history_says(emulate: Any, listen: Any) -> None:
+    names = ["HALT", "SYNA", "SYNB", "SYNC", "THIN"]
+    opening = dt.datetime(2024, 7, 3, 13, 30, tzinfo=dt.UTC)
+    visitor = emulate(now=opening, speed=0, revised_share=0.05)
+    listener = listen(visitor, "/v2/synthetic")
+    listener.enter(visitor)
+    listener.say(action="subscribe", bars=names, updatedBars=names)
+    visitor.control("/_emu/clock", {"now": opening.isoformat(), "speed": 3600})
+    shown: dict[tuple[str, str], dict[str, Any]] = {}
+    kinds: set[str] = set()
+    while not any(stamp >= "2024-07-03T16:58" for _, stamp in shown):
+        for message in listener.hear():
+            shown[message["S"], message["t"]] = {key: message[key] for key in ("o", "h", "l", "c", "v", "n", "vw")}
+            kinds.add(message["T"])
+    visitor.control("/_emu/clock", {"now": "2024-07-03T17:30:00Z", "speed": 0})
+    asked: dict[str, object] = {"start": opening.isoformat(), "end": "2024-07-03T16:56:00Z", "limit": 10_000}
+    truth = visitor.bars(",".join(names), **asked).json()["bars"]
+    assert kinds == {"b", "u"}
+    assert sum(map(len, truth.values())) > 600
+    for name, rows in truth.items():
+        assert all(shown[name, row.pop("t")] == row for row in rows)
+
+
 def test_the_day_so_far_comes_every_minute(live: Any, listen: Any) -> None:
     listener = listen(live)
     listener.enter(live)
