@@ -54,6 +54,9 @@ def worker(
         typer.Option("--concurrency", min=1, help="Jobs of each agent that every worker does at a time from now on."),
     ] = None,
     drain: Annotated[bool, typer.Option("--drain", help="End when the queues are empty, and run no schedule.")] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", help="Serve metrics for Prometheus there, on this machine.")
+    ] = None,
     root: Root = None,
 ) -> None:
     """Do what is in the queue until Ctrl-C or SIGTERM; a second one ends it at once. Run as many as you like.
@@ -72,7 +75,7 @@ def worker(
         one = Worker(settings, operations, agents=_agents(agent or []), name=name, concurrency=concurrency, drain=drain)
         stop = threading.Event()
         try:
-            with _signals(stop):
+            with _signals(stop), _serving_metrics(metrics_port, root):
                 report: WorkerReport = _in_thread(lambda: one.run(stop))
         finally:
             log.close()
@@ -88,6 +91,19 @@ def _agents(names: list[str]) -> list[str]:
         if name not in set(Agent):
             raise InvalidInputError(f"agent {name!r} is none: there are {', '.join(Agent)}.")
     return names
+
+
+@contextlib.contextmanager
+def _serving_metrics(port: int | None, root: str | None) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    from app.commands.operations import observing
+    from app.operations.prometheus import serving_metrics
+
+    with observing(root) as observer, serving_metrics(observer, port=port) as url:
+        notice(f"metrics at {url}")
+        yield
 
 
 @contextlib.contextmanager

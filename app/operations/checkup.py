@@ -303,9 +303,7 @@ def _account(settings: Settings, base_url: str, feed: str, answer: Answer) -> It
     if answer.code == NO_RECENT_SIP:
         seen = "no SIP of the last 15 minutes in this plan: history is SIP, 16 minutes late, and live bars are IEX"
         insists = settings.alpaca_live_feed.lower() == "sip"
-        advice = (
-            "ALPACA_LIVE_FEED=iex is what it may hear; Algo Trader Plus has SIP up to now" if insists else ""
-        )
+        advice = "ALPACA_LIVE_FEED=iex is what it may hear; Algo Trader Plus has SIP up to now" if insists else ""
         yield Finding("feed", Outcome.WARN if insists else Outcome.OK, seen, advice)
     elif answer.status == _OK:
         yield Finding("feed", Outcome.OK, f"{feed} up to now")

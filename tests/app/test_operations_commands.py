@@ -242,3 +242,20 @@ def test_every_request_and_every_commit_of_an_ingest_is_a_line(
     assert sum(one.fields.get("inserted", 0) for one in committed) == bars
     assert {"endpoint", "rows", "duration_ms", "remaining"} <= set(asked[0].fields)
     assert asked[0].agent == "ingest"
+
+
+def test_a_worker_serves_metrics_where_it_is_told_to(
+    root: Path, start_process: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = start_process("worker", "--agent", "features", "--root", root, "--metrics-port", "0")
+    assert process.stderr is not None
+    found = None
+    while found is None:
+        line = process.stderr.readline()
+        assert line, "the worker ended"
+        found = re.search(r"http://127\.0\.0\.1:\d+/metrics", line)
+    with urllib.request.urlopen(found[0], timeout=DEADLINE_S) as page:  # noqa: S310 - the page of this test
+        assert b"barlake_disk_free_bytes" in page.read()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0

@@ -35,7 +35,9 @@ ANSWER = Receipt(
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, operations_url: str | None, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    if operations_url is not None:
+        monkeypatch.setenv("BARLAKE_OPERATIONS_URL", operations_url)
     path = tmp_path / "clock.json"
     FileClock.set(path, dt.datetime(2024, 7, 3, 15, 0, 30, tzinfo=dt.UTC), speed=0)
     monkeypatch.setenv("BARLAKE_CLOCK", str(path))

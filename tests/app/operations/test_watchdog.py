@@ -42,7 +42,9 @@ class Watched:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, operations_url: str | None, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    if operations_url is not None:
+        monkeypatch.setenv("BARLAKE_OPERATIONS_URL", operations_url)
     clock = tmp_path / "clock.json"
     FileClock.set(clock, dt.datetime(2024, 7, 3, 3, tzinfo=dt.UTC), speed=0)
     monkeypatch.setenv("BARLAKE_CLOCK", str(clock))
@@ -169,6 +171,8 @@ def test_a_part_that_cannot_be_looked_at_stops_no_other(
     queue = open_queue(lake.settings)
     queue.put(Job("bars/sip/SPY/2024-07", "bars"))
     queue._engine.dispose()
+    if lake.settings.operations_url is not None:
+        pytest.skip("the queue is lost with the whole server")
     (lake.root / "operations" / "jobs.sqlite").write_bytes(b"no database" * 1000)
     for leftover in (lake.root / "operations").glob("jobs.sqlite-*"):
         leftover.unlink()
