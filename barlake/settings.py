@@ -133,6 +133,7 @@ class Settings(BaseSettings):
         default="auto", validation_alias=AliasChoices("ALPACA_PLAN"), pattern="^(?i:auto|basic|plus)$"
     )
     alpaca_requests_per_minute: int = Field(default=200, validation_alias=AliasChoices("ALPACA_RPM"), ge=1)
+    alpaca_timeout_s: float = Field(default=30.0, validation_alias=AliasChoices("ALPACA_TIMEOUT_S"), gt=0)
     iex_token: OptionalSecret = Field(default=None, validation_alias=AliasChoices("IEX_TOKEN"))
 
     sources: SourceSettings = Field(default_factory=SourceSettings)

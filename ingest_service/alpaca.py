@@ -32,7 +32,7 @@ from barlake.keys import SYNTHETIC_FEED
 from barlake.receipts import Receipt
 from barlake.settings import ALPACA_DATA_URL, ALPACA_TRADING_URL, Settings
 from ingest_service.asking import Asker
-from ingest_service.paced_http import Line, PacedAdapter, breakage, sleep_until
+from ingest_service.paced_http import Line, PacedAdapter, breakage, sleep_until, timeouts
 from ingest_service.page_table import read_table
 from ingest_service.pages import BarsPage, Page, PageRequest, Request, Stray, page_request
 from ingest_service.refusals import WHERE_KEYS_GO, TransientError, refusal
@@ -139,7 +139,8 @@ class AlpacaSource:
         stop = stop or threading.Event()
         client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=base_url)
         throttle = throttle or Throttle(settings.alpaca_requests_per_minute, sleep=sleep_until(stop))
-        options = {"market": clock_of(settings) if settings.clock_file else None} | options
+        market = clock_of(settings) if settings.clock_file else None
+        options = {"market": market, "timeout": timeouts(settings.alpaca_timeout_s)} | options
         return cls(client, base_url=base_url, throttle=throttle, secrets=(key, secret), stop=stop, **options)
 
     @classmethod
@@ -157,6 +158,7 @@ class AlpacaSource:
         stop = stop or threading.Event()
         client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=base_url)
         throttle = Throttle(_TRADING_REQUESTS_PER_MINUTE, sleep=sleep_until(stop))
+        options = {"timeout": timeouts(settings.alpaca_timeout_s)} | options
         return cls(client, base_url=base_url, throttle=throttle, secrets=(key, secret), stop=stop, **options)
 
     def server_now(self) -> dt.datetime:

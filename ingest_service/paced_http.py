@@ -32,6 +32,7 @@ __all__ = [
     "raise_if_set",
     "shared_throttle",
     "sleep_until",
+    "timeouts",
 ]
 
 _LONGEST_QUOTE = 200
@@ -173,7 +174,12 @@ class PacedPool(urllib3.PoolManager):
 def line_to(base_url: str, key: str, requests_per_minute: int, timeout_s: float) -> Line:
     """A line to a server; all lines of this process with the same server and key share one throttle."""
     throttle = shared_throttle(base_url, hash(key), requests_per_minute)
-    return Line(throttle, (min(_LONGEST_CONNECT_SECONDS, timeout_s), timeout_s))
+    return Line(throttle, timeouts(timeout_s))
+
+
+def timeouts(timeout_s: float) -> tuple[float, float]:
+    """Seconds to connect, and seconds between two bytes of an answer."""
+    return min(_LONGEST_CONNECT_SECONDS, timeout_s), timeout_s
 
 
 @functools.cache
