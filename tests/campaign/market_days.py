@@ -90,7 +90,7 @@ class World:
         self.folder = folder
         self.root = folder / "data"
         self.clock_file = folder / "clock.json"
-        self.generator = random.Random(seed)
+        self.generator = random.Random(seed)  # noqa: S311 - when to kill
         self.kills: Counter[str] = Counter()
         self.requests: dict[str, dict[str, Any]] = {}
         self._running: dict[str, Running] = {}
@@ -260,5 +260,3 @@ def answered_pages(log: Iterable[Mapping[str, Any]]) -> Counter[Asked]:
 
 def entry_is_undisturbed(entry: Mapping[str, Any]) -> bool:
     return entry["fault"] in {None, "slow", "duplicate_border", "out_of_order"}
-
-
