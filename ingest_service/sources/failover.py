@@ -112,7 +112,7 @@ class Failover:
         A window is finished by the source that began it. When that one fails on the way, another goes on behind
         the last bar, so the bars of two sources of one tape stand beside each other and do not replace each other.
         """
-        begun, resume, own = _read_token(page_token, start)
+        begun, resume, own = _read_token(page_token, start, self._couriers[0].source)
         asked = ""
 
         def page_of(courier: Courier, name: str) -> BarsPage:
@@ -227,9 +227,15 @@ class Failover:
         return courier.source if security is None else security.provenance(courier.source)
 
 
-def _read_token(page_token: str | None, start: dt.datetime) -> tuple[str | None, dt.datetime, str | None]:
-    """Who began the window, the instant behind its last bar, and its own token."""
+def _read_token(page_token: str | None, start: dt.datetime, primary: str) -> tuple[str | None, dt.datetime, str | None]:
+    """Who began the window, the instant behind its last bar, and its own token.
+
+    A token that says no more than that was kept when there was one source, the primary.
+    """
     if page_token is None:
         return None, start, None
-    name, instant, own = page_token.split("|", maxsplit=2)
+    parts = page_token.split("|", maxsplit=2)
+    if len(parts) != 3:  # noqa: PLR2004 - the three that `fetch_page` writes
+        return primary, start, page_token
+    name, instant, own = parts
     return name, dt.datetime.fromisoformat(instant), own

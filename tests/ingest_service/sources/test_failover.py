@@ -116,6 +116,19 @@ def test_a_window_is_gone_on_with_behind_the_last_bar() -> None:
     assert (minutes(one), minutes(two), two.next_page_token) == ([0, 1], [2, 3], None)
 
 
+def test_a_token_from_the_time_of_one_source_is_the_primarys() -> None:
+    with serve(of_alpaca(2)) as alpaca, serve() as massive:
+        assert minutes(fetch(both(alpaca, massive), MORE)) == [2]
+    assert alpaca.seen[0].params["page_token"] == MORE
+
+
+def test_a_window_begun_by_a_source_that_is_named_no_more_goes_on_behind_its_last_bar() -> None:
+    with serve(of_alpaca(3)) as alpaca, serve() as massive:
+        assert minutes(fetch(both(alpaca, massive), f"gone|{instant(3).isoformat()}|{MORE}")) == [3]
+    assert "page_token" not in alpaca.seen[0].params
+    assert alpaca.seen[0].params["start"] == instant(3).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def test_what_is_wrong_with_the_request_is_nobodys_failure() -> None:
     wrong = status(400, {"message": "invalid symbol: SPY"})
     with serve(wrong) as alpaca, serve() as massive, pytest.raises(InvalidInputError, match="invalid symbol"):
