@@ -106,8 +106,10 @@ class Cron:
         return instant - _LOOK_BACK[-1]
 
     def _judged(self, due: dt.datetime, since: dt.datetime, calendar: Calendar) -> Occurrence:
-        ended = calendar.frame.filter((pl.col("close") > since) & (pl.col("close") <= due))["session"]
-        session = None if ended.is_empty() else ended.to_list()[-1]
+        closes = calendar.frame["close"]
+        ended = int(closes.search_sorted(due, side="right"))
+        is_new = ended > 0 and closes[ended - 1] > since
+        session = calendar.frame.item(ended - 1, "session") if is_new else None
         if session is None and self.sessions_only:
             return Occurrence(due, None, f"no session has ended since {since:%Y-%m-%d %H:%MZ}")
         return Occurrence(due, session)
