@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from barlake.clock import clock_of
 from barlake.lake import Lake
 from barlake.settings import Settings
-from ingest_service.alpaca import AlpacaSource
+from ingest_service.alpaca import AlpacaSource, account_throttle
 from ingest_service.live.agent import Beat, LiveAgent, StreamSettings
 from ingest_service.live.stream import stream_url
 from ingest_service.watch_list import Security
@@ -42,7 +42,7 @@ def live_agent(
         If key or secret is absent or cannot be one.
     """
     feed = (feed or settings.alpaca_live_feed).lower()
-    source = AlpacaSource.from_settings(settings, stop=stop)
+    source = AlpacaSource.from_settings(settings, stop=stop, throttle=account_throttle(settings))
     key, secret = source.secrets
     wants_stream = settings.alpaca_stream.lower() == "auto"
     plan = settings.alpaca_plan.lower()

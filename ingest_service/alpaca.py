@@ -32,13 +32,13 @@ from barlake.keys import SYNTHETIC_FEED
 from barlake.receipts import Receipt
 from barlake.settings import ALPACA_DATA_URL, ALPACA_TRADING_URL, Settings
 from ingest_service.asking import Asker
-from ingest_service.paced_http import Line, PacedAdapter, breakage, sleep_until, timeouts
+from ingest_service.paced_http import Line, PacedAdapter, breakage, shared_throttle, sleep_until, timeouts
 from ingest_service.page_table import read_table
 from ingest_service.pages import BarsPage, Page, PageRequest, Request, Stray, page_request
 from ingest_service.refusals import WHERE_KEYS_GO, TransientError, refusal
 from ingest_service.throttle import Throttle
 
-__all__ = ["AlpacaSource", "BarsPage", "Stray", "data_url", "resolve_feed"]
+__all__ = ["AlpacaSource", "BarsPage", "Stray", "account_throttle", "data_url", "resolve_feed"]
 
 logger = logging.getLogger(__name__)
 
@@ -270,6 +270,12 @@ class AlpacaSource:
             f"no request could be made to {self.base_url}: {type(error).__name__}. "
             "Check ALPACA_DATA_URL and the proxy settings of the environment."
         )
+
+
+def account_throttle(settings: Settings) -> Throttle:
+    """The one throttle of this process for the account of the settings: its budget is one, whoever asks."""
+    key = settings.alpaca_key_id.get_secret_value() if settings.alpaca_key_id else ""
+    return shared_throttle(settings.alpaca_data_url or "", hash(key), settings.alpaca_requests_per_minute)
 
 
 def resolve_feed(setting: str) -> str:

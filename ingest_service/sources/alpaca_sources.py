@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from barlake.keys import SYNTHETIC_FEED
 from barlake.settings import Settings
-from ingest_service.alpaca import EMBARGO, AlpacaSource, resolve_feed
+from ingest_service.alpaca import EMBARGO, AlpacaSource, account_throttle, resolve_feed
 from ingest_service.normalize import normalize_bars
-from ingest_service.paced_http import shared_throttle
 from ingest_service.pages import page_request
 from ingest_service.sources.alpaca_requests import CoinBarsRequest, DailyRequest, NewsRequest
 from ingest_service.sources.interface import Capabilities, Dataset, RefusedRow, SourcePage
@@ -114,7 +113,4 @@ def coins(settings: Settings) -> AlpacaCoins:
 
 
 def _alpaca(settings: Settings) -> AlpacaSource:
-    # The budget belongs to the account, whatever is asked for.
-    key = settings.alpaca_key_id.get_secret_value() if settings.alpaca_key_id else ""
-    throttle = shared_throttle(settings.alpaca_data_url or "", hash(key), settings.alpaca_requests_per_minute)
-    return AlpacaSource.from_settings(settings, throttle=throttle)
+    return AlpacaSource.from_settings(settings, throttle=account_throttle(settings))

@@ -10,7 +10,7 @@ from typing import Any
 from app.jobs.context import JobContext
 from app.jobs.registry import task
 from barlake.errors import InvalidInputError
-from ingest_service.alpaca import AlpacaSource
+from ingest_service.alpaca import AlpacaSource, account_throttle
 from ingest_service.alpaca_actions import SymbolActions, fetch_actions, refresh_actions
 from ingest_service.trading_calendar import compare_calendar
 
@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 @task("actions", agent="backfill", account="alpaca")
 def actions(context: JobContext, *, symbols: Sequence[str], whole: Sequence[str], today: str) -> dict[str, Any]:
     """Corporate actions: of the trailing window for `symbols`, of all their history for `whole`."""
-    source = AlpacaSource.from_settings(context.settings, stop=context.stop)
+    throttle = account_throttle(context.settings)
+    source = AlpacaSource.from_settings(context.settings, stop=context.stop, throttle=throttle)
     total = len(symbols) + len(whole)
     done: list[SymbolActions] = []
     refused: list[str] = []
