@@ -26,7 +26,8 @@ def write_durably(target: Path, data: bytes | memoryview) -> None:
     """
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}")
     with storage_errors(target):
-        _make_folder(target.parent)
+        if not target.parent.is_dir():
+            _make_folder(target.parent)
         try:
             with temporary.open("wb") as stream:
                 stream.write(data)

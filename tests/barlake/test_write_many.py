@@ -28,6 +28,7 @@ from barlake.schemas import BAR_VALUES
 from barlake.sessions import Calendar
 from barlake.settings import Settings
 from barlake.testing import make_bars, temporary_lake
+from tests.barlake.conftest import Clock
 
 SESSION = dt.date(2024, 7, 2)
 OPEN = dt.datetime(2024, 7, 2, 13, 30, tzinfo=dt.UTC)
@@ -142,6 +143,23 @@ def test_each_instant_has_its_bars_in_python_and_in_sql() -> None:
             assert found["close"].to_list() == [close] * 3
         assert lake.held(instants[0])["content_hash"].n_unique() == 1
         assert lake.held(instants[0])["content_hash"].to_list() != lake.held()["content_hash"].to_list()
+
+
+@pytest.mark.both_databases
+def test_both_databases_keep_it_alike(lake: Lake, clock: Clock) -> None:
+    clock.moment = NOW
+    for close in (10.0, 11.0):
+        lake.writer.write_many(as_frame([(name, 0, close, 1) for name in SYMBOLS]), feed="iex", source="x")
+        clock.moment += dt.timedelta(seconds=1)
+    lower = lake.writer.write_many(as_frame([("SPY", 0, 12.0, 3), ("AAPL", 0, 10.0, 1)]), feed="iex", source="x")
+    assert (lower.changed, lower.files_written) == (2, 4)
+    assert lake.bars(list(SYMBOLS))["close"].to_list() == [10.0, 11.0, 12.0]
+    assert lake.manifest.provisional(feed="iex", symbol="SPY")["rank"].to_list() == [3]
+    before = NOW + dt.timedelta(milliseconds=500)
+    assert lake.bars(list(SYMBOLS), as_of=before)["close"].to_list() == [10.0] * 3
+    lake.publish_session("iex", SESSION)
+    assert lake.sql(f"SELECT close FROM bars_as_of('{before.isoformat()}')")["close"].to_list() == [10.0] * 3
+    assert lake.verify().is_sound
 
 
 def test_corrections_of_a_session_are_one_file() -> None:
