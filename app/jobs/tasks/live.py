@@ -10,7 +10,8 @@ from app.jobs.loops import LoopContext, loop
 from app.live import beat_details, live_agent, streamed
 from barlake.errors import BarlakeError
 from barlake.lake import Lake, open_lake
-from ingest_service.live.agent import Beat
+from barlake.records import utc_now
+from ingest_service.live.agent import Beat, LiveState
 from ingest_service.watch_list import find_watch_list, load_watch_list
 
 __all__ = ["live"]
@@ -21,16 +22,23 @@ LOOK_S, NAP_S = 5.0, 0.2
 """How often the watch list is looked at, and whether the worker ends."""
 
 
+IDLE, STANDING_BY = "idle", "standing by"
+_RESTING = {IDLE, STANDING_BY, LiveState.STOPPED.value}
+
+
 @loop("live", agent="live")
 def live(context: LoopContext) -> None:
     """Follow what is on the watch list until the worker ends; a change of the list begins it anew."""
     with open_lake(settings=context.settings) as lake:
         while not context.stop.is_set():
             names, why = _watched(context, lake)
-            if names:
+            other = _other(context)
+            if names and other is None:
                 _follow(context, lake, names)
             else:
-                context.beat("idle", next_step=why)
+                # The account has one connection, and two who ask would ask for everything twice.
+                rests, why = (IDLE, why) if other is None else (STANDING_BY, f"{other} follows the market")
+                context.beat(rests, next_step=why)
                 context.stop.wait(min(LOOK_S, context.period_s))
 
 
@@ -50,6 +58,10 @@ def _follow(context: LoopContext, lake: Lake, names: dict[str, str]) -> None:
                 stop.set()
             elif time.monotonic() - looked > LOOK_S:
                 looked = time.monotonic()
+                other = _other(context)
+                if other is not None and other < context.worker.name:
+                    logger.info("%s follows the market too: it goes on alone", other, extra={"stage": "live"})
+                    stop.set()
                 # A list that cannot be read for the moment names nobody: what is followed goes on.
                 if (_watched(context, lake)[0] or names) != names:
                     logger.info("the watch list names others now", extra={"stage": "live"})
@@ -64,6 +76,20 @@ def _follow(context: LoopContext, lake: Lake, names: dict[str, str]) -> None:
     finally:
         stop.set()
         watcher.join()
+
+
+def _other(context: LoopContext) -> str | None:
+    """Another worker that follows the market now; the first by name of several."""
+    now = utc_now()
+    return min(
+        (
+            one.worker
+            for one in context.operations.heartbeats.all()
+            if one.agent == context.name and one.worker != context.worker.name
+            if one.state not in _RESTING and not one.is_stalled(now)
+        ),
+        default=None,
+    )
 
 
 def _watched(context: LoopContext, lake: Lake) -> tuple[dict[str, str], str]:

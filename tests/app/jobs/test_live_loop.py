@@ -58,3 +58,21 @@ def test_a_worker_follows_its_watch_list_and_sees_it_change(
             )
             listed.write_text("securities:\n  stocks: [SYNA, SYNB]\n")
             eventually(lambda: lake.symbols("synthetic")["symbol"].to_list() == ["SYNA", "SYNB"])
+
+
+def test_one_worker_follows_and_the_other_stands_by(
+    tmp_path: Path,
+    config: EmulatorConfig,
+    settings: Settings,
+    operations: Operations,
+    work: Callable[..., InThread],
+) -> None:
+    (tmp_path / "securities.yaml").write_text("securities:\n  stocks: [SYNA]\n")
+    operations.heartbeats.beat(worker="elsewhere", agent="live", state="streaming", period_s=600)
+    with serve(config) as url:
+        settings.__dict__["alpaca_data_url"] = url
+        with work(agents=("live",)), open_lake(settings=settings) as lake:
+            eventually(lambda: any(one.state == "standing by" for one in operations.heartbeats.all()))
+            assert lake.symbols("synthetic").is_empty()
+            operations.heartbeats.forget("elsewhere", "live")
+            eventually(lambda: not lake.symbols("synthetic").is_empty())
