@@ -174,6 +174,40 @@ def test_a_locked_table_neither_delays_nor_loses_what_is_said(
         assert len(operations.logs.tail(limit=1000)) == 100
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of a few megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    if os.name != "posix" or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small file system can only be mounted by an administrator")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_no_work_and_once_there_is_room_nothing_is_missing(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.operations.log_writer._RETRY_S", 0.05)
+    with opened(disk, monkeypatch) as operations:
+        log = configure_logging(operations.settings, agent="backfill", operations=operations)
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        with (disk / "filler").open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, free)
+        for number in range(2000):
+            logging.getLogger("own").info("line %d %s", number, "x" * 500)
+        shown = ""
+        while "log records cannot be stored" not in shown:
+            shown += capsys.readouterr().err
+            time.sleep(0.01)
+        (disk / "filler").unlink()
+        log.flush(DEADLINE_S)
+        log.close()
+        assert log.lost == 0
+        assert len(operations.logs.tail(limit=3000)) == 2000
+
+
 class Refusing:
     """A place for records that refuses as a full disk does, until it is emptied."""
 
