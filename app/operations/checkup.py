@@ -210,14 +210,13 @@ def _queue(settings: Settings) -> Finding:
 def _work(operations: Operations) -> Iterator[Finding]:
     try:
         beats, active = operations.heartbeats.all(), operations.alerts.active()
-        newest = operations.logs.tail(limit=1)
+        newest, now = operations.logs.tail(limit=1), operations.heartbeats.now()
     except BarlakeError as error:
         yield Finding("operations database", Outcome.FAIL, str(error))
         return
     kind = operations.engine.dialect.name
     last = f"last log record {newest[0].logged_at:%Y-%m-%d %H:%M:%S}Z" if newest else "nothing logged yet"
     yield Finding("operations database", Outcome.OK, f"{kind}; {last}")
-    now = utc_now()
     silent = [f"{one.agent} of {one.worker}" for one in beats if one.is_stalled(now)]
     alive = sorted({one.worker for one in beats if not one.is_stalled(now)})
     if silent:

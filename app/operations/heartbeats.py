@@ -1,4 +1,7 @@
-"""Heartbeats: what every agent of every worker does at this moment. Ages are machine time."""
+"""Heartbeats: what every agent of every worker does at this moment. Ages are machine time.
+
+On PostgreSQL the server's clock stamps them and tells their age: a machine whose clock is off is not dead.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, func, select
 
 from app.operations.database import reading, writing
 from app.operations.tables import heartbeats
@@ -82,7 +85,8 @@ class Heartbeats:
         """Say what this agent does now. A database that refuses is said once in the log; no work ends by it."""
         row = {
             "state": state, "job": job, "symbol": symbol, "done": done, "total": total, "next_step": next_step,
-            "details": json.dumps(dict(details or {}), default=str), "period_s": period_s, "beat_at": utc_now(),
+            "details": json.dumps(dict(details or {}), default=str), "period_s": period_s,
+            "beat_at": _stamp(self._engine),
         }  # fmt: skip
         try:
             with writing(self._engine) as connection:
@@ -98,6 +102,21 @@ class Heartbeats:
             self._is_refused = True
         else:
             self._is_refused = False
+
+    def now(self) -> dt.datetime:
+        """The instant by which ages are told: the server's, or this machine's where there is none.
+
+        Raises
+        ------
+        StorageError
+            If the database cannot be read.
+        """
+        stamp = _stamp(self._engine)
+        if isinstance(stamp, dt.datetime):
+            return stamp
+        with reading(self._engine) as connection:
+            found: dt.datetime = connection.execute(select(stamp)).scalar_one()
+        return found.astimezone(dt.UTC)
 
     def all(self) -> list[Heartbeat]:
         """Every agent's last word, by worker and agent.
@@ -123,3 +142,7 @@ class Heartbeats:
         gone = delete(heartbeats).where(heartbeats.c.worker == worker)
         with writing(self._engine) as connection:
             connection.execute(gone if agent is None else gone.where(heartbeats.c.agent == agent))
+
+
+def _stamp(engine: Engine) -> Any:
+    return func.clock_timestamp() if engine.dialect.name == "postgresql" else utc_now()

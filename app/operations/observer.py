@@ -53,7 +53,7 @@ class Standing:
     Parameters
     ----------
     at, market_now
-        Machine time and market time of the look.
+        Machine time, by the clock that stamps heartbeats, and market time of the look.
     jobs, oldest
         By agent and state: how many, and since when the oldest waits. What is over is of no agent: an empty text.
     running
@@ -123,12 +123,13 @@ class Observer:
             if self._looked is None or time.monotonic() - self._looked >= self._slow_s:
                 self._try("manifest", self._look_at_manifest)
                 self._looked = time.monotonic()
+            self._known.pop("at", None)
             self._try("operations", self._look_at_operations)
             self._try("queue", self._look_at_queue)
             self._try("disk", self._look_at_disk)
             market_now = self.clock.now()
             self._known["market"] = _market_hours(self.lake, market_now)
-            return Standing(at=utc_now(), market_now=market_now, problems=dict(self._problems), **self._known)
+            return Standing(market_now=market_now, problems=dict(self._problems), **{"at": utc_now(), **self._known})
 
     def _try(self, part: str, look: Callable[[], Mapping[str, Any]]) -> None:
         try:
@@ -164,6 +165,7 @@ class Observer:
         # Alerts have a place of their own.
         found = self._operations.logs.tail(level="warning", limit=5 * _ERRORS)
         return {
+            "at": self._operations.heartbeats.now(),
             "heartbeats": self._operations.heartbeats.all(),
             "alerts": self._operations.alerts.active(),
             "errors": [one for one in found if one.stage != "alert"][-_ERRORS:],

@@ -6,9 +6,11 @@ Any number of processes may run it; the database lets one of them speak.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import polars as pl
@@ -27,9 +29,8 @@ from barlake.database import upsert
 from barlake.errors import BarlakeError, StorageError
 from barlake.freshness import answered, last_requests, provisional_sessions
 from barlake.lake import Lake
-from barlake.records import utc_now
 from barlake.settings import Settings
-from ingest_service.watch_list import find_watch_list, load_watch_list
+from ingest_service.watch_list import WatchList, find_watch_list, load_watch_list
 
 __all__ = ["Watched", "check", "watched_securities"]
 
@@ -78,7 +79,7 @@ def check(
     """
     active = {alert.key for alert in operations.alerts.active()}
     passes: list[tuple[str, Callable[[], list[Finding]]]] = [
-        (Rule.STALLED, lambda: rules.stalled(_living(operations), utc_now())),
+        (Rule.STALLED, lambda: rules.stalled(_living(operations), operations.heartbeats.now())),
         (Rule.SOURCE, lambda: rules.failing_sources(last_requests(lake.manifest.engine))),
         (Rule.DISK, lambda: _disk(lake, is_active=Rule.DISK in active)),
     ]
@@ -111,16 +112,24 @@ def watched_securities(lake: Lake) -> list[Watched] | None:
     Nor while there is a fault in it. Coins never close, and an index has bars where `names` gives it some.
     """
     try:
-        watch_list = load_watch_list(find_watch_list(lake.settings, lake.root))
-    except BarlakeError:
+        path = find_watch_list(lake.settings, lake.root).resolve()
+        facts = path.stat()
+        watch_list = _read(path, facts.st_mtime_ns, facts.st_size)
+    except (BarlakeError, OSError):
         return None
     enabled = (one for one in watch_list.securities if one.enabled)
     return [one for one in enabled if one.category != "crypto" and one.name_at(_SOURCE) is not None]
 
 
+@functools.lru_cache(maxsize=4)
+def _read(path: Path, _changed: int, _size: int) -> WatchList:
+    """The watch list, read again when its file changes."""
+    return load_watch_list(path)
+
+
 def _living(operations: Operations) -> list[Heartbeat]:
     """Heartbeats; those of workers that have been gone for long, or whose place was taken, are forgotten."""
-    now = utc_now()
+    now = operations.heartbeats.now()
     found = operations.heartbeats.all()
     beating = {one.agent for one in found if not one.is_stalled(now)}
     gone = [one for one in found if one.age(now) > (_REPLACED_AFTER if one.agent in beating else _FORGOTTEN_AFTER)]

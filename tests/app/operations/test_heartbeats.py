@@ -44,6 +44,14 @@ def test_an_agent_that_ended_in_order_is_forgotten(operations: Operations) -> No
     assert operations.heartbeats.all() == []
 
 
+def test_a_machine_whose_clock_is_off_is_not_dead(operations: Operations, monkeypatch: pytest.MonkeyPatch) -> None:
+    off = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
+    monkeypatch.setattr("app.operations.heartbeats.utc_now", lambda: off)
+    operations.heartbeats.beat(worker="w1", agent="live", state="idle", period_s=60)
+    (found,) = operations.heartbeats.all()
+    assert not found.is_stalled(operations.heartbeats.now())
+
+
 @pytest.mark.parametrize(("seconds", "is_stalled"), [(0, False), (15, False), (15.1, True), (-60, False)])
 def test_three_beats_that_did_not_come_are_a_stall(seconds: float, is_stalled: bool) -> None:  # noqa: FBT001
     assert beat().is_stalled(NOON + dt.timedelta(seconds=seconds)) is is_stalled
