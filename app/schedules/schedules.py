@@ -60,7 +60,7 @@ class Schedule:
 DEFAULTS = (
     Schedule(DAILY, Cron("30 6 * * 2-6")),
     Schedule(AFTER_SESSION, SessionBound("post_close", dt.timedelta(minutes=20)), {"parts": ["bars", "sessions"]}),
-    Schedule(WATCH_LIST, None, {"parts": ["bars", "sessions", "actions"]}),
+    Schedule(WATCH_LIST, None, {"parts": ["bars", "sessions", "actions", "daily", "news", "macro"]}),
 )
 """Every lake begins with these."""
 
