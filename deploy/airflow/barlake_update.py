@@ -1,7 +1,7 @@
 """Airflow brings the lake up to date: bars first, then what is beside them, then features.
 
 Barlake lives in an environment of its own, named by the Airflow variable `barlake_command`: the two do not share
-libraries. Tried with Airflow 3.3.
+libraries. Written for Airflow 3 (`airflow.sdk`).
 """
 
 import datetime as dt
