@@ -201,7 +201,8 @@ def active(world: World) -> set[str]:
 
 def assert_told_once(bell: Bell, *keys: str) -> None:
     """Each of these alerts was told once when it began and once when it ended, and whatever began has ended."""
-    told = Counter((note["key"], note["event"]) for note in bell.heard)
+    # The disk of whoever runs this may be full enough for an alert of its own.
+    told = Counter((note["key"], note["event"]) for note in bell.heard if note["key"] != "disk")
     for key in keys:
         assert (told[key, "fired"], told[key, "cleared"]) == (1, 1), f"{key}: {told}"
     expected = {*keys, "source/alpaca"}
