@@ -3,7 +3,7 @@
 Arguments of the tasks planned here, all JSON, dates as ISO text:
 
 - `bars`: feed, symbol, start, end (session dates of one month, half-open); fills what is missing in it.
-- `session`: feed, symbol, session; asks for the whole of it once more and makes it final.
+- `session`: feed, symbol, session, again; asks for the whole of it; unless `again`, only while it is not final.
 - `actions`: symbols (asked from 30 days ago), whole (asked from the beginning), today.
 - `calendar`: start, end (session dates, half-open).
 - `features`: set_name, symbol, feed.
@@ -232,11 +232,13 @@ def _bars(sight: _Sight, securities: Sequence[Security], parts: set[Part]) -> li
         live = sight.provisional.get(one.symbol, set()) & set(expected)
         missing = [day for day in expected if day not in answered and day not in live]
         if Part.SESSIONS in parts:
-            final += [_session(sight, one, day, "to be made final", _FINAL_PRIORITY) for day in sorted(live)]
+            final += [
+                _session(sight, one, day, "to be made final", _FINAL_PRIORITY, again=False) for day in sorted(live)
+            ]
         if Part.RECHECK in parts:
             old = [day for day in expected[-RECHECKED_SESSIONS:] if day in answered and day not in live]
             old = [day for day in old if sight.now - answered[day] >= RECHECK_AFTER]
-            again += [_session(sight, one, day, "looked at again", _RECHECK_PRIORITY) for day in old]
+            again += [_session(sight, one, day, "looked at again", _RECHECK_PRIORITY, again=True) for day in old]
         if Part.BARS in parts:
             months += _months(sight, one, missing)
     months.sort(key=lambda pair: pair[0], reverse=True)
@@ -257,9 +259,9 @@ def _months(sight: _Sight, security: Security, missing: Sequence[dt.date]) -> It
         yield month.start, Due(Job(key, "bars", arguments), f"{sessions} missing", security.symbol)
 
 
-def _session(sight: _Sight, security: Security, day: dt.date, why: str, priority: int) -> Due:
+def _session(sight: _Sight, security: Security, day: dt.date, why: str, priority: int, *, again: bool) -> Due:
     key = f"session/{sight.feed}/{security.symbol}/{day}"
-    arguments = _arguments(sight, security) | {"session": day.isoformat()}
+    arguments = _arguments(sight, security) | {"session": day.isoformat(), "again": again}
     return Due(Job(key, "session", arguments, priority=priority), f"{day} is {why}", security.symbol)
 
 

@@ -10,6 +10,7 @@ from app.jobs.registry import task
 from barlake.coverage import finished_sessions
 from barlake.inspection import check_symbol
 from ingest_service.backfill import BackfillStep, Publisher, SymbolReport, fill_sessions
+from ingest_service.live.finalise import is_final
 from ingest_service.sources.choice import purpose_of, sources_for
 from ingest_service.sources.failover import Failover
 from ingest_service.watch_list import Security
@@ -49,9 +50,16 @@ def bars(
 
 
 @task("session", agent="backfill", account="alpaca")
-def session(context: JobContext, *, feed: str, symbol: str, session: str, name: str | None = None) -> dict[str, Any]:
-    """One finished session of one symbol, asked for whole, held or not: final afterwards."""
+def session(
+    context: JobContext, *, feed: str, symbol: str, session: str, name: str | None = None, again: bool = True
+) -> dict[str, Any]:
+    """One finished session of one symbol, asked for whole: final afterwards.
+
+    Without `again`, one that has become final since it was planned is left alone: the live agent was first.
+    """
     day = dt.date.fromisoformat(session)
+    if not again and is_final(context.lake, symbol, day, feed):
+        return {"status": "nothing"}
     after = (day + dt.timedelta(days=1)).isoformat()
     return bars(context, feed=feed, symbol=symbol, start=session, end=after, name=name, refetch=True)
 

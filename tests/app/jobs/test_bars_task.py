@@ -14,6 +14,7 @@ import pytest
 import requests
 
 import barlake
+from app.jobs.job import Job
 from app.jobs.queue import open_queue
 from app.jobs.worker import Worker
 from app.operations import open_operations
@@ -151,3 +152,16 @@ def test_a_job_that_waits_for_the_budget_ends_within_seconds_when_it_is_cancelle
             eventually(lambda: not queue.claims())
         assert time.monotonic() - began < 20
         assert set(states(queue).values()) <= {"cancelled", "done", "queued"}
+
+
+def test_a_session_that_became_final_meanwhile_is_left_alone_unless_it_is_to_be_looked_at_again(
+    emulator: Callable[..., str], cli: Cli, settings: Settings
+) -> None:
+    url = emulator()
+    arguments = {"feed": "sip", "symbol": "SPY", "session": "2024-01-03"}
+    with open_queue(settings) as queue:
+        for key, again, asked in (("first", False, 1), ("late", False, 1), ("again", True, 2)):
+            queue.put(Job(f"session/{key}", "session", {**arguments, "again": again}))
+            assert cli("worker", "--agent", "backfill", "--drain").code == 0
+            assert bar_requests(url) == asked
+        assert (queue.get("session/late").result or {})["status"] == "nothing"
