@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Sequence
 
 import polars as pl
@@ -53,8 +54,11 @@ def write_bar_file(
     table = rows if isinstance(rows, pa.Table) else as_table(rows, dataset, key.feed)
     data = to_parquet(table, metadata=metadata)
     store.put(path, data)
-    stamps = table["timestamp"] if dataset in layout.BAR_DATASETS else table["known_at"].sort()
-    return FileRecord(path, dataset, key, table.num_rows, data.size, stamps[0].as_py(), stamps[-1].as_py())
+    stamps = pl.Series(table["timestamp" if dataset in layout.BAR_DATASETS else "known_at"])
+    first, last = stamps.min(), stamps.max()  # Arrow's own instants would import pandas
+    assert isinstance(first, dt.datetime)  # noqa: S101 - narrows polars' Any
+    assert isinstance(last, dt.datetime)  # noqa: S101 - the same
+    return FileRecord(path, dataset, key, table.num_rows, data.size, first, last)
 
 
 def taken_over(store: Store, paths: Sequence[str]) -> list[str]:

@@ -107,6 +107,8 @@ def check_changed(lake: Lake, feed: str, symbols: Iterable[str]) -> int:
 def check_symbol(lake: Lake, feed: str, symbol: str) -> int:
     """Check every session of one symbol whose bars, or whose bars in another feed, changed since the last time.
 
+    The bars of one quarter are in memory at a time.
+
     Returns
     -------
     How many sessions were checked.
@@ -119,13 +121,13 @@ def check_symbol(lake: Lake, feed: str, symbol: str) -> int:
         return 0
     found: list[pl.DataFrame] = []
     volumes: list[pl.DataFrame] = []
-    for _, of_year in due.group_by(pl.col("session").dt.year(), maintain_order=True):
-        bars = _bars(lake, feed, symbol, of_year)
+    for _, near in due.group_by(pl.col("session").dt.truncate("1q"), maintain_order=True):
+        bars = _bars(lake, feed, symbol, near)
         found += _check_sessions(bars)
         volumes.append(_volumes(bars))
-        for other in held.join(of_year, on="session", how="semi")["feed"].unique().sort():
+        for other in held.join(near, on="session", how="semi")["feed"].unique().sort():
             if other != feed:
-                found.append(agreement.disagreements(bars, _bars(lake, other, symbol, of_year)))
+                found.append(agreement.disagreements(bars, _bars(lake, other, symbol, near)))
     checked = due.join(pl.concat(volumes).drop("feed", "symbol"), on="session", how="left", maintain_order="left")
     checked = checked.with_columns(pl.col("regular_bars", "regular_volume").fill_null(0))
     known = before.join(due, on="session", how="anti").select(*_KEYS, "regular_bars", "regular_volume")

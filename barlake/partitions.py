@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from barlake import layout
 from barlake.errors import FormatError
 from barlake.keys import is_always_open
-from barlake.schemas import BAR_VALUES, BARS, DAILY, MACRO, NEWS, REVISIONS
+from barlake.schemas import BAR_VALUES, BARS, DAILY, MACRO, NEWS, REVISIONS, empty_rows
 from barlake.sessions import XNYS_FEED, session_dates
 from barlake.stores import Store
 
@@ -284,9 +284,8 @@ def read_files(
     if paths:
         rows = store.scan(paths, keys=("feed", "symbol", "dt") if labelled else ())
         return rows.drop("dt") if labelled else rows
-    empty = pl.from_arrow(schema_of(dataset, feed).empty_table())
-    assert isinstance(empty, pl.DataFrame)  # noqa: S101 - narrows polars' union type
-    return empty.lazy().with_columns(feed=pl.lit(""), symbol=pl.lit("")) if labelled else empty.lazy()
+    empty = empty_rows(schema_of(dataset, feed)).lazy()
+    return empty.with_columns(feed=pl.lit(""), symbol=pl.lit("")) if labelled else empty
 
 
 def collect(rows: pl.LazyFrame) -> pl.DataFrame:

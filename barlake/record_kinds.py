@@ -15,6 +15,7 @@ import pyarrow as pa
 from barlake import layout
 from barlake.errors import InvalidInputError
 from barlake.partitions import SCHEMAS
+from barlake.schemas import empty_rows
 from barlake.versions import CLOCKS
 
 __all__ = ["DAILY_PREFERENCE", "KINDS", "RecordKind", "Rows", "as_rows", "dates", "empty_versions", "preferred"]
@@ -72,8 +73,7 @@ class Rows:
 
 def empty_versions(kind: RecordKind) -> pl.DataFrame:
     """No version, with the columns and types of what is read."""
-    frame = pl.from_arrow(kind.schema.empty_table())
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows polars' union type
+    frame = empty_rows(kind.schema)
     texts = [pl.lit("").alias(name) for name in ("source", *kind.keys) if name not in frame.columns]
     return frame.with_columns(texts).select(kind.columns)
 

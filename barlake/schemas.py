@@ -8,7 +8,7 @@ from __future__ import annotations
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["BARS", "BAR_VALUES", "DAILY", "MACRO", "NEWS", "REVISIONS", "TIMESTAMP", "empty_bars"]
+__all__ = ["BARS", "BAR_VALUES", "DAILY", "MACRO", "NEWS", "REVISIONS", "TIMESTAMP", "empty_rows"]
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 """Opening instant of a bar: microseconds, UTC. The one unit that DuckDB, polars and Arrow share without casts."""
@@ -83,8 +83,8 @@ MACRO = pa.schema(
 """One version of one observation of a series of one source."""
 
 
-def empty_bars() -> pl.DataFrame:
-    """No rows, with the columns and types of `BARS`."""
-    frame = pl.from_arrow(BARS.empty_table())
+def empty_rows(schema: pa.Schema) -> pl.DataFrame:
+    """No rows, with the columns and types of a schema."""
+    frame = pl.from_arrow(pa.Table.from_batches([], schema))  # `empty_table` would import pandas
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows polars' union type
     return frame

@@ -73,7 +73,7 @@ def whole_rows(source: pq.ParquetFile, dataset: str, feed: str) -> pl.DataFrame:
         part = source.read_row_group(group, use_threads=False)
         _refuse_wrong_bounds(source.metadata.row_group(group), part)
         parts.append(part)
-    empty = source.schema_arrow.empty_table()
+    empty = pa.Table.from_batches([], source.schema_arrow)
     return _rows(pa.concat_tables([empty, *parts]), schema_of(dataset, feed))
 
 
@@ -95,7 +95,7 @@ def readable_rows(data: pa.Buffer, dataset: str, feed: str) -> pl.DataFrame:
     """
     schema = schema_of(dataset, feed)
     hashed = ["timestamp", *BAR_VALUES] if dataset == layout.BARS else []
-    parts = [_rows(schema.empty_table(), schema)]
+    parts = [_rows(pa.Table.from_batches([], schema), schema)]
     with contextlib.suppress(FormatError), open_strictly(data) as source:
         for group in range(source.num_row_groups):
             with contextlib.suppress(FormatError):

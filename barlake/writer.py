@@ -22,9 +22,10 @@ from barlake.keys import Period, PeriodLength, is_always_open, parse_feed, parse
 from barlake.layout import BARS
 from barlake.manifest import Manifest
 from barlake.partition_write import PartitionWrite, WriteReport
+from barlake.partitions import schema_of
 from barlake.quality import QUARANTINE_COLUMNS, check_rows, check_symbols
 from barlake.records import Answer, AnswerStatus, Commit, Cursor, FileRecord, RowRank, new_commit_id, utc_now
-from barlake.schemas import BAR_VALUES, empty_bars
+from barlake.schemas import BAR_VALUES, empty_rows
 from barlake.sessions import NEW_YORK, Calendar, session_dates, session_of
 from barlake.stores import Store
 
@@ -205,7 +206,7 @@ class BarWriter:
         left = self._manifest.provisional(feed=base.feed, symbol=base.symbol).filter(
             session_of(pl.col("timestamp"), base.feed).is_in(list(sessions))
         )
-        nothing = _typed(empty_bars(), base.feed).with_columns(
+        nothing = _typed(empty_rows(schema_of(BARS, base.feed)), base.feed).with_columns(
             session_of(pl.col("timestamp"), base.feed).alias("session")
         )
         return self._commit(base, nothing, longest=PeriodLength.MONTH, rank=RowRank.FINAL, removed=left["timestamp"])

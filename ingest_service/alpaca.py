@@ -2,7 +2,7 @@
 
 The only module that calls Alpaca or imports its client library. alpaca-py is used through its public `get`,
 one page at a time, because `get_stock_bars` buffers all pages, loses them when one fails and has no timeout
-(https://github.com/alpacahq/alpaca-py).
+(https://github.com/alpacahq/alpaca-py). The clients of single endpoints add models, which import pandas.
 
 What a page's body says is left to `pages.py` and `alpaca_actions.py`, what a refusal means to `refusals.py`,
 when a request may leave to `throttle.py`, what a row's values are to `normalize.py`.
@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from alpaca.common.exceptions import APIError
-from alpaca.data.historical.stock import StockHistoricalDataClient
+from alpaca.common.rest import RESTClient
 from pydantic import SecretStr
 
 from barlake.clock import Clock, clock_of
@@ -63,7 +63,7 @@ class AlpacaSource:
     Parameters
     ----------
     client
-        alpaca-py's client, raw_data=True.
+        alpaca-py's, raw_data=True.
     base_url
         Address the client was made with; kept for messages.
     throttle
@@ -87,7 +87,7 @@ class AlpacaSource:
 
     def __init__(
         self,
-        client: StockHistoricalDataClient,
+        client: RESTClient,
         *,
         base_url: str,
         throttle: Throttle,
@@ -137,7 +137,7 @@ class AlpacaSource:
         secret = _credential("ALPACA_API_SECRET_KEY", settings.alpaca_secret_key)
         base_url = data_url(settings.alpaca_data_url)
         stop = stop or threading.Event()
-        client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=base_url)
+        client = RESTClient(base_url, key, secret, raw_data=True)
         throttle = throttle or Throttle(settings.alpaca_requests_per_minute, sleep=sleep_until(stop))
         market = clock_of(settings) if settings.clock_file else None
         options = {"market": market, "timeout": timeouts(settings.alpaca_timeout_s)} | options
@@ -156,7 +156,7 @@ class AlpacaSource:
         secret = _credential("ALPACA_API_SECRET_KEY", settings.alpaca_secret_key)
         base_url = _trading_url(settings)
         stop = stop or threading.Event()
-        client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=base_url)
+        client = RESTClient(base_url, key, secret, raw_data=True)
         throttle = Throttle(_TRADING_REQUESTS_PER_MINUTE, sleep=sleep_until(stop))
         options = {"timeout": timeouts(settings.alpaca_timeout_s)} | options
         return cls(client, base_url=base_url, throttle=throttle, secrets=(key, secret), stop=stop, **options)
@@ -306,7 +306,7 @@ def _keep_bytes(response: requests.Response, **_options: Any) -> None:
     response.json = lambda **_kwargs: response.content  # type: ignore[method-assign]
 
 
-def _harden(client: StockHistoricalDataClient, line: Line) -> None:
+def _harden(client: RESTClient, line: Line) -> None:
     """Give a client the timeout and the throttle of the line on every request, and no retries of its own."""
     missing = [name for name in ("_session", "_retry", "get") if not hasattr(client, name)]
     if missing:

@@ -146,8 +146,10 @@ def test_pandas_has_the_same_types_whatever_the_rows(lake: Lake, trade_count: in
 
 def test_pandas_is_imported_only_when_it_is_asked_for(two: Lake) -> None:
     script = (
-        "import sys, barlake\n"
+        "import sys, barlake, app.cli\n"
         f"lake = barlake.open({str(two.root)!r})\n"
+        "lake.writer.write(lake.bars('SPY').tail(9), feed='sip', symbol='NEW', source='test')\n"
+        "lake.rollup(), lake.quality(), lake.publish(), lake.sql('SELECT * FROM bars')\n"
         "lake.bars('SPY', session='regular'), lake.bars('SPY', output='arrow'), lake.bars('SPY', output='duckdb')\n"
         "assert 'pandas' not in sys.modules\n"
         "lake.bars('SPY', output='pandas')\n"

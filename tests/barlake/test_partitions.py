@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from barlake.errors import FormatError
 from barlake.partitions import collect, content_hashes, merge, read_files, to_parquet
-from barlake.schemas import BAR_VALUES, BARS, REVISIONS, empty_bars
+from barlake.schemas import BAR_VALUES, BARS, REVISIONS, empty_rows
 from barlake.stores import LocalStore
 from barlake.testing import make_bars
 
@@ -51,7 +51,7 @@ def rows_of(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
 
 @given(st.lists(TABLES, max_size=6))
 def test_merging_is_a_dict_of_minutes(tables: list[Table]) -> None:
-    held = empty_bars()
+    held = empty_rows(BARS)
     model: Table = {}
     since: dict[int, dt.datetime] = {}
     for number, table in enumerate(tables):
@@ -73,7 +73,7 @@ def test_merging_is_a_dict_of_minutes(tables: list[Table]) -> None:
 
 @given(TABLES, TABLES)
 def test_merging_twice_is_merging_once(first: Table, second: Table) -> None:
-    held = merge(empty_bars(), frame_of(first), ingested_at=NOON).rows
+    held = merge(empty_rows(BARS), frame_of(first), ingested_at=NOON).rows
     once = merge(held, frame_of(second), ingested_at=NOON).rows
     twice = merge(once, frame_of(second), ingested_at=NOON + dt.timedelta(days=1))
     assert twice.is_noop
@@ -84,8 +84,8 @@ def test_merging_twice_is_merging_once(first: Table, second: Table) -> None:
 def test_the_order_and_the_pieces_in_which_equal_rows_come_do_not_matter(
     table: Table, pieces: list[set[int]], generator: random.Random
 ) -> None:
-    whole = merge(empty_bars(), frame_of(table), ingested_at=NOON).rows
-    held = empty_bars()
+    whole = merge(empty_rows(BARS), frame_of(table), ingested_at=NOON).rows
+    held = empty_rows(BARS)
     for piece in [*pieces, set(table)]:
         keys = [key for key in table if key in piece]
         generator.shuffle(keys)
@@ -98,7 +98,7 @@ def test_the_order_and_the_pieces_in_which_equal_rows_come_do_not_matter(
 
 def a_session() -> pl.DataFrame:
     bars = make_bars([dt.date(2024, 1, 2)], minutes=20)
-    return merge(empty_bars(), bars, ingested_at=NOON).rows
+    return merge(empty_rows(BARS), bars, ingested_at=NOON).rows
 
 
 def hash_of(rows: pl.DataFrame) -> str:
@@ -148,12 +148,12 @@ def test_a_value_moved_to_another_column_changes_the_hash() -> None:
 
 @given(TABLES, TABLES)
 def test_hashes_are_equal_exactly_when_values_are(one: Table, other: Table) -> None:
-    hashes = [content_hashes(merge(empty_bars(), frame_of(table), ingested_at=NOON).rows) for table in (one, other)]
+    hashes = [content_hashes(merge(empty_rows(BARS), frame_of(table), ingested_at=NOON).rows) for table in (one, other)]
     assert hashes[0].equals(hashes[1]) == (one == other)
 
 
 def test_each_session_has_a_hash_of_its_own() -> None:
-    bars = merge(empty_bars(), make_bars([dt.date(2024, 1, 2), dt.date(2024, 1, 3)]), ingested_at=NOON).rows
+    bars = merge(empty_rows(BARS), make_bars([dt.date(2024, 1, 2), dt.date(2024, 1, 3)]), ingested_at=NOON).rows
     hashes = content_hashes(bars)
     assert hashes.select("session", "rows").rows() == [(dt.date(2024, 1, 2), 390), (dt.date(2024, 1, 3), 390)]
     assert content_hashes(bars[:390]).equals(hashes[:1])
@@ -186,7 +186,7 @@ def test_old_values_have_a_schema_of_their_own(tmp_path: Path) -> None:
 
 
 def test_no_files_are_no_rows_of_the_same_columns(tmp_path: Path) -> None:
-    assert collect(read_files(LocalStore(tmp_path), [])).equals(empty_bars())
+    assert collect(read_files(LocalStore(tmp_path), [])).equals(empty_rows(BARS))
 
 
 def test_a_counting_file_that_is_gone_or_damaged_is_a_format_error(tmp_path: Path) -> None:
