@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = 2.0
 
+LONGEST_BEHIND = dt.timedelta(minutes=5)
+"""So far behind ours a source's clock is waited for, before its session is left to the next look."""
+
 
 class LiveAgent:
     """Keeps some symbols of one feed up to the minute.
@@ -48,8 +51,6 @@ class LiveAgent:
         Whether REST gives out the newest minutes of the feed on this plan; None finds out from the stream.
     on_beat
         Called every `beat_s` from a thread of its own.
-    finalises
-        Whether the agent itself makes sessions final; else someone else must.
     names
         What the source calls a symbol, where it is another name.
     """
@@ -67,7 +68,6 @@ class LiveAgent:
         has_recent: bool | None = None,
         on_beat: Callable[[Beat], None] = lambda _beat: None,
         beat_s: float = BEAT_S,
-        finalises: bool = True,
         names: Mapping[str, str] | None = None,
     ) -> None:
         self._desk = LiveDesk(lake, source, symbols=symbols, feed=feed, clock=clock, stop=stop, names=names)
@@ -75,7 +75,6 @@ class LiveAgent:
         self._has_recent = has_recent
         self._on_beat = on_beat
         self._beat_s = beat_s
-        self._finalises = finalises
         self._followed: dt.date | None = None
 
     def run(self) -> None:
@@ -98,16 +97,17 @@ class LiveAgent:
 
     def _one_session(self) -> None:
         desk = self._desk
-        if self._finalises:
-            self._finalise_what_is_left()
+        self._finalise_what_is_left()
         session = session_at(desk.lake.calendar, desk.clock.now())
         if self._wait(session.begin, LiveState.WAITING, session):
             return
         if desk.clock.now() < session.end:
             self._followed = session.session
             Following(desk, session, self._stream, has_recent=self._has_recent).run()
-        if not desk.stop.is_set():
-            self._wait(session.final_from, LiveState.SETTLING, session)
+        if not self._wait(session.final_from, LiveState.SETTLING, session):
+            # The source judges by its own clock, which is told in whole seconds and may be behind ours.
+            behind = min(desk.clock.now() - desk.source.server_now(), LONGEST_BEHIND)
+            self._wait(session.final_from + behind, LiveState.SETTLING, session)
 
     def _wait(self, instant: dt.datetime, state: LiveState, session: LiveSession) -> bool:
         """Wait for an instant of market time; whether the agent is to stop."""

@@ -76,9 +76,11 @@ class Stage:
         self.order("clock", {"now": instant.isoformat(), "speed": speed})
 
     @contextlib.contextmanager
-    def agent(self, *, with_stream: bool = True, **options: Any) -> Iterator[LiveAgent]:
+    def agent(
+        self, *, with_stream: bool = True, kind: type[AlpacaSource] = AlpacaSource, **options: Any
+    ) -> Iterator[LiveAgent]:
         stop = threading.Event()
-        source = AlpacaSource.from_settings(self.settings, stop=stop, backoff_seconds=0.01)
+        source = kind.from_settings(self.settings, stop=stop, backoff_seconds=0.01)
         stream = StreamSettings(stream_url(self.settings, FEED), *source.secrets, backoff_s=0.05)
         agent = LiveAgent(
             self.lake,

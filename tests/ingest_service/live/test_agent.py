@@ -183,6 +183,26 @@ def test_a_half_day_ends_at_five(stage: Make) -> None:
     is_true(made, half)
 
 
+class Behind(AlpacaSource):
+    """A source whose clock is behind."""
+
+    def server_now(self) -> dt.datetime:
+        return super().server_now() - dt.timedelta(seconds=90)
+
+
+def test_a_session_is_final_the_same_evening_also_where_the_source_has_a_clock_that_is_behind(stage: Make) -> None:
+    half = dt.date(2024, 7, 3)
+    end = dt.datetime(2024, 7, 3, 21, 0, tzinfo=dt.UTC)
+    made = stage("SYNA", now=end - dt.timedelta(minutes=1))
+    with made.agent(kind=Behind):
+        until(
+            lambda: made.beats and made.beats[-1].session == dt.date(2024, 7, 5),
+            "it waits for the day after the holiday",
+        )
+        assert made.is_final(half)
+    is_true(made, half)
+
+
 def test_before_the_session_it_waits(stage: Make) -> None:
     # On the first Monday of summer time the extended hours begin at eight, an hour earlier than on Friday.
     begin = dt.datetime(2024, 3, 11, 8, 0, tzinfo=dt.UTC)
