@@ -227,7 +227,7 @@ class Runner:
         logger.error("job failed: %s", error, extra={"stage": "job", "symbol": run.symbol})
 
     def _wait(self, run: Run, attempt: int, error: BarlakeError) -> None:
-        wait = min(FIRST_WAIT_S * 4.0 ** (attempt - 1), LONGEST_WAIT_S) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        wait = min(FIRST_WAIT_S * 4.0 ** min(attempt - 1, 10), LONGEST_WAIT_S) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
         logger.warning(
             "again in %.0f s: %s", wait, error, extra={"stage": "job", "symbol": run.symbol, "attempt": attempt}
         )

@@ -160,7 +160,7 @@ class BarStream:
                 return
             # A connection that lasted was a good one: the next trouble is another.
             failures = 0 if time.monotonic() - began > LONGEST_BACKOFF_S else failures
-            wait = min(self._backoff_s * 2.0**failures, LONGEST_BACKOFF_S) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+            wait = min(self._backoff_s * 2.0 ** min(failures, 10), LONGEST_BACKOFF_S) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
             failures += 1
             logger.info("the stream is lost: %s; again in %.1f s", reason, wait, extra={"stage": "stream"})
             self._events.put(Lost(reason))
@@ -199,10 +199,12 @@ class BarStream:
                 self._events.put(Heard(messages))
 
     def _await(self, connection: ClientConnection, word: str) -> None:
-        """Read until the server says a word; what else it says before is passed on."""
+        """Read until the server says a word; what it says beside that, such as a bar, is passed on."""
         deadline = time.monotonic() + _HELLO_S
         while (left := deadline - time.monotonic()) > 0:
             messages = self._hear(connection, min(left, _LOOK_S)) or []
+            if messages:
+                self._events.put(Heard(messages))
             if any(word in {message.get("msg"), message.get("T")} for message in messages):
                 return
             if self._stop.is_set():
