@@ -90,6 +90,7 @@ class Following:
         )
         self._stream: BarStream | None = None
         self._stream_stands = False
+        self._is_polling = self._is_overtaken = False
         self._batch = MinuteBatch()
         self._known_as = {name: desk.known_as(name) for name in desk.names}
         self._first_at = self._last_at = 0.0
@@ -120,9 +121,11 @@ class Following:
         finally:
             if self._stream is not None:
                 self._stream.close()
-            self._take_what_is_there()
-            self._flush()
-            self._poller.close()
+            try:
+                self._take_what_is_there()
+                self._flush()
+            finally:
+                self._poller.close()
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -194,12 +197,16 @@ class Following:
         self._stream_stands = True
         if self._has_recent is None:
             self._has_recent = True
-        # What was said while nobody listened is asked for at once.
+        # What was said while nobody listened is asked for at once; a poll under way may have asked too early for it.
         self._say(LiveState.RECONCILING, "what the stream said while it was away")
-        self._poll_at = self._desk.clock.now()
+        self._poll_at, self._is_overtaken = self._desk.clock.now(), self._is_polling
 
     def _polled(self, end: dt.datetime) -> None:
+        self._is_polling = False
         self._polled_to = max(self._polled_to, end)
+        if self._is_overtaken:
+            self._is_overtaken = False
+            return
         now = self._desk.clock.now()
         if self._stream is None and self._settings is not None:
             # The key is good, or REST would have said so: only now is the stream worth a try.
@@ -214,6 +221,7 @@ class Following:
     def _failed(self, error: Exception) -> None:
         if isinstance(error, CredentialsError):
             raise error
+        self._is_polling = self._is_overtaken = False
         logger.warning("a poll failed: %s", error, extra={"feed": self._desk.feed, "stage": "poll"})
         self._say(self._state, str(error))
         self._retry_at = time.monotonic() + AGAIN_AFTER_S
@@ -241,7 +249,7 @@ class Following:
 
     def _until_poll(self) -> float | None:
         """Machine seconds until the next poll; None while one is under way."""
-        if self._poller.is_busy:
+        if self._is_polling:
             return None
         market = (self._poll_at - self._desk.clock.now()).total_seconds() / max(self._desk.clock.speed, 1e-9)
         return max(market, self._retry_at - time.monotonic(), 0.0)
@@ -253,6 +261,7 @@ class Following:
         end = min(self._newest_end(), self._session.end)
         start = max(self._session.begin, min(self._polled_to, end) - OVERLAP)
         if start < end and desk.symbols:
+            self._is_polling = True
             self._poller.ask(desk.names, start, end)
         else:
             self._polled(self._polled_to)

@@ -113,7 +113,6 @@ class Poller:
         self._on_receipt = on_receipt
         self._orders: queue.Queue[tuple[tuple[str, ...], dt.datetime, dt.datetime] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="bar-poller", daemon=True)
-        self.is_busy = False
 
     def start(self) -> None:
         """Begin to wait for orders."""
@@ -126,15 +125,13 @@ class Poller:
             self._thread.join()
 
     def ask(self, symbols: Sequence[str], start: dt.datetime, end: dt.datetime) -> None:
-        """Fetch the bars of these symbols in [start, end), whole minutes; `is_busy` until that is done."""
-        self.is_busy = True
+        """Fetch the bars of these symbols in [start, end), whole minutes, until the last `Polled` or a `PollFailed`."""
         self._orders.put((tuple(symbols), start, end))
 
     def _run(self) -> None:
         while (order := self._orders.get()) is not None:
             for outcome in self._fetch(*order):
                 self._outcomes.put(outcome)
-            self.is_busy = False
 
     def _fetch(self, symbols: Sequence[str], start: dt.datetime, end: dt.datetime) -> Iterator[Outcome]:
         groups = [list(symbols[begin : begin + SYMBOLS_AT_ONCE]) for begin in range(0, len(symbols), SYMBOLS_AT_ONCE)]
