@@ -204,8 +204,8 @@ def _print_asked(queue: JobQueue, ids: list[str], *, as_json: bool) -> None:
 def _tell_if_nobody_works(lake: barlake.Lake) -> None:
     from app.operations import open_operations
 
-    now = dt.datetime.now(dt.UTC)
     with open_operations(lake.settings) as operations:
+        now = operations.heartbeats.now()
         live = [one for one in operations.heartbeats.all() if not one.is_stalled(now)]
     if not any(one.agent == "backfill" for one in live):
         notice("no worker is there to do it: start one with `barlake worker`")

@@ -8,9 +8,8 @@ import time
 
 from app.jobs.loops import LoopContext, loop
 from app.live import beat_details, live_agent, streamed
-from barlake.errors import BarlakeError
+from barlake.errors import BarlakeError, StorageError
 from barlake.lake import Lake, open_lake
-from barlake.records import utc_now
 from ingest_service.live.agent import Beat, LiveState
 from ingest_service.watch_list import find_watch_list, load_watch_list
 
@@ -58,13 +57,8 @@ def _follow(context: LoopContext, lake: Lake, names: dict[str, str]) -> None:
                 stop.set()
             elif time.monotonic() - looked > LOOK_S:
                 looked = time.monotonic()
-                other = _other(context)
-                if other is not None and other < context.worker.name:
-                    logger.info("%s follows the market too: it goes on alone", other, extra={"stage": "live"})
-                    stop.set()
-                # A list that cannot be read for the moment names nobody: what is followed goes on.
-                if (_watched(context, lake)[0] or names) != names:
-                    logger.info("the watch list names others now", extra={"stage": "live"})
+                if (why := _why_to_end(context, lake, names)) is not None:
+                    logger.info("%s", why, extra={"stage": "live"})
                     stop.set()
 
     beat_s = context.period_s / 2
@@ -78,9 +72,24 @@ def _follow(context: LoopContext, lake: Lake, names: dict[str, str]) -> None:
         watcher.join()
 
 
+def _why_to_end(context: LoopContext, lake: Lake, names: dict[str, str]) -> str | None:
+    """Why these symbols are not to be followed any longer; None where they are."""
+    try:
+        other = _other(context)
+    except StorageError as error:
+        # Whoever looks must go on looking: nobody else tells the agent when the worker ends.
+        logger.warning("whether another follows the market is not known: %s", error, extra={"stage": "live"})
+        other = None
+    if other is not None and other < context.worker.name:
+        return f"{other} follows the market too: it goes on alone"
+    # A list that cannot be read for the moment names nobody: what is followed goes on.
+    is_same = (_watched(context, lake)[0] or names) == names
+    return None if is_same else "the watch list names others now"
+
+
 def _other(context: LoopContext) -> str | None:
     """Another worker that follows the market now; the first by name of several."""
-    now = utc_now()
+    now = context.operations.heartbeats.now()
     return min(
         (
             one.worker

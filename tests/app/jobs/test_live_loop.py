@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from app.operations import Operations
+from app.operations.database import writing
+from app.operations.tables import heartbeats
 from barlake.lake import open_lake
 from barlake.settings import Settings
 from ingest_service.emulator import EmulatorConfig, serve
@@ -76,3 +79,28 @@ def test_one_worker_follows_and_the_other_stands_by(
             assert lake.symbols("synthetic").is_empty()
             operations.heartbeats.forget("elsewhere", "live")
             eventually(lambda: not lake.symbols("synthetic").is_empty())
+
+
+def test_it_goes_on_while_nobody_knows_who_else_is_alive_and_still_ends_with_its_worker(
+    tmp_path: Path,
+    config: EmulatorConfig,
+    settings: Settings,
+    operations: Operations,
+    work: Callable[..., InThread],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("app.jobs.tasks.live.LOOK_S", 0.2)
+    listed = tmp_path / "securities.yaml"
+    listed.write_text("securities:\n  stocks: [SYNA]\n")
+    with serve(config) as url:
+        settings.__dict__["alpaca_data_url"] = url
+        with work(agents=("live",)), open_lake(settings=settings) as lake:
+            eventually(lambda: not lake.symbols("synthetic").is_empty())
+            with writing(operations.engine) as connection:
+                connection.execute(text(f"ALTER TABLE {heartbeats.name} RENAME TO elsewhere"))
+            eventually(lambda: "whether another follows the market is not known" in caplog.text)
+            with writing(operations.engine) as connection:
+                connection.execute(text(f"ALTER TABLE elsewhere RENAME TO {heartbeats.name}"))
+            listed.write_text("securities:\n  stocks: [SYNA, SYNB]\n")
+            eventually(lambda: lake.symbols("synthetic")["symbol"].to_list() == ["SYNA", "SYNB"])
