@@ -153,7 +153,7 @@ def failing_sources(requests: Iterable[LastRequest]) -> list[Finding]:
 
 
 def failed_jobs(jobs: Iterable[JobRecord]) -> list[Finding]:
-    """Jobs that were given up after all their tries: one finding for each task."""
+    """Jobs that were given up after all their tries, newest first: one finding for each task."""
     by_task: dict[str, list[JobRecord]] = {}
     for job in jobs:
         by_task.setdefault(job.task, []).append(job)
@@ -162,8 +162,8 @@ def failed_jobs(jobs: Iterable[JobRecord]) -> list[Finding]:
             f"{Rule.JOBS}{task}",
             "error",
             f"{len(failed)} job(s) of task {task} failed after all tries ({_some([job.id for job in failed])}); the "
-            f"last one: {failed[-1].error}. `barlake jobs retry` has one done again.",
-            {"task": task, "jobs": [job.id for job in failed], "error": failed[-1].error},
+            f"last one: {failed[0].error}. `barlake jobs retry` has one done again.",
+            {"task": task, "jobs": [job.id for job in failed], "error": failed[0].error},
         )
         for task, failed in sorted(by_task.items())
     ]

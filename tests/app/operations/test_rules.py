@@ -103,10 +103,11 @@ def test_jobs_that_were_given_up_are_one_finding_a_task() -> None:
             NOON, None, None, f"no answer {number}",
         )  # fmt: skip
 
-    bars, daily = failed_jobs([*(job(number) for number in range(1, 8)), job(1, "daily")])
+    bars, daily = failed_jobs([*(job(number) for number in range(7, 0, -1)), job(1, "daily")])
     assert (bars.key, daily.key) == ("jobs/bars", "jobs/daily")
     assert "7 job(s) of task bars failed" in bars.message
     assert "and 2 more" in bars.message
+    assert "the last one: no answer 7" in bars.message
     assert len(bars.details["jobs"]) == 7
 
 
