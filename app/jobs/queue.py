@@ -372,17 +372,17 @@ class JobQueue:
     def prune(self, *, older_than: dt.timedelta) -> int:
         """Forget jobs that were over this long ago; how many. Work that is forgotten is done again when asked for."""
         before = (dt.datetime.now(dt.UTC) - older_than).isoformat()
-        pruned = 0
+        pruned = kept = 0
         while True:
             with refusals():
                 found = self._client.list_workflows(
-                    name=WORKFLOW, completed_before=before, limit=_PAGE, load_input=False, load_output=False,
-                    status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+                    name=WORKFLOW, completed_before=before, limit=_PAGE, offset=kept, load_input=False,
+                    load_output=False, status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
                 )  # fmt: skip
                 gone = [one.workflow_id for one in found if HELD not in (one.attributes or {})]
                 self._client.delete_workflows(gone)
-            pruned += len(gone)
-            if not gone:
+            pruned, kept = pruned + len(gone), kept + len(found) - len(gone)
+            if len(found) < _PAGE:
                 return pruned
 
     # --- what workers ask ----------------------------------------------------------------------

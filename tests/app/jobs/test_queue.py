@@ -128,6 +128,18 @@ def test_prune_forgets_what_is_over_and_old_enough(queue: JobQueue) -> None:
     assert set(states(queue)) == {"bars/sip/QQQ/2024-01", "bars/sip/IWM/2024-01"}
 
 
+def test_prune_looks_behind_those_it_leaves(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.jobs.queue._PAGE", 1)
+    keys = [f"bars/sip/SPY/2024-{month:02}" for month in range(1, 6)]
+    queue.put_all(job(key) for key in keys)
+    for key in keys[::2]:
+        queue.pause(key)
+    for key in keys[1::2]:
+        queue.cancel(key)
+    assert queue.prune(older_than=dt.timedelta(seconds=-5)) == 2
+    assert sorted(states(queue)) == keys[::2]
+
+
 def test_sqlite_tells_parts_of_a_second_whatever_its_release(tmp_path: Path) -> None:
     engine = queue_engine(tmp_path / "jobs.sqlite")
     with engine.connect() as connection:
