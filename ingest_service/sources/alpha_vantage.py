@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from alpha_vantage.timeseries import TimeSeries
 
-from barlake.clock import clock_of
+from barlake.clock import Clock, clock_of
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.settings import Settings
 from barlake.source_settings import AlphaVantageSettings
@@ -49,25 +49,25 @@ class AlphaVantageSource:
         Sent in the query, and told back in refusals, so it is blanked out of every message.
     line
         What the requests are made over.
-    today
-        Present date, to choose between the short answer and the whole series.
+    clock
+        Market time, to choose between the short answer and the whole series.
     """
 
     capabilities = Capabilities(
         name="alphavantage", offers=frozenset({Dataset.DAILY}), requests_per_minute=5, needs_key=True
     )
 
-    def __init__(self, api_key: str, *, base_url: str, line: Line, today: dt.date) -> None:
+    def __init__(self, api_key: str, *, base_url: str, line: Line, clock: Clock) -> None:
         self.base_url = base_url
         self.line = line
         self.secrets = (api_key,)
-        self._today = today
+        self._clock = clock
         self._client = _Client(api_key, base_url, line)
 
     def daily(self, symbol: str, start: dt.date, end: dt.date, *, page_token: str | None) -> SourcePage:
         """The raw daily bars of the sessions in [start, end), in one page."""
         del page_token  # there is one page
-        size = "compact" if start > self._today - _COMPACT else "full"
+        size = "compact" if start > self._clock.now().date() - _COMPACT else "full"
         data, _ = self._client.get_daily(symbol=symbol, outputsize=size)
         frame, refused = read_rows(({"date": day, **values} for day, values in sorted(data.items())), _FIELDS)
         return SourcePage(frame.filter(pl.col("session").is_between(start, end, closed="left")), refused=refused)
@@ -108,7 +108,7 @@ def from_settings(settings: Settings) -> AlphaVantageSource:
     own = settings.sources.alpha_vantage
     key = required_key("ALPHAVANTAGE_API_KEY", own.api_key, "Alpha Vantage")
     line = line_to(own.base_url, key, own.rpm, own.timeout_s)
-    return AlphaVantageSource(key, base_url=own.base_url, line=line, today=clock_of(settings).now().date())
+    return AlphaVantageSource(key, base_url=own.base_url, line=line, clock=clock_of(settings))
 
 
 def _refusal(told: str) -> Exception:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from barlake.clock import FileClock
 from barlake.errors import CredentialsError, InvalidInputError, SourceError
 from barlake.receipts import Receipt
 from barlake.settings import Settings
@@ -21,9 +23,9 @@ KEY = "KEY-OF-THE-TEST"
 START, END = dt.date(2024, 1, 2), dt.date(2024, 1, 4)
 
 
-def alpha_vantage(url: str, **options: Any) -> Courier:
+def alpha_vantage(url: str, clock: Path | None = None, **options: Any) -> Courier:
     own = AlphaVantageSettings(api_key=SecretStr(KEY), base_url=url, rpm=60_000, timeout_s=0.3)
-    settings = Settings(sources=SourceSettings(alpha_vantage=own))
+    settings = Settings(sources=SourceSettings(alpha_vantage=own), BARLAKE_CLOCK=clock)
     return Courier(from_settings(settings), settings, backoff_seconds=0.01, **options)
 
 
@@ -61,6 +63,17 @@ def test_recent_days_are_asked_for_by_the_short_answer() -> None:
     with serve(series(d2024_01_02=day())) as script:
         fetch(alpha_vantage(script.url), today - dt.timedelta(days=20), today)
     assert script.seen[0].params["outputsize"] == "compact"
+
+
+def test_a_source_that_is_kept_for_months_knows_what_day_it_is(tmp_path: Path) -> None:
+    path, start = tmp_path / "clock.json", dt.date(2024, 5, 1)
+    FileClock.set(path, dt.datetime(2024, 6, 1, tzinfo=dt.UTC), speed=0)
+    with serve(series(d2024_05_01=day()), series(d2024_05_01=day())) as script:
+        courier = alpha_vantage(script.url, clock=path)
+        fetch(courier, start, start + dt.timedelta(days=7))
+        FileClock.set(path, dt.datetime(2024, 12, 1, tzinfo=dt.UTC), speed=0)
+        fetch(courier, start, start + dt.timedelta(days=7))
+    assert [one.params["outputsize"] for one in script.seen] == ["compact", "full"]
 
 
 def test_a_row_that_cannot_be_read_is_told_apart() -> None:
