@@ -195,8 +195,12 @@ class Keeper:
         waiting = self._queue.waiting([Agent.BACKFILL, Agent.LIVE], limit=2)
         if all(job_id.startswith(f"{TIDY}/") for job_id in waiting):
             self._is_untidy = False
-            if (commit := self._newest_commit()) is not None:
-                self._queue.put(Job(f"{TIDY}/{commit}", TIDY, {}, Agent.BACKFILL, priority=TIDY_PRIORITY))
+            try:
+                if (commit := self._newest_commit()) is not None:
+                    self._queue.put(Job(f"{TIDY}/{commit}", TIDY, {}, Agent.BACKFILL, priority=TIDY_PRIORITY))
+            except BarlakeError:
+                self._is_untidy = True
+                raise
 
     def _end_when_idle(self) -> None:
         agents = [agent for agent in self._agents if agent not in self._queue.paused_agents()]

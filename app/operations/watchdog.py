@@ -29,7 +29,7 @@ from barlake.database import upsert
 from barlake.errors import BarlakeError, StorageError
 from barlake.freshness import answered, last_requests, provisional_sessions
 from barlake.lake import Lake
-from barlake.settings import Settings
+from ingest_service.alpaca import resolve_feed
 from ingest_service.watch_list import WatchList, find_watch_list, load_watch_list
 
 __all__ = ["Watched", "check", "watched_securities"]
@@ -156,7 +156,7 @@ def _late(operations: Operations, lake: Lake, now: dt.datetime, wanted: Mapping[
         watched={
             symbol: max(since, _begins(wanted[symbol])) for symbol, since in _since(operations, now, symbols).items()
         },
-        feed=_feed(lake.settings),
+        feed=resolve_feed(lake.settings.alpaca_feed),
         answered=answered(engine, symbols, days),
         provisional=provisional_sessions(engine, symbols, days),
     )
@@ -178,8 +178,3 @@ def _since(operations: Operations, now: dt.datetime, symbols: Sequence[str]) -> 
 def _begins(day: dt.date | None) -> dt.datetime:
     """An instant after the session before that date was due, and before its own is."""
     return dt.datetime.combine(day or dt.date.min, dt.time(6), tzinfo=dt.UTC)
-
-
-def _feed(settings: Settings) -> str:
-    """The feed that history is kept in."""
-    return "sip" if settings.alpaca_feed.lower() == "auto" else settings.alpaca_feed.lower()
