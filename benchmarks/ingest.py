@@ -26,6 +26,7 @@ from pathlib import Path
 
 from beside.turns import ROOT, Contender, Worker, alternate
 
+from app.entry import spare_memory
 from barlake.sessions import Calendar
 from barlake.testing import make_bars
 
@@ -44,7 +45,8 @@ def line(what: str, ours: str, peer: str, theirs: str, ratio: float, promise: st
 
 def make_folder(folder: Path, symbols: int) -> tuple[list[str], int]:
     """Ten years of regular minutes of each symbol; names, and bars of one."""
-    days = Calendar.default().in_range(FIRST, BEYOND)["session"].to_list()
+    calendar = Calendar.cached(folder.parent / "calendar" / "xnys.parquet")
+    days = calendar.in_range(FIRST, BEYOND)["session"].to_list()
     folder.mkdir()
     names, rows = [f"S{chr(65 + number)}" for number in range(symbols)], 0
     for number, name in enumerate(names):
@@ -177,6 +179,8 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=HERE / "results")
     options.add_argument("--date", default=dt.datetime.now(tz=dt.UTC).date().isoformat())
     given = options.parse_args()
+    os.environ.pop("_RJEM_MALLOC_CONF", None)  # what polars said of this process
+    spare_memory()  # the workers inherit it: they keep as little as a command does
     page = given.out / f"{given.date}-ingest.md"
     with tempfile.TemporaryDirectory(prefix="barlake-bench-", dir=given.folder) as place, page.open("w") as stream:
         for section in sections(given, Path(place)):

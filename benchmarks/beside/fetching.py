@@ -16,9 +16,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json as pj
 import requests
-from alpaca.data.historical import StockHistoricalDataClient
-from alpaca.data.requests import StockBarsRequest
-from alpaca.data.timeframe import TimeFrame
 from line import answer_requests
 from pydantic import SecretStr
 
@@ -46,6 +43,8 @@ def fresh_lake() -> Lake:
     """An empty lake that has its calendar already, as all but the first run find it."""
     root = FOLDER / "ours"
     shutil.rmtree(root, ignore_errors=True)
+    if (FOLDER / "calendar").is_dir():
+        shutil.copytree(FOLDER / "calendar", root / "calendar")
     lake = barlake.open(root)
     assert lake.calendar.first  # noqa: S101 - built, or read
     return lake
@@ -127,6 +126,11 @@ def minute(symbols: int, minutes: int) -> Callable[[], object]:
 
 def models(url: str, symbol: str, start: str, end: str) -> Callable[[], object]:
     """The client library's own way: models, then their data frame."""
+    # Imported here, so that no other task holds pandas, which it brings.
+    from alpaca.data.historical import StockHistoricalDataClient  # noqa: PLC0415
+    from alpaca.data.requests import StockBarsRequest  # noqa: PLC0415
+    from alpaca.data.timeframe import TimeFrame  # noqa: PLC0415
+
     client = StockHistoricalDataClient("PAPER_PLUS", SECRET, url_override=url)
     request = StockBarsRequest(
         symbol_or_symbols=symbol,

@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,17 @@ def test_the_door_runs_the_command_line() -> None:
     done = subprocess.run([sys.executable, "-m", "app.entry", "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "simulate" in done.stdout
+
+
+def test_what_the_environment_says_of_the_allocators_stands() -> None:
+    script = (
+        "from app.entry import spare_memory; spare_memory()\n"
+        "import os, polars, pyarrow\n"
+        "assert os.environ['_RJEM_MALLOC_CONF'].endswith('dirty_decay_ms:7')\n"
+        "assert 'narenas:' in os.environ['_RJEM_MALLOC_CONF']\n"
+        "print(pyarrow.default_memory_pool().backend_name)\n"
+    )
+    given = {name: text for name, text in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    given["_RJEM_MALLOC_CONF"] = "dirty_decay_ms:7"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=given)
+    assert done.stdout == "system\n"
