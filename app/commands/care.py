@@ -17,7 +17,7 @@ from app.commands.options import AsJson, Root
 from app.console import Advance, figures, notice, print_frame, print_json, progress, say
 from barlake import layout
 from barlake.database import Place
-from barlake.errors import BarlakeError, InvalidInputError, SourceError
+from barlake.errors import BarlakeError, CredentialsError, InvalidInputError, SourceError
 from barlake.keys import parse_feed, parse_symbol
 from barlake.lake_database import database_of, manifest_place
 from barlake.manifest import Manifest
@@ -106,7 +106,7 @@ def _fetch(lake: Lake, lost: dict[tuple[str, str], list[dt.date]], advance: Adva
     from ingest_service.gaps import request_windows
     from ingest_service.sources.choice import purpose_of, sources_for
 
-    problems = []
+    problems, has_no_key = [], False
     for done, ((feed, symbol), days) in enumerate(lost.items()):
         advance(symbol, done, len(lost))
         try:
@@ -116,7 +116,12 @@ def _fetch(lake: Lake, lost: dict[tuple[str, str], list[dt.date]], advance: Adva
             for window in request_windows([day for day in days if day in known], sessions):
                 backfill(lake, sources, [symbol], window.start.isoformat(), window.end.isoformat(), feed=feed)
         except (SourceError, InvalidInputError) as error:
-            problems.append(f"{feed}/{symbol} was not fetched again: {error}")
+            if isinstance(error, CredentialsError) and lake.settings.alpaca_key_id is None:
+                has_no_key = True  # nobody said that there is a source to ask
+            else:
+                problems.append(f"{feed}/{symbol} was not fetched again: {error}")
+    if has_no_key:
+        notice("no source is configured: set ALPACA_API_KEY_ID and its secret, then `barlake ingest`, or import again")
     return problems
 
 

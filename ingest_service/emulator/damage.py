@@ -33,10 +33,13 @@ class Circumstances:
         Rows of the page before by symbol, the last so many of them.
     running
         The bar of the minute that still runs, by symbol.
+    start
+        Where the window begins.
     """
 
     single: str | None
     token: str | None
+    start: dt.datetime
     before: Callable[[int], Rows]
     running: Callable[[], Rows]
 
@@ -120,10 +123,12 @@ def _foreign_symbol(rows: Rows, _rule: FaultRule, circumstances: Circumstances) 
     return rows if circumstances.single else rows | {"FOREIGN": every}
 
 
-def _outside_window(rows: Rows, _rule: FaultRule, _: Circumstances) -> Rows:
+def _outside_window(rows: Rows, _rule: FaultRule, circumstances: Circumstances) -> Rows:
     for found in rows.values():
         if found:
-            moved = dt.datetime.fromisoformat(found[0]["t"]) - dt.timedelta(days=7)
+            # Of a later page, a week before its first row may lie in the window, where it would be another bar.
+            first = min(dt.datetime.fromisoformat(found[0]["t"]), circumstances.start)
+            moved = first - dt.timedelta(days=7)
             found.insert(0, found[0] | {"t": moved.strftime("%Y-%m-%dT%H:%M:%SZ")})
     return rows
 

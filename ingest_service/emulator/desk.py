@@ -204,6 +204,7 @@ class Desk:
         circumstances = Circumstances(
             single=single,
             token=call.parameters.get("page_token"),
+            start=dt.datetime.fromtimestamp(query.start_us / 1e6, dt.UTC),
             before=lambda count: json_rows(rows_before(source, query, count)),
             running=lambda: json_rows(running_minute(self._state.source, query, call.now)),
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import requests
 from pydantic import SecretStr
 
 import barlake
@@ -31,7 +32,9 @@ WHOLE = ("--start", "2024-03-26", "--end", "2025-04-03")
 SPRING = ("--start", "2024-04-01", "--end", "2024-06-01")
 SPRING_PAGES = 4
 
-FAULTS = [fault for fault in Fault if fault not in {Fault.NONE, Fault.HANG}]
+POISONS = [Fault.NAN, Fault.MISSING_FIELD]
+SILENCES = [Fault.NULL_BARS, Fault.NULL_SYMBOL, Fault.MISSING_SESSION, Fault.PARTIAL_SESSION]
+FAULTS = [fault for fault in Fault if fault not in {Fault.NONE, Fault.HANG, *POISONS, *SILENCES}]
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,38 @@ def test_two_months_are_the_same_under_every_fault(fault: Fault, real_year: Any,
             assert struck(real_year.log()) == {fault.value}
         (again,) = backfill(lake, source, ["QQQ"], SPRING[1], SPRING[3], feed="sip").symbols
         assert again.requests == 0
+
+
+@pytest.mark.parametrize("fault", POISONS)
+def test_rows_that_cannot_be_read_are_in_quarantine_and_all_others_in_the_lake(
+    fault: Fault, real_year: Any, year: Path
+) -> None:
+    real_year.reset(fault.value, period=2)
+    truth = pl.read_parquet(year / "QQQ.parquet")
+    with temporary_lake() as lake:
+        backfill(lake, client(real_year.url), ["QQQ"], SPRING[1], SPRING[3], feed="sip")
+        ours = lake.bars("QQQ").select(truth.columns)
+        lost = truth.filter(pl.col("timestamp").is_between(ours["timestamp"][0], ours["timestamp"][-1])).join(
+            ours, on="timestamp", how="anti"
+        )
+        assert ours.join(truth, on=truth.columns, how="anti", nulls_equal=True).is_empty()
+        kept = "".join(lake.manifest.quarantine()["raw"]).replace("T", " ")
+        assert all(f"{stamp:%Y-%m-%d %H:%M}" in kept for stamp in lost["timestamp"])
+        assert struck(real_year.log()) == {fault.value}
+
+
+@pytest.mark.parametrize("fault", SILENCES)
+@pytest.mark.parametrize("page", [0, 1])
+def test_what_is_withheld_without_a_sign_is_missed_and_asked_for_again(fault: Fault, page: int, real_year: Any) -> None:
+    regular = 44 * 390  # no half day among them, and QQQ trades in every minute
+    real_year.reset()
+    order = {"rules": [{"fault": fault.value, "after": page, "times": 1}]}
+    requests.post(f"{real_year.url}/_emu/faults", json=order, timeout=30).raise_for_status()
+    with temporary_lake() as lake:
+        backfill(lake, client(real_year.url), ["QQQ"], SPRING[1], SPRING[3], feed="sip")
+        assert struck(real_year.log()) == {fault.value}
+        # Outside the regular minutes nothing tells a source's silence from no trade.
+        assert lake.bars("QQQ", session="regular").height == regular
 
 
 def test_an_answer_that_never_comes_is_asked_for_again(year: Path, truth: Truth) -> None:
