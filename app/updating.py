@@ -177,7 +177,8 @@ class _Run:
         """Do these jobs, but for those whose source was given up."""
         for number, one in enumerate(due):
             if self._stop.is_set():
-                return
+                self._leave(one)
+                continue
             self._on_job(one, number, len(due))
             task = find_task(one.job.task)
             outcome = self._report.of(one.symbol)
@@ -204,6 +205,7 @@ class _Run:
                 result = task(context, dict(due.job.arguments))
             except BarlakeError as error:
                 if self._stop.is_set():
+                    self._leave(due)
                     return
                 self._tell_failure(due, error)
                 outcome.failed += 1
@@ -216,6 +218,12 @@ class _Run:
             outcome.why = outcome.why or f"{due.job.key} is done in part"
         outcome.done += 1
         self._wrote = self._wrote or (due.job.task in {"bars", "session"} and result.get("status") != "nothing")
+
+    def _leave(self, due: Due) -> None:
+        """Count a job that the end of the run came before: its symbol is not complete."""
+        outcome = self._report.of(due.symbol)
+        outcome.skipped += 1
+        outcome.why = outcome.why or "not done: the run was stopped"
 
     def _tell_failure(self, due: Due, error: BarlakeError) -> None:
         logger.error("job failed: %s", error, extra={"stage": "job", "symbol": due.symbol})

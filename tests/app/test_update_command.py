@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import signal
 import subprocess
@@ -196,7 +197,8 @@ def test_ctrl_c_ends_it_with_what_is_finished(
     Path("securities.yaml").write_text("start: 2020-01-02\nsecurities: {etfs: [SYNA, SYNB]}\n", encoding="utf-8")
     monkeypatch.setenv("BARLAKE_SECURITIES", str(Path("securities.yaml").absolute()))
     names = ("ALPACA_", "BARLAKE_")
-    with start_process("update", "--do", "bars", **{k: v for k, v in os.environ.items() if k.startswith(names)}) as run:
+    environment = {name: value for name, value in os.environ.items() if name.startswith(names)}
+    with start_process("update", "--do", "bars", "--json", **environment) as run:
         deadline = time.monotonic() + 60
         while not (market.exists() and requests(market)):
             assert time.monotonic() < deadline
@@ -204,6 +206,8 @@ def test_ctrl_c_ends_it_with_what_is_finished(
         run.send_signal(signal.SIGINT)
         out, errors = run.communicate(timeout=60)
     assert (run.returncode, "nothing is half written" in errors) == (130, True), out + errors
+    last = {row["symbol"]: row for row in json.loads(out)["symbols"]}["SYNB"]
+    assert (last["status"], last["why"]) == ("failed", "not done: the run was stopped")
     with barlake.open(market) as lake:
         assert lake.verify().faults == ()
 
