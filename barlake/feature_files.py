@@ -81,7 +81,13 @@ def write_file(path: Path, rows: pl.DataFrame) -> dict[str, Any]:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
     try:
         with temporary.open("wb") as stream:
-            rows.write_parquet(stream, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
+            try:
+                rows.write_parquet(stream, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
+            except pl.exceptions.ComputeError as error:  # so polars tells of a disk that is full
+                raise StorageError(
+                    f"cannot write {path}: {error}. Nothing was half written: free space or mend the permissions, "
+                    "then run the same command again."
+                ) from error
             stream.flush()
             os.fsync(stream.fileno())
         facts = {"rows": rows.height, "bytes": temporary.stat().st_size, "sha256": sha256_of(temporary)}

@@ -21,6 +21,7 @@ from barlake.errors import FormatError, InvalidInputError, NotFoundError, Storag
 from barlake.feature_files import GRACE, value_hash
 from barlake.feature_tables import FeatureTables
 from barlake.keys import FeatureSetKey
+from barlake.layout import TEMPORARY_PREFIX
 from barlake.sessions import session_of
 from barlake.testing import make_bars
 
@@ -412,3 +413,11 @@ def test_the_value_hash_does_not_see_how_a_frame_is_held_in_memory() -> None:
     assert value_hash(pieces) == value_hash(whole)
     assert value_hash(whole.rename({"sma_5": "sma_6"})) != value_hash(whole)
     assert value_hash(whole.with_columns(pl.col("sma_5").cast(pl.Float64))) != value_hash(whole)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_disk_that_fills_in_the_middle_of_a_feature_file_is_said_to_be_full(tmp_path: Path) -> None:
+    (tmp_path / f"{TEMPORARY_PREFIX}part.parquet").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=r"No space left on device.*free space"):
+        feature_files.write_file(tmp_path / "part.parquet", pl.DataFrame({"close": [1.0, 2.0]}))
+    assert list(tmp_path.iterdir()) == []
