@@ -162,7 +162,7 @@ def failed_jobs(jobs: Iterable[JobRecord]) -> list[Finding]:
             f"{Rule.JOBS}{task}",
             "error",
             f"{len(failed)} job(s) of task {task} failed after all tries ({_some([job.id for job in failed])}); the "
-            f"last one: {failed[0].error}. `barlake jobs retry` has one done again.",
+            f"last one: {(failed[0].error or '').rstrip('.')}. `barlake jobs retry` has one done again.",
             {"task": task, "jobs": [job.id for job in failed], "error": failed[0].error},
         )
         for task, failed in sorted(by_task.items())

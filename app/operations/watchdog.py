@@ -16,7 +16,7 @@ from typing import Protocol
 import polars as pl
 from sqlalchemy import select
 
-from app.jobs.job import JobState
+from app.jobs.job import JobRecord, JobState
 from app.jobs.queue import JobQueue
 from app.operations import rules
 from app.operations.database import reading, writing
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 _LOOKS_BACK = dt.timedelta(days=10)
 _FAILED_JOBS = 200
 _SOURCE = "alpaca"
+_SCHEDULED = "schedule/"
 _FORGOTTEN_AFTER = dt.timedelta(days=1)
 _REPLACED_AFTER = dt.timedelta(minutes=1)
 """A worker that was started anew has another name: its silent forerunner is no news for longer than that."""
@@ -84,10 +85,7 @@ def check(
         (Rule.DISK, lambda: _disk(lake, is_active=Rule.DISK in active)),
     ]
     if queue is not None:
-        failed = JobState.FAILED
-        passes.append(
-            (Rule.JOBS, lambda: rules.failed_jobs(queue.list(status=failed, limit=_FAILED_JOBS, newest=True)))
-        )
+        passes.append((Rule.JOBS, lambda: rules.failed_jobs(_failed(queue))))
     if watch_list is not None:
         wanted = {one.symbol: one.start for one in watch_list}
         passes.append((Rule.LATE, lambda: _late(operations, lake, clock.now(), wanted)))
@@ -136,6 +134,15 @@ def _living(operations: Operations) -> list[Heartbeat]:
     for one in gone:
         operations.heartbeats.forget(one.worker, one.agent)
     return [one for one in found if one not in gone]
+
+
+def _failed(queue: JobQueue) -> list[JobRecord]:
+    """Jobs that failed, but for a look at what is due that the same schedule has made since."""
+    failed = queue.list(status=JobState.FAILED, limit=_FAILED_JOBS, newest=True)
+    names = {one.id.rpartition("/")[0] for one in failed if one.id.startswith(_SCHEDULED)}
+    done = {name: queue.list(prefix=f"{name}/", status=JobState.DONE, limit=1, newest=True) for name in names}
+    seen_to = {name: found[0].created_at for name, found in done.items() if found}
+    return [one for one in failed if not seen_to.get(one.id.rpartition("/")[0], one.created_at) > one.created_at]
 
 
 def _disk(lake: Lake, *, is_active: bool) -> list[Finding]:

@@ -12,7 +12,9 @@ import pytest
 from app.jobs.job import Job, JobState
 from app.jobs.queue import JobQueue
 from app.operations import Operations
-from barlake.clock import FileClock
+from app.operations.watchdog import check
+from barlake.clock import FileClock, clock_of
+from barlake.lake import open_lake
 from barlake.settings import Settings
 from tests.app.jobs.probing import InThread, eventually
 
@@ -61,7 +63,7 @@ def test_a_lake_without_a_watch_list_is_left_in_peace(jobs: JobQueue, drain: Dra
 
 
 def test_a_watch_list_that_is_wrong_is_an_alert_until_it_is_right(
-    jobs: JobQueue, drain: Drain, operations: Operations
+    settings: Settings, jobs: JobQueue, drain: Drain, operations: Operations
 ) -> None:
     watch("securities: {etf: [SPY]}\n")
     jobs.put(Job("schedule/daily/1", "update"))
@@ -69,10 +71,17 @@ def test_a_watch_list_that_is_wrong_is_an_alert_until_it_is_right(
     assert jobs.get("schedule/daily/1").state is JobState.FAILED
     (alert,) = [one for one in operations.alerts.active() if one.key == "watch-list"]
     assert "securities.yaml:1: category 'etf'" in alert.message
+    with open_lake(settings=settings) as lake:
+        check(operations, lake, jobs, clock_of(settings))
+        (failed,) = [one for one in operations.alerts.active() if one.key == "jobs/update"]
+        assert ".." not in failed.message
     watch("start: 2024-08-01\nsecurities: {etfs: [SPY]}\n")
     jobs.put(Job("schedule/daily/2", "update", {"parts": ["bars"]}))
     drain()
     assert [one for one in operations.alerts.active() if one.key == "watch-list"] == []
+    with open_lake(settings=settings) as lake:
+        check(operations, lake, jobs, clock_of(settings))
+    assert [one for one in operations.alerts.active() if one.key == "jobs/update"] == []
 
 
 def test_a_worker_fires_what_is_due_and_the_next_one_finds_it_seen_to(
