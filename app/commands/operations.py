@@ -49,13 +49,19 @@ def observing(root: str | None, *, slow_s: float = 2.0) -> Iterator[Observer]:
 
     with contextlib.ExitStack() as stack:
         lake = stack.enter_context(barlake.open(root))
+        unopened: dict[str, str] = {}
         operations = queue = None
         try:
             operations = stack.enter_context(open_operations(lake.settings))
+        except BarlakeError as error:
+            unopened["operations"] = str(error)
+        try:
             queue = stack.enter_context(open_queue(lake.settings))
         except BarlakeError as error:
-            notice(f"warning: {error}")
-        yield Observer(lake, operations, queue, clock_of(lake.settings), slow_s=slow_s)
+            unopened["queue"] = str(error)
+        for why in unopened.values():
+            notice(f"warning: {why}")
+        yield Observer(lake, operations, queue, clock_of(lake.settings), slow_s=slow_s, unopened=unopened)
 
 
 def watch(

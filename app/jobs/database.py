@@ -90,6 +90,12 @@ def refusals() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         said = " ".join(str(getattr(error, "orig", None) or error).split())
+        if "not a database" in said or "malformed" in said:
+            raise StorageError(
+                f"the queue is damaged: {said}. End the workers and move jobs.sqlite, with what begins alike, out of "
+                "the lake's folder operations: a new one is made. Bars are elsewhere and stay, and what is missing is "
+                "asked for again by `barlake schedule run-now daily` or `barlake backfill`."
+            ) from error
         raise StorageError(
             f"the queue's database refused: {said}. See that BARLAKE_OPERATIONS_URL or BARLAKE_DATABASE_URL names a "
             "server that runs, or that the lake's folder can be written, then run the same command again."

@@ -28,6 +28,7 @@ VERSION = 1
 
 OPERATIONS_FOLDER = Path("operations")
 _FILE = OPERATIONS_FOLDER / "operations.sqlite"
+_DAMAGED = ("not a database", "malformed")
 _PATIENCE_S = 5
 _MAKING, _TURNS = 0x6F7065726174, 0x6F7065726175
 
@@ -147,6 +148,12 @@ def _refusals(what: str) -> Iterator[None]:
         if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
             raise
         said = " ".join(str(error.orig).split())
+        if isinstance(error.orig, sqlite3.DatabaseError) and any(word in said for word in _DAMAGED):
+            raise StorageError(
+                f"the operations database is damaged: {said}. End the workers and move operations.sqlite, with what "
+                "begins alike, out of the lake's folder operations: a new one is made. It holds logs, heartbeats, "
+                "alerts and schedules of your own; bars and jobs are elsewhere and stay."
+            ) from error
         raise StorageError(
             f"the operations database {what}: {said}. The work goes on without it; `barlake doctor` says what is wrong."
         ) from error

@@ -95,6 +95,8 @@ class Observer:
         None where there is none, or it cannot be opened.
     slow_s
         Seconds for which what the manifest said is good enough.
+    unopened
+        Of parts that cannot be opened: why.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Observer:
         clock: Clock,
         *,
         slow_s: float = 2.0,
+        unopened: Mapping[str, str] | None = None,
     ) -> None:
         self.lake = lake
         self.clock = clock
@@ -115,6 +118,7 @@ class Observer:
         self._known: dict[str, Any] = {}
         self._looked: float | None = None
         self._problems: dict[str, str] = {}
+        self._unopened = dict(unopened or {})
         self._lock = threading.Lock()
 
     def look(self) -> Standing:
@@ -129,7 +133,9 @@ class Observer:
             self._try("disk", self._look_at_disk)
             market_now = self.clock.now()
             self._known["market"] = _market_hours(self.lake, market_now)
-            return Standing(market_now=market_now, problems=dict(self._problems), **{"at": utc_now(), **self._known})
+            return Standing(
+                market_now=market_now, problems=self._problems | self._unopened, **{"at": utc_now(), **self._known}
+            )
 
     def _try(self, part: str, look: Callable[[], Mapping[str, Any]]) -> None:
         try:
