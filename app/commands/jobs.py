@@ -287,7 +287,7 @@ def list_(
         print_frame(pl.DataFrame([_row(one) for one in found], infer_schema_length=None), newest=True)
     say(", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "no job was asked for yet")
     if paused:
-        say(f"paused agents: {', '.join(paused)}; `barlake jobs resume --agent` lets them go on")
+        say(f"paused agents: {', '.join(paused)}; `barlake jobs resume --agent {paused[0]}` lets it go on")
 
 
 def _row(one: JobRecord) -> dict[str, Any]:

@@ -21,10 +21,11 @@ from app.operations.observer import Standing
 from app.operations.rules import DISK_FULL
 from barlake.sessions import NEW_YORK
 
-__all__ = ["age", "as_json", "picture", "span_text"]
+__all__ = ["age", "as_json", "picture", "short_names", "span_text"]
 
 _BAR = 18
 _WIDE = 120
+_NAME = 16
 _LATE_S = 300.0
 _TIGHT = 5
 _LEAST = {"agent": 8, "state": 9, "beat": 6, "progress": _BAR + 5, "message": 30, "done": 8}
@@ -51,10 +52,11 @@ def picture(standing: Standing, *, name: str, speed: float = 1.0, width: int = 1
     parts: list[RenderableType] = [_header(standing, name, speed)]
     parts += [_alerts(standing)] if standing.alerts else []
     parts += [Text(f"{part}: {why}", style="red") for part, why in standing.problems.items()]
-    parts += [_section("Agents", _agents(standing)), _section("Queue", _queue(standing))]
-    parts += [_section("Running jobs", _running(standing))] if standing.running else []
+    narrow = width < _WIDE
+    parts += [_agents(standing, narrow=narrow), _section("Queue", _queue(standing))]
+    parts += [_section("Running jobs", _running(standing, narrow=narrow))] if standing.running else []
     beside = [_section("Feeds", _feeds(standing)), _section("Sources", _sources(standing))]
-    parts += [_side_by_side(*beside)] if width >= _WIDE else beside
+    parts += beside if narrow else [_side_by_side(*beside)]
     parts += [_disk(standing)]
     parts += [_section("Last warnings and errors", _errors(standing))] if standing.errors else []
     return Group(*parts)
@@ -109,7 +111,7 @@ def _header(standing: Standing, name: str, speed: float) -> RenderableType:
     text.append(f"{name}   ")
     text.append(f"market {market.phase}", style="bold green" if market.phase == "open" else "bold")
     if market.until is not None:
-        text.append(f" for {span_text(market.until - standing.market_now)}")
+        text.append(f" for {span_text(market.until - standing.market_now)} more")
     text.append(f"   {local:%a %Y-%m-%d %H:%M:%S} New York")
     if speed != 1.0:
         text.append(f"   made-up time, x{speed:g}", style="magenta")
@@ -128,17 +130,72 @@ def _alerts(standing: Standing) -> RenderableType:
     return Panel(lines, title="Alerts", title_align="left", border_style="red", box=rich.box.ROUNDED, padding=(0, 1))
 
 
-def _agents(standing: Standing) -> RenderableType:
+def _agents(standing: Standing, *, narrow: bool) -> RenderableType:
+    if "operations" in standing.problems and not standing.heartbeats:
+        return _section("Agents", Text("Nobody knows: the operations database cannot be read.", style="red"))
     if not standing.heartbeats:
-        return Text("No worker runs. Start one: barlake worker", style="yellow")
+        return _section("Agents", Text("No worker runs. Start one: barlake worker", style="yellow"))
+    if narrow:
+        return _agents_narrow(standing)
     table = _table("agent", "worker", "state", "beat", "doing", "progress", "next step", right=("beat",))
     for beat in standing.heartbeats:
-        is_stalled = beat.is_stalled(standing.at)
-        state = Text("stalled", style="bold red") if is_stalled else Text(beat.state, style=_STATES.get(beat.state, ""))
-        since = Text(span_text(beat.age(standing.at)), style="red" if is_stalled else "dim")
         doing = beat.job or beat.symbol or ""
+        state, since = _alive(beat, standing)
         table.add_row(beat.agent, beat.worker, state, since, doing, _progress_of(beat), beat.next_step or "")
+    return _section("Agents", table)
+
+
+def _agents_narrow(standing: Standing) -> RenderableType:
+    """Who does what, with all that is said of the work in the one column that gives way."""
+    names = short_names([one.worker for one in standing.heartbeats])
+    several = len(names) > 1
+    table = _narrow_table("agent", *(["worker"] if several else []), "state", "beat", "doing", gives_way="doing")
+    for beat in standing.heartbeats:
+        doing = "  ".join(filter(None, (_share(beat.done, beat.total), beat.job or beat.symbol, beat.next_step)))
+        name = [names[beat.worker]] if several else []
+        table.add_row(beat.agent, *name, *_alive(beat, standing), doing)
+    return _section("Agents" if several else f"Agents of {standing.heartbeats[0].worker}", table)
+
+
+def _alive(beat: Heartbeat, standing: Standing) -> tuple[Text, Text]:
+    """What state an agent is in, and how long ago it said so."""
+    is_stalled = beat.is_stalled(standing.at)
+    state = Text("stalled", style="bold red") if is_stalled else Text(beat.state, style=_STATES.get(beat.state, ""))
+    return state, Text(span_text(beat.age(standing.at)), style="red" if is_stalled else "dim")
+
+
+def short_names(workers: Sequence[str]) -> dict[str, str]:
+    """Names of workers that fit a narrow column: without the machine they share, and cut in the middle.
+
+    Examples
+    --------
+    >>> short_names(["desk-4711-0a1b", "desk-4733-c2d3"])
+    {'desk-4711-0a1b': '4711-0a1b', 'desk-4733-c2d3': '4733-c2d3'}
+    >>> short_names(["ip-10-0-17-243.ec2.internal-4711-0a1b", "desk"])
+    {'ip-10-0-17-243.ec2.internal-4711-0a1b': 'ip-10…-4711-0a1b', 'desk': 'desk'}
+    """
+    different = list(dict.fromkeys(workers))
+    shared = different[0][: different[0].rfind("-") + 1] if len(different) > 1 else ""
+    while not all(one.startswith(shared) for one in different):
+        shared = shared[: shared[:-1].rfind("-") + 1]
+    return {one: _middle_cut(one.removeprefix(shared) or one) for one in different}
+
+
+def _middle_cut(name: str) -> str:
+    kept = _NAME - 1
+    return name if len(name) <= _NAME else f"{name[: kept // 3]}…{name[-(kept - kept // 3) :]}"
+
+
+def _narrow_table(*columns: str, gives_way: str) -> Table:
+    """A table that takes what one column lacks from nowhere else: the others keep their width."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, expand=True)
+    for name in columns:
+        table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if name == gives_way else None)
     return table
+
+
+def _share(done: float | None, total: float | None) -> str:
+    return f"{(done or 0) / total:.0%}" if total else ""
 
 
 def _progress_of(beat: Heartbeat) -> RenderableType:
@@ -154,6 +211,8 @@ def _bar(done: float, total: float) -> RenderableType:
 
 
 def _queue(standing: Standing) -> RenderableType:
+    if "queue" in standing.problems and not standing.jobs:
+        return Text("Nobody knows: the queue cannot be read.", style="red")
     if not standing.jobs:
         return Text("Nothing was asked for yet. `barlake securities init`, then `barlake worker`.", style="yellow")
     table = _table("agent", "queued", "running", "oldest", "", right=("queued", "running", "oldest"))
@@ -175,7 +234,14 @@ def _over(jobs: Mapping[tuple[str, str], int]) -> Text:
     return text
 
 
-def _running(standing: Standing) -> RenderableType:
+def _running(standing: Standing, *, narrow: bool) -> RenderableType:
+    if narrow:
+        table = _narrow_table("job", "", "done", "left", gives_way="job")
+        for job in standing.running:
+            said = job.progress
+            _, done, _, left, _ = _how_far(job)
+            table.add_row(job.id, "" if said is None else _share(said.done, said.total), done, left)
+        return table
     table = _table("job", "progress", "done", "rows", "left", "next step", right=("done", "rows", "left"))
     for job in standing.running:
         table.add_row(job.id, *_how_far(job))

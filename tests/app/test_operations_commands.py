@@ -102,6 +102,23 @@ def test_watch_shows_who_does_what(cli: Cli, at_work: Path) -> None:
     assert re.search(r"backfill +1 +- ", shown)
 
 
+def test_watch_on_a_narrow_terminal_keeps_who_does_what(
+    cli: Cli, at_work: Path, operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    alone = cli("watch", "--once", "--root", at_work).out
+    assert "Agents of w1" in alone
+    assert re.search(r"backfill +working +\d+ s +65%  bars/synthetic/SPY/2024-01  page 4 *\n", alone)
+    for number in (4711, 4733):
+        operations.heartbeats.beat(
+            worker=f"ip-10-0-17-243.eu-central-1.internal-{number}-0a1b", agent="features-watch", state="streaming",
+            next_step="3 symbols", period_s=600,
+        )  # fmt: skip
+    shown = cli("watch", "--once", "--root", at_work).out
+    assert re.search(r"features-watch +ip-10…-4733-0a1b +streaming +\d+ s +3 symbols *\n", shown)
+    assert max(len(line) for line in shown.splitlines()) <= 80
+
+
 def test_watch_is_one_object_for_a_program(cli: Cli, at_work: Path) -> None:
     found = cli("watch", "--json", "--root", at_work).data
     assert found["heartbeats"][0]["job"] == "bars/synthetic/SPY/2024-01"
@@ -112,6 +129,21 @@ def test_watch_is_one_object_for_a_program(cli: Cli, at_work: Path) -> None:
     assert found["feeds"][0]["lag_s"] > 0
     assert [one["key"] for one in found["alerts"]] == ["disk"]
     assert found["problems"] == {}
+
+
+def test_databases_that_are_damaged_are_a_problem_with_a_way_out(cli: Cli, at_work: Path) -> None:
+    for name in ("operations.sqlite", "jobs.sqlite"):
+        for one in (at_work / "operations").glob(f"{name}*"):
+            one.unlink()
+        (at_work / "operations" / name).write_bytes(b"no database at all" * 500)
+    found = cli("watch", "--json", "--root", at_work)
+    assert (found.code, sorted(found.data["problems"])) == (0, ["operations", "queue"])
+    assert "None" not in found.errors
+    shown = cli("watch", "--once", "--root", at_work).out
+    assert ("No worker runs" in shown, "Nothing was asked for" in shown) == (False, False)
+    for words, name in ((("logs",), "operations.sqlite"), (("jobs", "list"), "jobs.sqlite")):
+        refused = cli(*words, "--root", at_work)
+        assert (refused.code, f"move {name}" in refused.errors) == (1, True), refused.errors
 
 
 def test_watch_runs_until_it_is_interrupted(at_work: Path) -> None:
