@@ -30,7 +30,8 @@ class RecordFaces:
     """The part of `Lake` that holds daily bars, news and macro values.
 
     `as_of` is an instant of the lake: what it held then. `known_by` is one of the market: what could be known then,
-    whenever the lake came to hold it. Both must carry a zone; None means now.
+    whenever the lake came to hold it. Both must carry a zone; None leaves nothing out, also not what a source has
+    given before it may be used.
     """
 
     store: Store

@@ -64,7 +64,7 @@ def newest(versions: pl.DataFrame, *, keys: Sequence[str], known_by: dt.datetime
     Parameters
     ----------
     known_by
-        An instant of market time: as if nothing were known that became known later. None means now.
+        An instant of market time: as if nothing were known that became known later. None leaves nothing out.
     """
     if known_by is not None:
         versions = versions.filter(pl.col("known_at") <= known_by)
