@@ -47,6 +47,13 @@ class AskedSpans:
             with writing(self.lake.manifest.engine) as connection:
                 keep_cursor(connection, cursor, self.lake.now())
 
+    def forget(self, source: str, name: str) -> list[Span]:
+        """What was asked for until now, to be asked for anew: if that is interrupted, the next run does it."""
+        span = self.of(source, name)
+        with writing(self.lake.manifest.engine) as connection:
+            keep_cursor(connection, Cursor(self._key(source, name), None, 0, 0), self.lake.now())
+        return [] if span is None else [span]
+
     def missing(self, source: str, name: str, start: dt.date, end: dt.date, *, overlap: dt.timedelta) -> list[Span]:
         """What of [start, end) was not asked for, and the newest stretch of what was.
 

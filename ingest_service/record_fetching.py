@@ -22,15 +22,18 @@ from barlake.receipts import Receipt
 from barlake.record_kinds import KINDS, RecordKind, Rows, empty_versions
 from barlake.record_store import RecordReport
 from barlake.sessions import NEW_YORK
+from barlake.versions import newest
 from ingest_service.asked_spans import AskedSpans
 from ingest_service.sources.courier import Courier
 from ingest_service.sources.failover import Failover
-from ingest_service.sources.interface import SourcePage
+from ingest_service.sources.interface import Dataset, SourcePage
 
 __all__ = ["FetchStep", "Fetched", "fetch_daily", "fetch_macro", "fetch_news"]
 
 _DAY = dt.timedelta(days=1)
 _SYMBOLS_IN_ONE_REQUEST = 50
+_MENDED = 0.01
+"""Prices of a source that adjusts them may be mended by that share; beyond it, all of them are in other terms."""
 
 
 @dataclass(frozen=True)
@@ -191,11 +194,24 @@ class _Run:
         self, name: str, start: dt.date, end: dt.date, pages_of: Callable[[Courier], PagesOf],
         courier: Courier, called: str,
     ) -> None:  # fmt: skip
-        """Bring in what this source was not asked for yet."""
-        for first, beyond in self._missing(courier, name, start, end):
-            for page in pages_of(courier)(called, first, beyond, on_receipt=self._keep):
-                self._write_page(page)
-            self._asked.add(courier.source, name, first, beyond)
+        """Bring in what this source was not asked for yet; and all of it anew, once it is told in other terms."""
+        held = self._closes(courier, name) if self._asked.of(courier.source, name) else None
+        windows = self._missing(courier, name, start, end)
+        while windows:
+            for first, beyond in windows:
+                for page in pages_of(courier)(called, first, beyond, on_receipt=self._keep):
+                    self._write_page(page)
+                self._asked.add(courier.source, name, first, beyond)
+            windows = []
+            if _are_other_terms(held, self._closes(courier, name)):
+                held, windows = None, self._asked.forget(courier.source, name)
+
+    def _closes(self, courier: Courier, name: str) -> pl.DataFrame | None:
+        """Session and close of the daily bars held of a source that adjusts them; None where nothing is adjusted."""
+        if self._kind.dataset != DAILY or Dataset.DAILY not in courier.capabilities.adjusted:
+            return None
+        versions = self._lake.records.read(self._kind, parts=[name], source=self._sources.source)
+        return newest(versions, keys=("source", *self._kind.keys)).select("session", "close")
 
     def together(self, symbols: Sequence[str], start: dt.date, end: dt.date) -> list[Fetched]:
         """What came of the symbols, those with the same windows in one request."""
@@ -267,6 +283,14 @@ def _checked(names: Iterable[str], start: dt.date, end: dt.date) -> list[str]:
     if start >= end:
         raise InvalidInputError(f"start {start} is not before end {end}: ranges leave their end out.")
     return found
+
+
+def _are_other_terms(before: pl.DataFrame | None, after: pl.DataFrame | None) -> bool:
+    """Whether prices of days held before are others by so much that shares were split, and no price mended."""
+    if before is None or after is None:
+        return False
+    pairs = before.join(after, on="session", suffix="_after")
+    return bool(((pairs["close_after"] / pairs["close"] - 1).abs() > _MENDED).any())
 
 
 def _midnight(day: dt.date) -> dt.datetime:

@@ -17,7 +17,10 @@ from barlake.errors import InvalidInputError, SourceError
 from barlake.receipts import Receipt
 from barlake.settings import Settings
 from barlake.source_settings import SourceSettings, YahooSettings
+from barlake.testing import temporary_lake
+from ingest_service.record_fetching import fetch_daily
 from ingest_service.sources.courier import Courier
+from ingest_service.sources.failover import Failover
 from ingest_service.sources.interface import SourcePage
 from ingest_service.sources.yahoo import from_settings
 from tests.scripted_server import Answer, hang, serve, status, truncated
@@ -90,6 +93,27 @@ def test_days_are_read_in_the_terms_yahoo_gives_them(tmp_path: Path) -> None:
     asked = script.seen[-1]
     assert (asked.path, asked.params["interval"]) == (CHART, "1d")
     assert receipts[-1].endpoint == CHART
+
+
+def test_after_a_split_all_days_are_asked_for_anew(tmp_path: Path) -> None:
+    late = OPENED + 28 * 86400
+    now = dt.datetime(2024, 2, 1, 15, tzinfo=dt.UTC)
+    answers = [
+        chart([OPENED, late], closes=[10.0, 10.0]),
+        chart([late], closes=[10.05]),  # a price is mended
+        chart([late], closes=[5.0]),  # two shares for one
+        *[refusal(404, "not now")] * 2,  # the library tries once more by itself
+        chart([OPENED, late], closes=[5.0, 5.0]),
+    ]
+    with serve(*answers, beside=COOKIES) as script, temporary_lake(now=lambda: now) as lake:
+        sources = Failover([yahoo(script.url, tmp_path)])
+        closes = []
+        for _ in range(4):
+            fetch_daily(lake, sources, ["SPY"], START)
+            closes.append(lake.daily("SPY")["close"].to_list())
+        # What is interrupted in the middle of it is done by the next run.
+        assert closes == [[10.0, 10.0], [10.0, 10.05], [10.0, 5.0], [5.0, 5.0]]
+        assert lake.daily("SPY", known_by=now - dt.timedelta(hours=1))["close"].to_list() == [10.0, 10.0]
 
 
 def test_minutes_of_a_symbol_that_was_not_split_since_are_raw(tmp_path: Path) -> None:
