@@ -110,7 +110,7 @@ class Asker:
             wait=tenacity.wait_exception(self._wait_after),
             stop=tenacity.stop_any(tenacity.stop_after_attempt(self.attempts), tenacity.stop_when_event_set(self.stop)),
             sleep=tenacity.sleep_using_event(self.stop),
-            before_sleep=tenacity.before_sleep_log(logger, logging.INFO),
+            before_sleep=lambda state: self._say_again(question, state),
             reraise=True,
         )
         attempts = itertools.count(1)
@@ -129,6 +129,12 @@ class Asker:
             for spelled in (secret, quote(secret, safe="")):
                 text = text.replace(spelled, "***")
         return text
+
+    def _say_again(self, question: Question, state: tenacity.RetryCallState) -> None:
+        seconds = state.next_action.sleep if state.next_action is not None else 0.0
+        error = state.outcome.exception() if state.outcome is not None else None
+        said = {"symbol": question.symbol, "stage": "fetch", "feed": question.feed}
+        logger.info("asking %s for %s again in %.3g s: %s", self.source, question.symbol, seconds, error, extra=said)
 
     def _attempt(
         self,
