@@ -27,9 +27,6 @@ MAX_ATTEMPTS = 3
 
 MAX_EMPTY_ATTEMPTS = 2
 
-NEAR = dt.timedelta(days=31)
-"""So near to a session that has bars, an empty one is worth a second question, also at the end of all that is held."""
-
 
 @dataclass(frozen=True)
 class Window:
@@ -60,7 +57,7 @@ def suspicious_sessions(
     """Answered sessions that should be asked for once more, oldest first.
 
     Either minutes are absent in a symbol that usually has them all, or a session came back empty between
-    sessions that did not, or near to one.
+    sessions that did not.
 
     Parameters
     ----------
@@ -82,10 +79,7 @@ def suspicious_sessions(
     dense = not shares.is_empty() and float(shares.median() or 0) >= DENSE_SHARE  # type: ignore[arg-type] # polars types a median as anything
     asked = known.join(expected.select("session"), on="session", how="semi")
     asked = asked.join(answers.select("session", "status", "attempts"), on="session", how="inner")
-    days = held["session"]
-    first, last = days.min(), days.max()
-    assert isinstance(first, dt.date)  # noqa: S101 - narrows polars' Any
-    assert isinstance(last, dt.date)  # noqa: S101 - the same
+    first, last = held["session"].min(), held["session"].max()
     incomplete = (
         (pl.col("status") == AnswerStatus.COMPLETE.value)
         & (pl.col("regular_rows") < pl.col("minutes"))
@@ -94,7 +88,7 @@ def suspicious_sessions(
     hole = (
         (pl.col("status") == AnswerStatus.EMPTY.value)
         & pl.col("regular_rows").is_null()
-        & pl.col("session").is_between(first - NEAR, last + NEAR)
+        & pl.col("session").is_between(first, last)
         & (pl.col("attempts") < MAX_EMPTY_ATTEMPTS)
     )
     found = asked.filter((incomplete & dense) | hole)
