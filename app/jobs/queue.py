@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from dbos import DBOSClient, EnqueueOptions, Queue, WorkflowStatus
 from dbos import error as dbos_errors
@@ -32,7 +32,6 @@ HELD, NEEDS_KEY = "held", "needs_key"
 POLLING_S = 0.2
 """How often a worker looks for work. It also bounds how many jobs one can begin: `concurrency / POLLING_S` a second."""
 
-ItemT = TypeVar("ItemT")
 
 _STATES = {
     "DELAYED": JobState.QUEUED,
@@ -105,7 +104,7 @@ class JobQueue:
         """Ids under which the work is done, in the order given. Asking twice does it once.
 
         What is queued, running or paused stays as it is, and so does what is done. What failed or was cancelled is
-        queued again under its id.
+        queued again under its id; what failed, with what is asked for now.
 
         Parameters
         ----------
@@ -114,7 +113,8 @@ class JobQueue:
         """
         ids: list[str] = []
         with refusals():
-            for batch in _batched(jobs, _PAGE):
+            rest = iter(jobs)
+            while batch := list(itertools.islice(rest, _PAGE)):
                 with self._engine.begin() as connection:
                     found = [(job, self._insert(connection, job, job.key)) for job in batch]
                 ids += [job.key if is_new else self._put_again(job, force=force) for job, is_new in found]
@@ -139,7 +139,12 @@ class JobQueue:
     def _put_again(self, job: Job, *, force: bool) -> str:
         """Id of work that was asked for before."""
         latest = self._latest(job.key)
-        if latest.state in {JobState.FAILED, JobState.CANCELLED}:
+        if latest.state is JobState.FAILED and dict(latest.arguments) != dict(job.arguments):
+            # Meanwhile it is more: a month that failed on the 5th has other sessions on the 10th.
+            self._client.delete_workflows([latest.id])
+            with self._engine.begin() as connection:
+                self._insert(connection, job, latest.id)
+        elif latest.state in {JobState.FAILED, JobState.CANCELLED}:
             self.retry(latest.id)
         elif force and latest.state is JobState.DONE:
             job_id = f"{job.key}{REVISION}{revision_of(latest.id) + 1}"
@@ -206,7 +211,8 @@ class JobQueue:
     def records(self, job_ids: Sequence[str]) -> Sequence[JobRecord]:
         """These jobs in this order, without their progress; ids that are unknown are left out."""
         found: dict[str, JobRecord] = {}
-        for batch in _batched(job_ids, _PAGE):
+        for begin in range(0, len(job_ids), _PAGE):
+            batch = list(job_ids[begin : begin + _PAGE])
             with refusals():
                 rows = self._client.list_workflows(workflow_ids=batch, name=WORKFLOW)
             found |= {one.workflow_id: self._record(one) for one in rows}
@@ -456,12 +462,6 @@ def _table_of(schema: str | None) -> TableClause:
 
 def _is_paused(queue: Queue) -> bool:
     return (queue.worker_concurrency or 0) < 0
-
-
-def _batched(items: Iterable[ItemT], size: int) -> Iterator[list[ItemT]]:
-    rest = iter(items)
-    while batch := list(itertools.islice(rest, size)):
-        yield batch
 
 
 def _state(name: JobState | str) -> JobState:

@@ -74,6 +74,18 @@ def test_a_failed_job_is_done_when_it_is_asked_for_again(jobs: JobQueue, deeds: 
     assert jobs.get("probe/2").error is None
 
 
+@pytest.mark.both_databases
+def test_a_failed_job_is_done_with_what_is_asked_for_now(jobs: JobQueue, deeds: Deeds, drain: Drain) -> None:
+    deeds.errors = [InvalidInputError("no")]
+    jobs.put(probe(rows=5))
+    drain()
+    assert jobs.put(probe(rows=10)) == "probe/1"
+    assert drain().done == 1
+    record = jobs.get("probe/1")
+    assert (record.state, record.error, record.result) == (JobState.DONE, None, {"status": "done", "rows": 10})
+    assert states(jobs) == {"probe/1": "done"}
+
+
 def test_work_that_is_done_is_done_anew_by_force_under_a_new_id(jobs: JobQueue, deeds: Deeds, drain: Drain) -> None:
     jobs.put(probe())
     drain()
