@@ -5,7 +5,6 @@ What a request is, and what its answer means, is for those who ask: `alpaca.py`,
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 import logging
 import random
@@ -13,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import tenacity
@@ -21,7 +20,7 @@ import tenacity
 from barlake.errors import SourceError
 from barlake.receipts import Receipt
 from ingest_service.paced_http import Exchange, Line, raise_if_set
-from ingest_service.pages import Page
+from ingest_service.pages import Page, Question
 from ingest_service.refusals import TransientError
 
 __all__ = ["Asker", "Question"]
@@ -31,34 +30,6 @@ logger = logging.getLogger(__name__)
 PageT = TypeVar("PageT", bound=Page)
 
 _LONGEST_BACKOFF_SECONDS = 30.0
-
-
-class Question(Protocol):
-    """What is asked, as a receipt says it; its text is for messages."""
-
-    @property
-    def endpoint(self) -> str:
-        """Path on the server; where it is not known before, the kind of data."""
-
-    @property
-    def symbol(self) -> str:
-        """What is asked about."""
-
-    @property
-    def start(self) -> dt.datetime:
-        """First instant of the window."""
-
-    @property
-    def end(self) -> dt.datetime:
-        """First instant that is left out."""
-
-    @property
-    def feed(self) -> str:
-        """Feed of the rows; `-` where feeds make no difference."""
-
-    @property
-    def page_token(self) -> str | None:
-        """Where to continue; None is the first page."""
 
 
 @dataclass

@@ -49,12 +49,12 @@ class Page(Protocol):
 PageT_co = TypeVar("PageT_co", bound=Page, covariant=True)
 
 
-class Request(Protocol[PageT_co]):
-    """A page to be asked for: how, about what, and what to make of the body."""
+class Question(Protocol):
+    """What is asked, as a receipt says it; its text is for messages."""
 
     @property
     def endpoint(self) -> str:
-        """Path on the data API, with its version."""
+        """Path on the server; where it is not known before, the kind of data."""
 
     @property
     def symbol(self) -> str:
@@ -75,6 +75,10 @@ class Request(Protocol[PageT_co]):
     @property
     def page_token(self) -> str | None:
         """Where to continue; None is the first page."""
+
+
+class Request(Question, Protocol[PageT_co]):
+    """A page to be asked for: how, about what, and what to make of the body."""
 
     def params(self) -> dict[str, str | int]:
         """Query of the request, in Alpaca's words."""

@@ -18,8 +18,9 @@ import polars as pl
 from barlake.errors import BarlakeError, SourceError
 from barlake.receipts import Receipt
 from barlake.records import RowRank
+from ingest_service.backfill import BarSource
 from ingest_service.live.minutes import table_of
-from ingest_service.pages import BarsPage, ManyRequest
+from ingest_service.pages import ManyRequest
 from ingest_service.refusals import InvalidSymbolError
 
 __all__ = ["LiveSource", "PollFailed", "Polled", "Poller", "Refusal"]
@@ -33,34 +34,11 @@ SYMBOLS_AT_ONCE = 200
 """In one address; a longer one is refused."""
 
 
-class LiveSource(Protocol):
+class LiveSource(BarSource, Protocol):
     """Whom bars are asked from: `AlpacaSource`."""
-
-    source: str
-
-    def server_now(self) -> dt.datetime:
-        """Present instant by the source's clock, UTC."""
-        ...
-
-    def latest_allowed_end(self, feed: str) -> dt.datetime:
-        """Latest instant that may end a window on the free plan."""
-        ...
 
     def fetch(self, request: Any, *, on_receipt: Callable[[Receipt], None]) -> Any:
         """The page that a request describes."""
-        ...
-
-    def fetch_page(
-        self,
-        symbol: str,
-        start: dt.datetime,
-        end: dt.datetime,
-        *,
-        feed: str,
-        page_token: str | None = None,
-        on_receipt: Callable[[Receipt], None],
-    ) -> BarsPage:
-        """One page of raw bars of one symbol in [start, end)."""
         ...
 
 
