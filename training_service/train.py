@@ -2,7 +2,7 @@
 
 The artifact holds `predictions.parquet` (symbol, session, timestamp, fold, fitted_before, prediction,
 signal: every bar of the out-of-sample period that has features), one `fold-00.joblib` per fold,
-`model.joblib` fitted on everything, and the manifest with options, inputs and scores.
+`model.joblib` fitted on everything, `card.html` for eyes, and the manifest with options, inputs and scores.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from barlake.errors import ConflictError
 from barlake.keys import ArtifactKind, SessionFilter
 from barlake.lake import Lake
 from training_service import dataset, folds, labels, models, report, scores, walk
+from training_service.card import write_card
 from training_service.dataset import Dataset, make_dataset
 from training_service.labels import Target
 from training_service.load import FULL_MODEL
@@ -121,6 +122,15 @@ def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainRe
     ) as draft:
         _write_files(draft.path, fitted, full_model)
         draft.results.update(results_of(data, fitted, plan.target))
+        write_card(
+            draft.path,
+            model_id,
+            parameters=plan.parameters,
+            inputs=plan.inputs,
+            code=code,
+            seed=plan.seed,
+            results=draft.results,
+        )
     lake.publish()
     return TrainReport.of(lake.artifacts.find(ArtifactKind.MODEL, model_id), created=True)
 
