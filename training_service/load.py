@@ -15,11 +15,9 @@ from sklearn.pipeline import Pipeline
 from barlake.errors import FormatError
 from barlake.keys import ArtifactKind
 from barlake.lake import Lake
+from training_service.model_files import FULL_MODEL
 
-__all__ = ["FULL_MODEL", "load_model"]
-
-FULL_MODEL = "model.joblib"
-"""The model fitted on every labelled row; `fold-00.joblib` and so on saw only what came before their test."""
+__all__ = ["load_model"]
 
 
 def load_model(lake: Lake, model_id: str, *, name: str = FULL_MODEL) -> Pipeline:

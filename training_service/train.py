@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import joblib
 import polars as pl
 from sklearn.pipeline import Pipeline
 
@@ -23,7 +22,7 @@ from training_service import dataset, folds, labels, models, report, scores, wal
 from training_service.card import write_card
 from training_service.dataset import Dataset, make_dataset
 from training_service.labels import Target
-from training_service.load import FULL_MODEL
+from training_service.model_files import FULL_MODEL, fold_file, save_model
 from training_service.plan import TrainPlan, feature_inputs, feature_tables_of, make_plan
 from training_service.report import TrainReport, results_of
 from training_service.walk import FittedFold, Progress, fit_on_everything, walk_forward
@@ -149,8 +148,8 @@ def _write_files(folder: Path, fitted: list[FittedFold], full_model: Pipeline) -
     with storage_errors(folder):
         pl.concat([fold.predictions for fold in fitted]).write_parquet(folder / PREDICTIONS)
         for fold in fitted:
-            joblib.dump(fold.pipeline, folder / f"fold-{fold.number:02d}.joblib")
-        joblib.dump(full_model, folder / FULL_MODEL)
+            save_model(fold.pipeline, folder / fold_file(fold.number))
+        save_model(full_model, folder / FULL_MODEL)
 
 
 def _silent(what: str, done: int, steps: int) -> None:
