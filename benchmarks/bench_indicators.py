@@ -21,6 +21,7 @@ from barlake.keys import SessionFilter
 from barlake.sessions import Calendar
 from barlake.testing import make_bars
 from feature_service.compute import check_bars, compute_features, on_sessions
+from feature_service.inputs import FeatureInputs
 from feature_service.sets import CORE
 
 Columns = dict[str, np.ndarray]
@@ -138,18 +139,18 @@ def main() -> None:
     columns = as_numpy(history)
     known = list(indicators(columns))
     some = [one for one in CORE.features if one.name in known]
-    assert_same(compute_features(history, CORE.features), indicators(columns) | others(columns))
+    assert_same(compute_features(FeatureInputs(history), CORE.features), indicators(columns) | others(columns))
     rows = [
         (
             "indicators that TA-Lib has",
             len(some),
-            cpu_seconds(lambda: compute_features(history, some)),
+            cpu_seconds(lambda: compute_features(FeatureInputs(history), some)),
             cpu_seconds(lambda: indicators(columns)),
         ),
         (
             "the whole set",
             len(CORE.features),
-            cpu_seconds(lambda: compute_features(history, CORE.features)),
+            cpu_seconds(lambda: compute_features(FeatureInputs(history), CORE.features)),
             cpu_seconds(lambda: indicators(columns) | others(columns)),
         ),
     ]

@@ -20,6 +20,7 @@ from barlake.keys import FeatureSetKey, SessionFilter
 from barlake.publish import publish_features
 from barlake.sessions import NEW_YORK, Calendar
 from feature_service.compute import check_bars, feature_table, on_sessions
+from feature_service.inputs import FeatureInputs
 from feature_service.sets import FeatureSet, find_feature_set
 from feature_service.sources import BarSource, DuckDBBars, LakeBars, Target
 
@@ -220,7 +221,7 @@ def _write(
             "--session all, or ingest its regular hours."
         )
     check_bars(history, target.symbol)
-    table = feature_table(history, feature_set.features)
+    table = feature_table(FeatureInputs(history), feature_set.features)
     definition = feature_set.definition(feed=target.feed, session=session)
     return tables.write(key, target.symbol, table, inputs=inputs, definition=definition)
 

@@ -1,8 +1,7 @@
-"""From bars to feature columns: the gate before, the features, the cleaning after. Pure.
+"""From bars to feature columns: the gate before, the features, each as known at its minute. Pure.
 
-Features see the bars of one symbol as one continuous history, oldest first, with these columns:
-session, session_number, session_open, session_close (null on a date that is no session), timestamp,
-open, high, low, close, volume.
+Features see the bars of one symbol as one continuous history, oldest first, with the columns that
+`FeatureInputs` names, and those of `known_columns.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +11,13 @@ from collections.abc import Sequence
 import polars as pl
 
 from barlake.errors import InvalidInputError
-from barlake.keys import SessionFilter
+from barlake.keys import SessionFilter, Timeframe
 from barlake.sessions import XNYS_FEED, Calendar, session_of
 from feature_service.declare import Feature
+from feature_service.evaluate import evaluate
+from feature_service.inputs import FeatureInputs
+from feature_service.known_columns import known_columns
+from feature_service.longer_bars import known_rows, longer_bars
 
 __all__ = ["BAR_COLUMNS", "check_bars", "compute_features", "feature_table", "on_sessions"]
 
@@ -100,29 +103,44 @@ def on_sessions(
 
 
 def compute_features(
-    bars: pl.DataFrame, features: Sequence[Feature], *, dtype: type[pl.DataType] = pl.Float64
+    inputs: FeatureInputs, features: Sequence[Feature], *, dtype: type[pl.DataType] = pl.Float64
 ) -> pl.DataFrame:
-    """The feature columns alone, one row per bar.
+    """The feature columns alone, one row per row of `inputs.bars`, in the order given.
 
-    What has no value is null: the warm-up, zero over zero, anything infinite. No NaN remains.
+    A value uses what is known at `timestamp` + 1 minute and nothing else; not one bit of it depends on rows
+    that come later. What has no value is null: the warm-up, zero over zero. No NaN remains.
 
     Parameters
     ----------
-    bars
-        As `on_sessions` makes them and `check_bars` lets pass.
+    inputs
+        Bars as `on_sessions` makes them and `check_bars` lets pass, and what else was known.
     dtype
         Of the columns; computed in float64 whatever it is.
+
+    Raises
+    ------
+    InvalidInputError
+        Names the first feature that raises, or whose values are not one finite number or null per row.
     """
-    expressions = [one.expression.cast(pl.Float64).alias(one.name) for one in features]
-    # The streaming engine, which is the default, cuts a column where threads happen to hand over and begins
-    # rolling sums anew there: the last bits would depend on the number of threads and on later rows.
-    raw = bars.lazy().select(expressions).collect(engine="in-memory")
-    # Cleaned in a second pass: in one with the formula, an expression is computed once for the test, once
-    # for the value.
-    clean = [pl.when(pl.col(one.name).is_finite()).then(one.name).cast(dtype) for one in features]
-    return raw.select(clean)
+    found: dict[str, pl.Series] = {}
+    for timeframe in dict.fromkeys(one.timeframe for one in features):
+        group = [one for one in features if one.timeframe is timeframe]
+        found |= {column.name: column for column in _of_timeframe(inputs, group, timeframe, dtype)}
+    return pl.DataFrame([found[one.name] for one in features])
 
 
-def feature_table(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+def _of_timeframe(
+    inputs: FeatureInputs, features: Sequence[Feature], timeframe: Timeframe, dtype: type[pl.DataType]
+) -> list[pl.Series]:
+    frame = longer_bars(inputs.bars, timeframe)
+    frame = frame.hstack(known_columns(frame, inputs, (name for one in features for name in one.inputs), timeframe))
+    columns = evaluate(frame.rechunk(), features, dtype)
+    if timeframe is Timeframe.MINUTE:
+        return columns
+    rows = known_rows(inputs.bars, frame, timeframe)
+    return [column.gather(rows) for column in columns]
+
+
+def feature_table(inputs: FeatureInputs, features: Sequence[Feature]) -> pl.DataFrame:
     """Wide table: session, timestamp, prices (float64), volume (int64), then features (float32)."""
-    return bars.select(BAR_COLUMNS).hstack(compute_features(bars, features, dtype=pl.Float32))
+    return inputs.bars.select(BAR_COLUMNS).hstack(compute_features(inputs, features, dtype=pl.Float32))

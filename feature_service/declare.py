@@ -6,6 +6,7 @@ feature set, under which names and parameters, is written in `sets.py`.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from types import ModuleType
 from typing import Any, Generic, ParamSpec
 
 import polars as pl
+
+from barlake.errors import BarlakeError, InvalidInputError
+from barlake.keys import Timeframe
 
 __all__ = ["Feature", "FeatureMaker", "feature"]
 
@@ -29,12 +33,15 @@ class Feature:
     unit
         Of the values, such as `dollars` or `fraction`.
     history_bars
-        Bars that must lie before a row for it to have a value; that many rows at the start of the
-        history are null, never computed from less.
+        Bars of `timeframe` that must lie before a row for it to have a value; until then it is null, never
+        computed from less.
     history_sessions
         Sessions that must lie before a row's own.
     expression
-        Of the columns that `compute.py` lists; values of a row depend on it and on rows before it.
+        Of columns that `columns.py` lists; values of a row depend on it and on rows before it.
+    timeframe
+        Of the bars that the expression is computed over. A longer one than `1Min` counts its bars as they
+        are complete: a row holds the value of the last one known at the minute.
     """
 
     name: str
@@ -44,6 +51,12 @@ class Feature:
     expression: pl.Expr
     parameters: Mapping[str, Any]
     function: Callable[..., pl.Expr]
+    timeframe: Timeframe = Timeframe.MINUTE
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns that the expression reads, sorted."""
+        return tuple(sorted(set(self.expression.meta.root_names())))
 
     @property
     def family(self) -> str:
@@ -62,6 +75,11 @@ class Feature:
         """The function's docstring, without indentation: what it is, formula, source."""
         return inspect.getdoc(self.function) or ""
 
+    @property
+    def source_hash(self) -> str:
+        """SHA-256 of the function's own source text."""
+        return hashlib.sha256(inspect.getsource(self.function).encode()).hexdigest()
+
     def as_dict(self) -> dict[str, Any]:
         """Everything that tells one feature from another, as JSON can hold it."""
         return {
@@ -70,6 +88,8 @@ class Feature:
             "function": self.function.__name__,
             "parameters": dict(self.parameters),
             "unit": self.unit,
+            "inputs": list(self.inputs),
+            "timeframe": self.timeframe.value,
             "history_bars": self.history_bars,
             "history_sessions": self.history_sessions,
         }
@@ -89,28 +109,63 @@ class FeatureMaker(Generic[P]):
         """The expression, unnamed."""
         return self.function(*args, **kwargs)
 
-    def named(self, name: str, *args: P.args, **kwargs: P.kwargs) -> Feature:
-        """The function with these parameters as a column of that name."""
+    def named(self, name: str, *, timeframe: str = Timeframe.MINUTE, **parameters: Any) -> Feature:
+        """The function with these parameters as a column of that name.
+
+        Parameters
+        ----------
+        timeframe
+            Of the bars to compute it over: `1Min`, `5Min`, `15Min`, `1Hour` or `1Day`.
+        parameters
+            The function's own; what it has a default for may be left out.
+
+        Raises
+        ------
+        InvalidInputError
+            If the parameters are not the function's, or it raises, or makes no polars expression.
+        """
+        try:
+            bound = inspect.signature(self.function).bind(**parameters)
+            bound.apply_defaults()
+            expression = self.function(*bound.args, **bound.kwargs)
+            bars = self.history_bars if isinstance(self.history_bars, int) else self.history_bars(bound.arguments)
+        except BarlakeError:
+            raise
+        except Exception as error:
+            raise InvalidInputError(
+                f"feature {name!r} cannot be made: {self.function.__name__} with {parameters} raises "
+                f"{type(error).__name__}: {error}. Mend the function or its parameters."
+            ) from error
+        if not isinstance(expression, pl.Expr):
+            raise InvalidInputError(
+                f"feature {name!r} cannot be made: {self.function.__name__} gives a {type(expression).__name__}, and "
+                "must give a polars expression."
+            )
         return Feature(
             name=name,
             unit=self.unit,
-            history_bars=self.history_bars if isinstance(self.history_bars, int) else self.history_bars(kwargs),
+            history_bars=bars,
             history_sessions=self.history_sessions,
-            expression=self.function(*args, **kwargs).alias(name),
-            parameters=kwargs,
+            expression=expression.alias(name),
+            parameters=dict(bound.arguments),
             function=self.function,
+            timeframe=Timeframe.parse(timeframe),
         )
 
 
 def feature(
-    *, unit: str, history_bars: History, history_sessions: int = 0
+    *, unit: str, history_bars: History = 0, history_sessions: int = 0
 ) -> Callable[[Callable[P, pl.Expr]], FeatureMaker[P]]:
     """Declare a function of keyword-only parameters as a maker of features.
 
     Parameters
     ----------
+    unit
+        Of the values.
     history_bars
         Bars that the first value needs before it; a function takes the maker's parameters by name.
+    history_sessions
+        Whole sessions that it needs before its own.
     """
 
     def declare(function: Callable[P, pl.Expr]) -> FeatureMaker[P]:

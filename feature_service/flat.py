@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-__all__ = ["is_flat"]
+__all__ = ["is_flat", "ratio"]
 
 
 def is_flat(price: pl.Expr, window_bars: int) -> pl.Expr:
@@ -24,3 +24,15 @@ def is_flat(price: pl.Expr, window_bars: int) -> pl.Expr:
     """
     changes = (price != price.shift(1)).fill_null(value=False).cum_sum()
     return (changes == changes.shift(window_bars - 1)).fill_null(value=False)
+
+
+def ratio(value: pl.Expr, divisor: pl.Expr) -> pl.Expr:
+    """`value` / `divisor`, null where the divisor is zero.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"close": [1.0, 3.0], "volume": [0, 2]})
+    >>> frame.select(ratio(pl.col("close"), pl.col("volume"))).to_series().to_list()
+    [None, 1.5]
+    """
+    return pl.when(divisor != 0).then(value / divisor)

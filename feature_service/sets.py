@@ -1,21 +1,12 @@
-"""Feature sets: which features, under which names, with which parameters.
-
-A set's version is the hash of its parameters, of the feed and hours it was built over, and of the code
-of every module that a value passes through. Change one of them and the version is another one.
-"""
+"""Feature sets: which features, under which names, with which parameters."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
 from typing import Any
 
-from barlake.artifacts import artifact_id, code_hash
-from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
-from barlake.keys import FeatureSetKey, SessionFilter, parse_feed
-from feature_service import compute, declare, flat
+from barlake.errors import NotFoundError, did_you_mean
 from feature_service.clock import day_of_week, minute_of_session, minutes_to_close
-from feature_service.declare import Feature
+from feature_service.feature_set import FeatureSet
 from feature_service.momentum import cci, mfi, roc, rsi, stochastic_d, stochastic_k
 from feature_service.returns import lagged_log_return, log_return, overnight_gap, simple_return
 from feature_service.trend import bollinger_band, bollinger_position, bollinger_width, ema, macd, sma
@@ -24,63 +15,7 @@ from feature_service.volume import session_vwap, volume_ratio, vwap_distance
 
 __all__ = ["CORE", "FEATURE_SETS", "FeatureSet", "find_feature_set"]
 
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """A named group of features, in the order of their columns.
-
-    Raises
-    ------
-    InvalidInputError
-        If two columns would have the same name, the bars' own among them.
-    """
-
-    name: str
-    features: tuple[Feature, ...]
-
-    def __post_init__(self) -> None:
-        taken = set(compute.BAR_COLUMNS)
-        for one in self.features:
-            if one.name in taken:
-                raise InvalidInputError(
-                    f"feature set {self.name!r} names {one.name!r} twice, or like a column of the bars: rename it."
-                )
-            taken.add(one.name)
-
-    @property
-    def code(self) -> str:
-        """SHA-256 over the source of every module that takes part in a value of this set."""
-        modules = {one.module.__name__: one.module for one in self.features}
-        modules.update({module.__name__: module for module in (compute, declare, flat)})
-        # A family may build on another one's function (volatility on returns): what it imports counts too.
-        for module in list(modules.values()):
-            for value in vars(module).values():
-                if isinstance(value, declare.FeatureMaker):
-                    name = value.function.__module__
-                    modules[name] = sys.modules[name]
-        return code_hash(*modules.values())
-
-    def parameters(self, *, feed: str, session: SessionFilter) -> dict[str, Any]:
-        """What tells this build of the set from another, besides code and bars."""
-        return {
-            "feed": parse_feed(feed),
-            "session": session.value,
-            "dtype": "float32",
-            "features": [one.as_dict() for one in self.features],
-        }
-
-    def key(self, *, feed: str, session: SessionFilter) -> FeatureSetKey:
-        """Name and version of the set over one feed's bars of these hours."""
-        parameters = {"set": self.name, **self.parameters(feed=feed, session=session)}
-        return FeatureSetKey(self.name, artifact_id(parameters=parameters, inputs={}, code=self.code))
-
-    def definition(self, *, feed: str, session: SessionFilter) -> dict[str, Any]:
-        """The set as a manifest states it: parameters, columns with unit and formula, code hash."""
-        described = [{**one.as_dict(), "description": one.description} for one in self.features]
-        return {**self.parameters(feed=feed, session=session), "features": described, "code": self.code}
-
-
-_MACD = {"fast_bars": 12, "slow_bars": 26, "signal_bars": 9}
+_MACD: dict[str, Any] = {"fast_bars": 12, "slow_bars": 26, "signal_bars": 9}
 
 CORE = FeatureSet(
     "core",

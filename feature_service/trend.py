@@ -8,6 +8,7 @@ import polars as pl
 import polars_talib as ta
 
 from feature_service.declare import feature
+from feature_service.flat import is_flat, ratio
 
 __all__ = ["bollinger_band", "bollinger_position", "bollinger_width", "ema", "macd", "sma"]
 
@@ -77,7 +78,7 @@ def bollinger_position(*, window_bars: int, deviations: float) -> pl.Expr:
     """
     lower = _bands(window_bars, deviations).struct.field("lowerband")
     upper = _bands(window_bars, deviations).struct.field("upperband")
-    return (CLOSE - lower) / (upper - lower)
+    return pl.when(~is_flat(CLOSE, window_bars)).then(ratio(CLOSE - lower, upper - lower))
 
 
 @feature(unit="fraction", history_bars=lambda p: p["window_bars"] - 1)

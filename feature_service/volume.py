@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from feature_service.declare import feature
+from feature_service.flat import ratio
 
 __all__ = ["session_vwap", "volume_ratio", "vwap_distance"]
 
@@ -25,7 +26,7 @@ def session_vwap() -> pl.Expr:
     Source: the definition; p stands for the traded price, because a feed's own vwap may be missing.
     """
     paid = (TYPICAL * VOLUME).cum_sum().over("session")
-    return paid / VOLUME.cum_sum().over("session")
+    return ratio(paid, VOLUME.cum_sum().over("session"))
 
 
 @feature(unit="fraction", history_bars=0)
@@ -45,4 +46,4 @@ def volume_ratio(*, window_bars: int) -> pl.Expr:
     Formula: volume / mean of the last `window_bars` volumes, this bar included. Null when all are zero.
     Source: the definition.
     """
-    return VOLUME / VOLUME.rolling_mean(window_bars)
+    return ratio(VOLUME, VOLUME.rolling_mean(window_bars))

@@ -20,6 +20,7 @@ from barlake.settings import Settings
 from barlake.testing import make_bars, temporary_lake
 from feature_service.build import build, build_features
 from feature_service.compute import feature_table, on_sessions
+from feature_service.inputs import FeatureInputs
 from feature_service.sets import CORE
 from feature_service.sources import LakeBars, Target
 
@@ -60,7 +61,7 @@ def test_a_build_writes_one_file_per_symbol_and_year(lake: Lake) -> None:
 def test_the_table_holds_what_the_pure_functions_give(lake: Lake) -> None:
     build_features(lake, ["SPY"])
     bars = on_sessions(lake.bars("SPY"), lake.calendar, SessionFilter.REGULAR)
-    assert lake.feature_tables.read(key_of(lake), "SPY").equals(feature_table(bars, CORE.features))
+    assert lake.feature_tables.read(key_of(lake), "SPY").equals(feature_table(FeatureInputs(bars), CORE.features))
 
 
 def test_no_symbol_means_all_in_the_lake(lake: Lake) -> None:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from feature_service.compute import compute_features
+from feature_service.inputs import FeatureInputs
 from feature_service.sets import CORE
 
 SETTLED = 5_000
@@ -15,7 +16,7 @@ SETTLED = 5_000
 
 @pytest.fixture(scope="module")
 def computed(history: pl.DataFrame) -> pl.DataFrame:
-    return compute_features(history, CORE.features)
+    return compute_features(FeatureInputs(history), CORE.features)
 
 
 def assert_equal(found: pl.Series, expected: pl.Series | np.ndarray, *, after: int = 0) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from barlake.errors import InvalidInputError, LookAheadError
 from feature_service.compute import compute_features
+from feature_service.inputs import FeatureInputs
 from feature_service.leak_proof import history_proof, prefix_proof
 from feature_service.sets import CORE
 
@@ -26,7 +27,7 @@ LEAKS: dict[str, pl.Expr] = {
 
 
 def compute(frame: pl.DataFrame) -> pl.DataFrame:
-    return compute_features(frame, CORE.features)
+    return compute_features(FeatureInputs(frame), CORE.features)
 
 
 def test_no_feature_changes_when_later_rows_are_missing(history: pl.DataFrame) -> None:

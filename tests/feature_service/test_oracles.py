@@ -14,6 +14,7 @@ import pytest
 import talib
 
 from feature_service.compute import compute_features
+from feature_service.inputs import FeatureInputs
 from feature_service.sets import CORE
 
 Columns = dict[str, np.ndarray]
@@ -43,7 +44,7 @@ ORACLES: dict[str, Callable[[Columns], np.ndarray]] = {
 
 @pytest.fixture(scope="module")
 def computed(history: pl.DataFrame) -> pl.DataFrame:
-    return compute_features(history, CORE.features)
+    return compute_features(FeatureInputs(history), CORE.features)
 
 
 @pytest.mark.parametrize("name", list(ORACLES))

@@ -10,6 +10,7 @@ import pytest
 from barlake.keys import SessionFilter
 from barlake.sessions import Calendar
 from feature_service.compute import check_bars, compute_features, on_sessions
+from feature_service.inputs import FeatureInputs
 from feature_service.leak_proof import prefix_proof
 from feature_service.sets import CORE
 
@@ -23,7 +24,7 @@ def history_of(name: str, hours: SessionFilter, calendar: Calendar) -> pl.DataFr
 
 
 def compute(frame: pl.DataFrame) -> pl.DataFrame:
-    return compute_features(frame, CORE.features)
+    return compute_features(FeatureInputs(frame), CORE.features)
 
 
 @pytest.mark.parametrize(("name", "rows"), [("year_2024/SPY", 99_264), ("year_2024/QQQ", 99_300)])

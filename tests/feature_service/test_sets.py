@@ -12,7 +12,7 @@ import pytest
 from barlake.artifacts import canonical_json
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.keys import FeatureSetKey, SessionFilter
-from feature_service import sets
+from feature_service import feature_set, sets
 from feature_service.declare import feature
 from feature_service.returns import log_return
 from feature_service.sets import CORE, FeatureSet, find_feature_set
@@ -43,7 +43,7 @@ def test_another_parameter_feed_hours_or_name_is_another_version() -> None:
 
 def test_changed_code_of_a_feature_is_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     code = CORE.code
-    monkeypatch.setattr(sets, "code_hash", lambda *modules: "".join(sorted(m.__name__ for m in modules)))
+    monkeypatch.setattr(feature_set, "code_hash", lambda *modules: "".join(sorted(m.__name__ for m in modules)))
     taking_part = CORE.code
     for family in ("trend", "momentum", "volatility", "volume", "returns", "clock", "flat", "compute"):
         assert f"feature_service.{family}" in taking_part
@@ -52,7 +52,7 @@ def test_changed_code_of_a_feature_is_another_version(monkeypatch: pytest.Monkey
 
 def test_code_that_a_feature_borrows_from_another_family_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[ModuleType] = []
-    monkeypatch.setattr(sets, "code_hash", lambda *modules: seen.extend(modules) or "x")
+    monkeypatch.setattr(feature_set, "code_hash", lambda *modules: seen.extend(modules) or "x")
     _ = FeatureSet("one", (volatility.named("volatility_5", window_bars=5),)).code
     assert sys.modules[log_return.function.__module__] in seen
 

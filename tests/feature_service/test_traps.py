@@ -20,6 +20,7 @@ from barlake.sessions import Calendar
 from barlake.testing import make_bars
 from feature_service.compute import check_bars, compute_features, feature_table, on_sessions
 from feature_service.declare import Feature
+from feature_service.inputs import FeatureInputs
 from feature_service.sets import CORE
 
 NEVER_IN_A_FLAT_MARKET = {
@@ -36,7 +37,7 @@ NEVER_WITHOUT_VOLUME = {"mfi_14", "session_vwap", "vwap_distance", "volume_ratio
 
 
 def computed(history: pl.DataFrame) -> pl.DataFrame:
-    return compute_features(history, CORE.features)
+    return compute_features(FeatureInputs(history), CORE.features)
 
 
 def with_prices(history: pl.DataFrame, price: float) -> pl.DataFrame:
@@ -48,7 +49,7 @@ def with_prices(history: pl.DataFrame, price: float) -> pl.DataFrame:
 
 @pytest.mark.parametrize("feature", CORE.features, ids=lambda one: one.name)
 def test_the_warm_up_is_null_and_exactly_as_long_as_declared(feature: Feature, history: pl.DataFrame) -> None:
-    values = compute_features(history, [feature])[feature.name]
+    values = compute_features(FeatureInputs(history), [feature])[feature.name]
     first_session = int((history["session"] == history["session"][0]).sum())
     wanted = feature.history_bars + feature.history_sessions * first_session
     assert values.head(wanted).null_count() == wanted
@@ -76,7 +77,7 @@ def test_no_nan_and_no_infinity_ever_comes_out(data: st.DataObject, history: pl.
     part = history.head(rows).with_columns(
         pl.Series("volume", volume), *(price.alias(name) for name in ("open", "high", "low", "close"))
     )
-    for column in feature_table(part, CORE.features).select(pl.selectors.float()).iter_columns():
+    for column in feature_table(FeatureInputs(part), CORE.features).select(pl.selectors.float()).iter_columns():
         assert column.is_finite().all(), column.name
 
 
@@ -245,10 +246,11 @@ from barlake.keys import SessionFilter
 from barlake.sessions import Calendar
 from barlake.testing import make_bars
 from feature_service.compute import compute_features, on_sessions
+from feature_service.inputs import FeatureInputs
 from feature_service.sets import CORE
 calendar = Calendar.default()
 bars = make_bars(calendar.in_range(dt.date(2024, 6, 17), dt.date(2024, 7, 31))["session"].to_list(), seed=7)
-found = compute_features(on_sessions(bars, calendar, SessionFilter.REGULAR), CORE.features)
+found = compute_features(FeatureInputs(on_sessions(bars, calendar, SessionFilter.REGULAR)), CORE.features)
 print(hashlib.sha256(b"".join(one.fill_null(0).to_numpy().tobytes() for one in found)).hexdigest())
 """
 
@@ -269,7 +271,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
 
 
 def test_float32_costs_less_than_a_cent_and_prices_keep_float64(history: pl.DataFrame) -> None:
-    table = feature_table(history, CORE.features)
+    table = feature_table(FeatureInputs(history), CORE.features)
     exact = computed(history)
     assert {table[name].dtype for name in ("open", "high", "low", "close")} == {pl.Float64()}
     assert {table[one.name].dtype for one in CORE.features} == {pl.Float32()}

@@ -1,0 +1,89 @@
+"""Expressions to clean columns: computed in batches, checked one by one, never NaN. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from barlake.errors import InvalidInputError
+from feature_service.declare import Feature
+
+__all__ = ["evaluate"]
+
+_BATCH = 16
+"""Columns held in float64 at a time: what bounds memory where the table is float32."""
+
+
+def evaluate(frame: pl.DataFrame, features: Sequence[Feature], dtype: type[pl.DataType]) -> list[pl.Series]:
+    """One column per feature, one value per row of `frame`; NaN is null.
+
+    Raises
+    ------
+    InvalidInputError
+        Names the first feature that reads a column that is not there, raises, gives another number of rows,
+        something else than numbers, or an infinity.
+    """
+    for one in features:
+        _check_columns(one, frame)
+    batches = [features[start : start + _BATCH] for start in range(0, len(features), _BATCH)]
+    return [column for batch in batches for column in _batch(frame, batch, dtype)]
+
+
+def _batch(frame: pl.DataFrame, features: Sequence[Feature], dtype: type[pl.DataType]) -> list[pl.Series]:
+    try:
+        raw = _computed(frame, features)
+    except Exception as error:
+        if len(features) == 1:
+            raise _as_refusal(features[0], frame, error) from error
+        # One of them fails: alone, it says which.
+        return [column for one in features for column in _batch(frame, [one], dtype)]
+    for one in features:
+        _check_values(one, raw, frame)
+    # Cleaned in a second pass: in one with the formula, an expression is computed once for the test, once
+    # for the value.
+    clean = [pl.when(pl.col(one.name).is_finite()).then(one.name).cast(dtype).alias(one.name) for one in features]
+    return raw.select(clean).get_columns()
+
+
+def _computed(frame: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    # The streaming engine, which is the default, cuts a column where threads happen to hand over and begins
+    # rolling sums anew there: the last bits would depend on the number of threads and on later rows.
+    rows = pl.int_range(pl.len()).alias("_row")
+    return frame.lazy().select(rows, *(one.expression for one in features)).collect(engine="in-memory")
+
+
+def _check_columns(one: Feature, frame: pl.DataFrame) -> None:
+    missing = [name for name in one.inputs if name not in frame.columns]
+    if missing:
+        raise InvalidInputError(
+            f"feature {one.name!r} reads {missing[0]!r}, which bars of {one.timeframe.value} do not have: use the "
+            "columns of the bars, context_*, or with bars of 1Min macro_* and news_*."
+        )
+
+
+def _check_values(one: Feature, raw: pl.DataFrame, frame: pl.DataFrame) -> None:
+    values = raw[one.name]
+    if not (values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
+        raise InvalidInputError(
+            f"feature {one.name!r} gives {values.dtype}, and must give numbers: cast it, or count something."
+        )
+    if values.dtype.is_float():
+        row = values.is_infinite().arg_max()
+        if row is not None and values.is_infinite()[row]:
+            raise InvalidInputError(
+                f"feature {one.name!r} is {values[row]} at row {row} ({frame['timestamp'][row]}): a value must be "
+                "finite or null. Divide only where the divisor is not 0 (flat.ratio does)."
+            )
+
+
+def _as_refusal(one: Feature, frame: pl.DataFrame, error: Exception) -> Exception:
+    """What a feature that fails alone is told; what is no fault of the feature stays what it is."""
+    if isinstance(error, pl.exceptions.ShapeError):
+        reason = f"gives another number of rows than the {frame.height} of its bars"
+    elif isinstance(error, PolarsError | ArithmeticError | LookupError | TypeError | ValueError | AttributeError):
+        reason = f"raises {type(error).__name__}: {error}"
+    else:
+        return error
+    return InvalidInputError(f"feature {one.name!r} {reason}. It must make one number for each row.")
