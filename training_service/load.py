@@ -12,16 +12,18 @@ import joblib
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
-from barlake.errors import FormatError
+from barlake.artifacts import Artifact
+from barlake.errors import FormatError, NotFoundError
 from barlake.keys import ArtifactKind
 from barlake.lake import Lake
+from training_service.libraries import require_same_versions
 from training_service.model_files import FULL_MODEL
 
-__all__ = ["load_model"]
+__all__ = ["load_model", "load_pipeline"]
 
 
 def load_model(lake: Lake, model_id: str, *, name: str = FULL_MODEL) -> Pipeline:
-    """Fitted pipeline of a model made in this lake.
+    """Fitted pipeline of a model of this lake.
 
     Parameters
     ----------
@@ -33,22 +35,30 @@ def load_model(lake: Lake, model_id: str, *, name: str = FULL_MODEL) -> Pipeline
     Raises
     ------
     NotFoundError
-        If no model, or more than one, has such an id.
+        If no model, or more than one, has such an id, or a module that the model needs is not installed.
     FormatError
-        If the file is not the one that was written, or another version of scikit-learn wrote it.
+        If the file is not the one that was written, or other versions of its libraries wrote it.
     """
-    artifact = lake.artifacts.find(ArtifactKind.MODEL, model_id)
-    path = lake.artifacts.verified_file(artifact, name)
+    return load_pipeline(lake, lake.artifacts.find(ArtifactKind.MODEL, model_id), name=name)
+
+
+def load_pipeline(lake: Lake, model: Artifact, *, name: str = FULL_MODEL) -> Pipeline:
+    """Fitted pipeline of a model that was found; errors as in `load_model`."""
+    require_same_versions(model.inputs.get("libraries", {}), what=f"model {model.id}")
+    path = lake.artifacts.verified_file(model, name)
     with warnings.catch_warnings():
+        # A model without a list of its libraries still carries the version of scikit-learn.
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
             pipeline = joblib.load(path)
         except InconsistentVersionWarning as drift:
-            raise FormatError(
-                f"model {artifact.id} was fitted with scikit-learn {drift.original_sklearn_version}, installed is "
-                f"{drift.current_sklearn_version}: its predictions could differ. Install that version, or train "
-                "again with this one."
-            ) from drift
+            require_same_versions({"scikit-learn": drift.original_sklearn_version}, what=f"model {model.id}")
+            raise
+        except (ModuleNotFoundError, AttributeError) as error:
+            raise NotFoundError(
+                f"model {model.id} needs {error.name!r}, which cannot be imported ({error}): install what brings it, "
+                "or run where your own module lies."
+            ) from error
     if not isinstance(pipeline, Pipeline):
-        raise FormatError(f"{name} of model {artifact.id} holds no pipeline but a {type(pipeline).__name__}.")
+        raise FormatError(f"{name} of model {model.id} holds no pipeline but a {type(pipeline).__name__}.")
     return pipeline

@@ -1,6 +1,8 @@
 """Models come back only if this lake wrote them, byte for byte."""
 
+import importlib
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -70,7 +72,33 @@ def test_a_model_of_another_scikit_learn_is_an_error_that_names_both_versions(
     with monkeypatch.context() as patch:
         patch.setattr("sklearn.base.__version__", "1.2.3")
         model_id = model_of(lake, make_pipeline(Estimator.LOGISTIC, Target.DIRECTION, seed=0))
-    with pytest.raises(FormatError, match=r"fitted with scikit-learn 1\.2\.3, installed is"):
+    with pytest.raises(
+        FormatError, match=r"fitted with scikit-learn 1\.2\.3 \(installed is .* `pip install scikit-learn==1\.2\.3`"
+    ):
+        load_model(lake, model_id)
+
+
+def test_another_version_of_a_library_is_an_error_before_the_file_is_opened(lake: Lake, tmp_path: Path) -> None:
+    inputs = {"libraries": {"lightgbm": "0.0.1", "no-such-library": "1.0"}}
+    with lake.artifacts.create(ArtifactKind.MODEL, "feed", parameters={}, inputs=inputs, code="") as draft:
+        joblib.dump(Trap(tmp_path / "mark"), draft.path / "model.joblib")
+    with pytest.raises(FormatError, match=r"lightgbm 0\.0\.1 \(installed is .*no-such-library 1\.0 \(not installed\)"):
+        load_model(lake, "feed")
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_model_of_a_module_that_is_not_here_says_which(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_steps.py").write_text(
+        "from sklearn.base import BaseEstimator\n\nclass Turn(BaseEstimator):\n    pass\n", encoding="utf-8"
+    )
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        steps = importlib.import_module("my_steps")
+        model_id = model_of(lake, Pipeline([("turn", steps.Turn())]))
+    monkeypatch.delitem(sys.modules, "my_steps")
+    with pytest.raises(NotFoundError, match="needs 'my_steps'"):
         load_model(lake, model_id)
 
 
