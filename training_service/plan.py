@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from barlake.feature_tables import FeatureTables
 from barlake.keys import FeatureSetKey, SessionFilter, parse_symbol
 from barlake.lake import Lake
 from training_service.labels import Target
+from training_service.libraries import model_libraries
 from training_service.models import Estimator, make_pipeline
 
 __all__ = ["TrainPlan", "feature_inputs", "feature_tables_of", "make_plan", "parse_symbols"]
@@ -108,8 +108,8 @@ def make_plan(
     features = _newest_build(tables, feature_set, names, feed=feed, part=part)
     inputs = {
         "feature_tables": feature_inputs(tables, features, names),
-        # A pickled model opens only in the version that wrote it: another version makes another model.
-        "scikit_learn": importlib.metadata.version("scikit-learn"),
+        # A pickled model opens only in the versions that wrote it: another version makes another model.
+        "libraries": model_libraries(make_pipeline(parsed_estimator, parsed_target, seed=seed)),
     }
     return TrainPlan(
         symbols=names,
