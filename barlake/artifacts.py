@@ -43,6 +43,7 @@ __all__ = [
     "artifact_id",
     "canonical_json",
     "code_hash",
+    "finite",
     "old_drafts",
     "sha256_of",
 ]
@@ -150,7 +151,7 @@ class ArtifactStore:
                 yield draft
             created_at = utc_now()
             text = json.dumps(
-                _finite(
+                finite(
                     {
                         "kind": kind.value,
                         "id": artifact_id,
@@ -250,14 +251,14 @@ def _refusals(folder: Path, temporary: Path) -> Iterator[None]:
             raise
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with null for each float that JSON has no word for."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
+        return {name: finite(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return value
 
 

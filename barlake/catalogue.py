@@ -150,6 +150,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         "feature_versions": lake.feature_tables.versions(),
         "models": _artifact_table(lake.artifacts.list(ArtifactKind.MODEL)),
         "runs": _artifact_table(lake.artifacts.list(ArtifactKind.RUN)),
+        "trials": lake.trials.frame(),
     }
     return Catalogue(
         root=lake.store.name,

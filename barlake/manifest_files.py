@@ -11,9 +11,12 @@ import datetime as dt
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, Table, delete, insert, inspect, select, text
 from sqlalchemy.engine import URL
 
 from barlake import tables
@@ -22,11 +25,14 @@ from barlake.durable import fsync_folder
 from barlake.errors import FormatError
 from barlake.records import new_commit_id
 
-__all__ = ["copy_database", "exchange", "remove_database"]
+__all__ = ["Exchange", "copy_database", "exchange", "remove_database"]
 
 _SUFFIXES = ("", "-wal", "-shm")
 _ROWS = [table for table in tables.metadata.sorted_tables if table is not tables.lake]
 """What a manifest says; whose it is belongs to the database it is in."""
+
+_LEDGER = (tables.trials, tables.trial_outcomes)
+"""Tables that only grow: a manifest that takes the place of another takes their rows over."""
 
 _ROWS_AT_ONCE = 1000
 
@@ -80,11 +86,15 @@ def _copy_out(source: URL, target: Path) -> None:
 
 
 def _copy_rows(source: Connection, target: Connection) -> None:
-    """Put the rows of every table into a database whose tables are empty."""
+    """Put the rows of every table into a database whose tables are empty, but for a ledger."""
     for table in _ROWS:
         found = source.execute(select(table).execution_options(yield_per=_ROWS_AT_ONCE))
         for part in found.mappings().partitions():
-            target.execute(insert(table), [dict(row) for row in part])
+            rows = [dict(row) for row in part]
+            if table in _LEDGER:
+                _add_missing(target, table, rows)
+            else:
+                target.execute(insert(table), rows)
         numbered = table.autoincrement_column
         if numbered is not None and target.dialect.name == "postgresql":
             # The server counts on from the rows it numbered itself.
@@ -102,19 +112,31 @@ def remove_database(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def exchange(new: Path, place: Place, now: dt.datetime) -> Path | None:
+@dataclass(frozen=True)
+class Exchange:
+    """What became of the manifest that was in the place.
+
+    Parameters
+    ----------
+    kept
+        The folder with the copy of it; None when there was nothing.
+    has_ledger
+        Whether the new manifest has all its trials; False when it could not be read.
+    """
+
+    kept: Path | None = None
+    has_ledger: bool = True
+
+
+def exchange(new: Path, place: Place, now: dt.datetime) -> Exchange:
     """Put what a closed SQLite file holds in a place, after what is there was copied to `kept-<instant>/`.
 
-    Returns
-    -------
-    The folder with the copy, beside the new file; None when there was nothing.
+    The ledger of trials goes over: no manifest takes back what was tried.
     """
     if isinstance(place, URL):
         return _exchange_rows(new, place, now)
-    with new.open("rb") as stream:
-        os.fsync(stream.fileno())
     present = [path for suffix in _SUFFIXES if (path := place.with_name(place.name + suffix)).exists()]
-    kept = None
+    kept, has_ledger = None, True
     if present:
         kept = place.parent / f"kept-{new_commit_id(now)}"
         kept.mkdir()
@@ -124,16 +146,19 @@ def exchange(new: Path, place: Place, now: dt.datetime) -> Path | None:
                 os.fsync(stream.fileno())
         fsync_folder(kept)
         fsync_folder(place.parent)
+        has_ledger = place in present and _take_ledger_over(place, new)
+    with new.open("rb") as stream:
+        os.fsync(stream.fileno())
     # What belongs to the old file must not be read as belonging to the new one.
     for path in present:
         if path != place:
-            path.unlink()
+            path.unlink(missing_ok=True)
     new.replace(place)
     fsync_folder(place.parent)
-    return kept
+    return Exchange(kept, has_ledger)
 
 
-def _exchange_rows(new: Path, place: URL, now: dt.datetime) -> Path | None:
+def _exchange_rows(new: Path, place: URL, now: dt.datetime) -> Exchange:
     kept = None
     engines = source, target = make_engine(new), make_engine(place)
     try:
@@ -147,9 +172,36 @@ def _exchange_rows(new: Path, place: URL, now: dt.datetime) -> Path | None:
             fsync_folder(kept.parent)
         with reading(source) as rows, writing(target) as connection:
             for table in _ROWS:
-                connection.execute(delete(table))
+                if table not in _LEDGER:
+                    connection.execute(delete(table))
             _copy_rows(rows, connection)
     finally:
         for engine in engines:
             engine.dispose()
-    return kept
+    return Exchange(kept)
+
+
+def _take_ledger_over(old: Path, new: Path) -> bool:
+    """Add the trials of a manifest to another; False when the old one cannot be read."""
+    engines = source, target = make_engine(old), make_engine(new)
+    try:
+        with reading(source) as connection:
+            there = [table for table in _LEDGER if inspect(connection).has_table(table.name)]
+            found = [(table, [dict(row) for row in connection.execute(select(table)).mappings()]) for table in there]
+        with writing(target) as connection:
+            for table, rows in found:
+                _add_missing(connection, table, rows)
+    except FormatError:
+        return False
+    finally:
+        for engine in engines:
+            engine.dispose()
+    return True
+
+
+def _add_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Add the trials that are not there yet: those that are say the same, for none ever changes."""
+    held = set(connection.execute(select(table.c.trial_id)).scalars())
+    missing = [row for row in rows if row["trial_id"] not in held]
+    if missing:
+        connection.execute(insert(table), missing)

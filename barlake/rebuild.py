@@ -22,7 +22,8 @@ was merged from is in it.
 Who delivered a bar is said in its file, and is known again. Nobody's answer is invented: a session with all its
 regular minutes, all of them stored after its end, is marked as imported, and any other is left without an answer,
 so that the next ingest asks for it. Receipts, the quarantine and page tokens are gone. Models and runs are not
-registered again: what loads them would have to trust files that nobody vouches for.
+registered again: what loads them would have to trust files that nobody vouches for. The ledger of trials is
+taken over from the old manifest if it can be read: a rebuild is no way to forget what was tried.
 """
 
 from __future__ import annotations
@@ -85,7 +86,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class RebuildReport:
-    """What came of a rebuild. `unreadable` and `disputed` are paths, now below `damaged/`."""
+    """What came of a rebuild. `unreadable` and `disputed` are paths, now below `damaged/`.
+
+    `has_ledger` is False where an old manifest was there and its trials could not be read.
+    """
 
     files: int
     sessions: int
@@ -96,6 +100,7 @@ class RebuildReport:
     unanswered: int
     artifacts: int
     kept: str | None
+    has_ledger: bool
 
 
 def decide(files: Iterable[TreeFile]) -> Verdict:
@@ -190,7 +195,7 @@ def rebuild(
             disputed = [file.record.path for file in verdict.disputed]
             for path in [*unreadable, *disputed]:
                 store.set_aside(path)
-            kept = exchange(building, place, now())
+            exchanged = exchange(building, place, now())
         finally:
             remove_database(building)
         for path in [*unreadable, *disputed]:
@@ -205,7 +210,8 @@ def rebuild(
         disputed=tuple(disputed),
         unanswered=sums.unanswered,
         artifacts=len(artifacts),
-        kept=None if kept is None else kept.relative_to(root).as_posix(),
+        kept=None if exchanged.kept is None else exchanged.kept.relative_to(root).as_posix(),
+        has_ledger=exchanged.has_ledger,
     )
 
 

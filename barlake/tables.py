@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Float,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -40,6 +41,8 @@ __all__ = [
     "receipts",
     "reference_closes",
     "superseded_answers",
+    "trial_outcomes",
+    "trials",
 ]
 
 
@@ -298,4 +301,31 @@ quality_findings = Table(
     Column("expected", Float),
     Column("detail", Text, nullable=False),
     Index("quality_findings_by_session", "feed", "symbol", "session"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("trial_id", _name(32), primary_key=True),  # begins with its instant
+    Column("begun_at", UtcDateTime, nullable=False),
+    Column("kind", _name(32), nullable=False),  # values of `TrialKind`
+    Column("study", _name(128), nullable=False),  # the question: its trials are the draws the best is chosen from
+    Column("fingerprint", _name(64), nullable=False),  # of kind and parameters: the same try again has the same one
+    Column("parent_id", _name(32)),  # the trial it was made for: a search, of one of its candidates
+    Column("parameters", Text, nullable=False),  # JSON
+    Index("trials_by_study", "study", "begun_at"),
+)
+
+trial_outcomes = Table(
+    "trial_outcomes",
+    metadata,
+    Column("trial_id", _name(32), ForeignKey("trials.trial_id"), primary_key=True),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Column("status", _name(16), nullable=False),  # values of `TrialStatus`
+    Column("fits", Integer, nullable=False),  # pipelines fitted
+    Column("artifact_id", _name(64)),
+    Column("scores", Text, nullable=False),  # JSON
+    Column("sharpe", Float),  # of `returns`: per session, before costs of trading unless the kind says otherwise
+    Column("returns", Text),  # JSON: return of each session by its date
+    Column("error", ForeignText),
 )

@@ -186,6 +186,8 @@ def rebuild(yes: Yes = False, root: Root = None, as_json: AsJson = False) -> Non
         say(f"{report.unanswered:,} session(s) look unfinished: the next `barlake ingest` of their dates asks again")
     if report.artifacts:
         say(f"{report.artifacts} model(s) and run(s) on disk are not trusted any more: make them again")
+    if not report.has_ledger:
+        say(f"the ledger of trials could not be read: what was tried before is in {report.kept}/ only")
     say("corporate actions, receipts and the quarantine were in the old manifest only: import the actions again")
 
 
