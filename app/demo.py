@@ -79,7 +79,7 @@ def run_demo(lake: Lake, start: Callable[[str], Advance]) -> DemoReport:
     with serve(config, calendar=lake.calendar) as url:
         ingested = _ingest(lake, config, url, start("ingest"))
     features = build_features(lake, SYMBOLS, feed=SYNTHETIC_FEED, progress=start("features"))
-    trained = train(lake, SYMBOLS, target="direction", horizon_bars=5, feed=SYNTHETIC_FEED, progress=start("training"))
+    trained = train(lake, SYMBOLS, target="direction", horizon=5, feed=SYNTHETIC_FEED, progress=start("training"))
     simulated = simulate_model(lake, trained.model_id, SYMBOLS[0], progress=start("simulation"))
     lake.publish()
     return DemoReport(ingested, features, trained, simulated, time.monotonic() - began)

@@ -13,8 +13,9 @@ from typing import Any
 
 import polars as pl
 
-from barlake.errors import InvalidInputError
-from training_service.labels import Target, make_labels
+from barlake.errors import InvalidInputError, did_you_mean
+from barlake.sessions import Calendar
+from training_service.labels import TargetSpec, make_labels
 
 __all__ = ["Dataset", "JoinReport", "feature_columns", "make_dataset"]
 
@@ -86,11 +87,14 @@ class Dataset:
     frame
         session, timestamp, close, label (null: none), known_at (null with it), the features of the
         primary, then close and features of each context symbol. Features are Float64, null where not known.
+    spec
+        What the labels say.
     columns
         The features of all symbols, in the order of the frame.
     """
 
     symbol: str
+    spec: TargetSpec
     frame: pl.DataFrame
     columns: tuple[str, ...]
     join: JoinReport
@@ -107,7 +111,13 @@ def feature_columns(frame: pl.DataFrame) -> list[str]:
     return [name for name in frame.columns if name not in NOT_FEATURES]
 
 
-def make_dataset(tables: Mapping[str, pl.DataFrame], *, target: Target, horizon_bars: int) -> Dataset:
+def make_dataset(
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    spec: TargetSpec,
+    columns: Sequence[str] | None = None,
+    calendar: Calendar | None = None,
+) -> Dataset:
     """Label the first symbol's bars, then join the others to them.
 
     Parameters
@@ -115,47 +125,54 @@ def make_dataset(tables: Mapping[str, pl.DataFrame], *, target: Target, horizon_
     tables
         Feature tables by symbol, the primary first: session, timestamp, open to volume, features; one row
         per minute, oldest first.
-    horizon_bars
-        How many bars ahead the label looks, on the primary's own bars before the join.
+    spec
+        What is predicted, from the primary's own bars before the join.
+    columns
+        Features to keep of every table, in the order of the table; None keeps all.
+    calendar
+        As in `make_labels`.
 
     Raises
     ------
     InvalidInputError
-        If no symbol or no feature is given, a table holds a minute twice, a feature is infinite, the
-        symbols share no minute, or no bar gets a label.
+        If no symbol or no feature is given, a feature is not in a table, a table holds a minute twice, a
+        feature is infinite, the symbols share no minute, or no bar gets a label.
     """
     if not tables:
         raise InvalidInputError("no symbol was given: name at least one, the one to predict first.")
-    cleaned = {symbol: _with_clean_features(symbol, table) for symbol, table in tables.items()}
-    symbol, *context = cleaned
-    primary = cleaned[symbol]
-    labels = make_labels(primary, target=target, horizon_bars=horizon_bars)
+    selected = {symbol: _selected(symbol, table, columns) for symbol, table in tables.items()}
+    symbol, *context = selected
+    frame = _labelled(symbol, selected[symbol], spec, calendar)
+    names = feature_columns(selected[symbol])
+    missing = {}
+    for name in context:
+        renamed = _as_context(name, selected[name])
+        missing[name] = tables[symbol].join(renamed, on="timestamp", how="anti").height
+        frame = frame.join(renamed, on="timestamp", how="inner", validate="1:1", maintain_order="left")
+        names += [column for column in renamed.columns if column not in {"timestamp", f"close_{name}"}]
+    if frame.is_empty():
+        raise InvalidInputError(
+            f"{', '.join(tables)} share no minute: nothing is left after the join. "
+            "Look at `barlake coverage`, or leave a symbol out."
+        )
+    return Dataset(symbol, spec, frame, tuple(names), JoinReport(tables[symbol].height, frame.height, missing))
+
+
+def _labelled(symbol: str, table: pl.DataFrame, spec: TargetSpec, calendar: Calendar | None) -> pl.DataFrame:
+    labels = make_labels(table, spec, calendar=calendar)
     if labels["label"].null_count() == labels.height:
         raise InvalidInputError(
-            f"horizon {horizon_bars} leaves no bar of {symbol} with a label: the bar that many minutes later "
-            "must be in the same session (390 minutes for a regular one). Use a shorter horizon."
+            f"{spec.title} gives no bar of {symbol} a label: the bars up to the horizon must be in the same "
+            "session (390 minutes for a regular one). Use a shorter horizon."
         )
-    frame = pl.concat(
+    return pl.concat(
         [
-            primary.select("session", "timestamp", "close"),
+            table.select("session", "timestamp", "close"),
             labels.select("label", "known_at"),
-            primary.select(feature_columns(primary)),
+            table.select(feature_columns(table)),
         ],
         how="horizontal",
     )
-    columns = feature_columns(primary)
-    missing = {}
-    for name in context:
-        renamed = _as_context(name, cleaned[name])
-        missing[name] = primary.join(renamed, on="timestamp", how="anti").height
-        frame = frame.join(renamed, on="timestamp", how="inner", validate="1:1", maintain_order="left")
-        columns += [column for column in renamed.columns if column not in {"timestamp", f"close_{name}"}]
-    if frame.is_empty():
-        raise InvalidInputError(
-            f"{', '.join(cleaned)} share no minute: nothing is left after the join. "
-            "Look at `barlake coverage`, or leave a symbol out."
-        )
-    return Dataset(symbol, frame, tuple(columns), JoinReport(primary.height, frame.height, missing))
 
 
 def _as_context(symbol: str, table: pl.DataFrame) -> pl.DataFrame:
@@ -163,15 +180,23 @@ def _as_context(symbol: str, table: pl.DataFrame) -> pl.DataFrame:
     return table.select("timestamp", pl.col(columns).name.suffix(f"_{symbol}"))
 
 
-def _with_clean_features(symbol: str, table: pl.DataFrame) -> pl.DataFrame:
-    columns = feature_columns(table)
-    if not columns:
+def _selected(symbol: str, table: pl.DataFrame, wanted: Sequence[str] | None) -> pl.DataFrame:
+    """Keys, close and the wanted features of a table, as Float64 with null for what is not known."""
+    held = feature_columns(table)
+    if not held:
         raise InvalidInputError(
             f"the feature table of {symbol} has no feature: build one with `barlake features {symbol}`."
         )
+    unknown = [name for name in wanted or () if name not in held]
+    if unknown:
+        raise InvalidInputError(
+            f"feature {unknown[0]!r} is not in the table of {symbol}: it has {', '.join(held)}."
+            f"{did_you_mean(unknown[0], held)}"
+        )
     if table["timestamp"].is_duplicated().any():
         raise InvalidInputError(f"the feature table of {symbol} holds a minute twice: build it again.")
-    cleaned = table.with_columns(pl.col(columns).cast(pl.Float64).fill_nan(None))
+    columns = held if wanted is None else [name for name in held if name in wanted]
+    cleaned = table.select("session", "timestamp", "close", pl.col(columns).cast(pl.Float64).fill_nan(None))
     _require_finite(symbol, cleaned, columns)
     return cleaned
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from barlake.errors import InvalidInputError, LookAheadError
 
-__all__ = ["WalkForward", "check_folds"]
+__all__ = ["FoldSpec", "WalkForward", "check_folds", "fold_table"]
 
 IndexArray = npt.NDArray[np.intp]
 InstantArray = npt.NDArray[np.datetime64]
@@ -125,6 +127,66 @@ def check_folds(folds: Iterable[Fold], *, timestamp: InstantArray, known_at: Ins
                 f"fold {number}: {late} training labels are known only after the test begins at {first}: "
                 "purge as many bars as the horizon has."
             )
+
+
+@dataclass(frozen=True)
+class FoldSpec:
+    """How a dataset is split, settled.
+
+    Parameters
+    ----------
+    n_splits
+        How many folds.
+    whole_sessions
+        Whether tests begin and end with a session; otherwise anywhere.
+    """
+
+    n_splits: int = 5
+    whole_sessions: bool = True
+
+    def __post_init__(self) -> None:
+        if self.n_splits < 1:
+            raise InvalidInputError(f"folds {self.n_splits} is below 1: use 1 or more.")
+
+    def split(self, frame: pl.DataFrame) -> list[Fold]:
+        """Folds of rows with session, timestamp and known_at; errors as in `WalkForward.split`."""
+        splitter = WalkForward(
+            self.n_splits, timestamp=frame["timestamp"].to_numpy(), known_at=frame["known_at"].to_numpy()
+        )
+        return list(splitter.split(frame, groups=frame["session"].to_numpy() if self.whole_sessions else None))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the folds as a manifest holds them."""
+        return {"folds": self.n_splits}
+
+
+def fold_table(folds: Iterable[Fold], frame: pl.DataFrame) -> pl.DataFrame:
+    """Row ranges of folds: one row for each unbroken stretch of training or test rows.
+
+    Parameters
+    ----------
+    frame
+        What was split; `timestamp` is read.
+
+    Returns
+    -------
+    fold (Int32), part (`train` or `test`), first_row and end_row (Int64, half-open, counted in `frame`),
+    first_timestamp and last_timestamp (of the first and the last row), rows. By fold, training first.
+    """
+    stretches = [
+        {"fold": number, "part": part, "first_row": int(stretch[0]), "end_row": int(stretch[-1]) + 1}
+        for number, fold in enumerate(folds)
+        for part, rows in zip(("train", "test"), fold, strict=True)
+        for stretch in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+        if rows.size
+    ]
+    schema = {"fold": pl.Int32(), "part": pl.String(), "first_row": pl.Int64(), "end_row": pl.Int64()}
+    table = pl.DataFrame(stretches, schema=schema)
+    return table.with_columns(
+        frame["timestamp"].gather(table["first_row"]).alias("first_timestamp"),
+        frame["timestamp"].gather(table["end_row"] - 1).alias("last_timestamp"),
+        (pl.col("end_row") - pl.col("first_row")).alias("rows"),
+    )
 
 
 def _group_starts(groups: Any, n_rows: int) -> IndexArray:

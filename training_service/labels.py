@@ -1,94 +1,84 @@
 """Labels: what a model learns to predict, made on one symbol's own bars, inside each session.
 
-They are made before any join, because a join drops minutes and `horizon_bars` rows would no longer be
-`horizon_bars` minutes.
+They are made before any join, because a join drops minutes, and what is five rows later would no longer be
+five minutes later.
+
+With L the log return from the close of the bar to the close at which its label ends, and S the volatility:
+the standard deviation of the last `volatility_window` one-minute log returns, times the square root of the
+minutes to the horizon.
+
+- `direction`: 1 if L > 0, else 0.
+- `return`: L.
+- `scaled_return`: L / S; as a class, 1 if that is above `threshold`. Dividing by volatility makes quiet and
+  loud hours count alike (Moskowitz, Ooi and Pedersen 2012, https://doi.org/10.1016/j.jfineco.2011.11.003).
+- `triple_barrier`: L up to the first close that is `upper` x S above or `lower` x S below, or to the horizon
+  when none is; as a class, 1 if L > 0 (Lopez de Prado 2018, Advances in Financial Machine Learning, 3.4).
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from barlake.errors import InvalidInputError
+from barlake.sessions import Calendar
+from training_service.targets import Target, TargetSpec, Task
 
-__all__ = ["Target", "forward_log_return", "make_labels"]
+__all__ = ["Target", "TargetSpec", "Task", "make_labels"]
 
 FloatArray = npt.NDArray[np.float64]
+RowArray = npt.NDArray[np.int64]
+MaskArray = npt.NDArray[np.bool_]
+
+_MINUTE = pl.duration(minutes=1)
 
 
-class Target(StrEnum):
-    """What is predicted: whether the close rises over the horizon, or by how much."""
-
-    DIRECTION = "direction"
-    RETURN = "return"
-
-    @classmethod
-    def parse(cls, value: str) -> Target:
-        """Target of that name, in any case; `InvalidInputError` lists the names there are."""
-        for member in cls:
-            if member.value == str(value).lower():
-                return member
-        names = ", ".join(member.value for member in cls)
-        raise InvalidInputError(f"target {value!r} is not known: use one of {names}.")
-
-
-def forward_log_return(close: FloatArray, *, horizon_bars: int) -> FloatArray:
-    """Log return from each close to the close `horizon_bars` later.
+@dataclass(frozen=True)
+class _Ends:
+    """By bar, where its label ends at the latest; arrays of shape (n_bars,).
 
     Parameters
     ----------
-    close
-        Shape (n_bars,), dollars, one symbol, oldest first. Rows are counted, not minutes: where the bars have
-        holes or change session, `make_labels` throws the value away.
-
-    Returns
-    -------
-    Shape (n_bars,). The last `horizon_bars` values are NaN: their future is not known.
-
-    Raises
-    ------
-    InvalidInputError
-        If `horizon_bars` < 1 or a close is not positive.
-
-    Examples
-    --------
-    >>> forward_log_return(np.array([100.0, 110.0]), horizon_bars=1).round(4)
-    array([0.0953,    nan])
+    row
+        Row of the last bar the label may look at; its own row where there is none.
+    is_there
+        Whether that bar is the one at the horizon, so that a label without barriers exists.
+    minutes
+        From the bar's close to the horizon.
     """
-    _require_horizon(horizon_bars)
-    if not bool(np.all(close > 0)):
-        raise InvalidInputError("close must be positive in every bar: a log return needs a price.")
-    future = np.full(close.shape, np.nan)
-    future[:-horizon_bars] = close[horizon_bars:]
-    return np.log(future / close)
+
+    row: RowArray
+    is_there: MaskArray
+    minutes: FloatArray
 
 
-def make_labels(bars: pl.DataFrame, *, target: Target, horizon_bars: int) -> pl.DataFrame:
+def make_labels(bars: pl.DataFrame, spec: TargetSpec, *, calendar: Calendar | None = None) -> pl.DataFrame:
     """One label per bar, with the instant from which it is known.
 
-    Bar i gets a label when bar i + horizon_bars lies in the same session, exactly `horizon_bars` minutes
-    later: no label crosses a session border or a missing minute.
+    With a horizon in minutes, a bar gets a label when every minute up to the horizon has its bar in the same
+    session. To the close, it gets one when the session's closing bar is there; a hole on the way does not
+    matter. A triple barrier needs every minute up to its end in both cases: a barrier may have been passed in
+    the minute that is missing. Where volatility is not known yet, or is 0, labels that need it are missing.
 
     Parameters
     ----------
     bars
         One symbol's minute bars: session, timestamp, close (dollars); oldest first, each minute once.
-    target
-        `direction` gives 1.0 if the close `horizon_bars` later is higher and 0.0 if it is equal or lower;
-        `return` gives the log return between the two closes.
+    calendar
+        Closes of the sessions, for a horizon to the close; None takes those of XNYS.
 
     Returns
     -------
-    One row per bar, in the same order: session, timestamp, label (Float64), known_at (Datetime us UTC: the
-    last bar the label looks at, plus one minute). Both are null where there is no label.
+    One row per bar, in the same order: session, timestamp, label (Float64; 0.0 or 1.0 for a class), known_at
+    (Datetime us UTC: the last bar the label looks at, plus one minute). Both are null where there is no label.
 
     Raises
     ------
     InvalidInputError
-        If `horizon_bars` < 1, a close is null, NaN or not positive, or the bars are not in time order.
+        If a close is null, NaN or not positive, or the bars are not in time order.
 
     Examples
     --------
@@ -96,27 +86,97 @@ def make_labels(bars: pl.DataFrame, *, target: Target, horizon_bars: int) -> pl.
     >>> minutes = [dt.datetime(2024, 1, 2, 14, 30 + i, tzinfo=dt.UTC) for i in range(3)]
     >>> bars = pl.DataFrame({"timestamp": minutes, "close": [5.0, 5.5, 5.0]})
     >>> bars = bars.with_columns(session=dt.date(2024, 1, 2))
-    >>> make_labels(bars, target=Target.DIRECTION, horizon_bars=1)["label"].to_list()
+    >>> make_labels(bars, TargetSpec.parse("direction", 1))["label"].to_list()
     [1.0, 0.0, None]
     """
-    _require_horizon(horizon_bars)
     _require_usable(bars)
-    timestamp = pl.col("timestamp")
-    reached = timestamp.shift(-horizon_bars).over("session")
-    log_return = pl.lit(pl.Series(forward_log_return(bars["close"].to_numpy(), horizon_bars=horizon_bars)))
-    value = {Target.DIRECTION: (log_return > 0).cast(pl.Float64), Target.RETURN: log_return}[target]
-    is_whole = reached - timestamp == pl.duration(minutes=horizon_bars)
+    ends = _ends_in_minutes(bars, spec.horizon) if spec.horizon is not None else _ends_at_close(bars, calendar)
+    row, has_label, value = ends.row, ends.is_there, _log_return(bars, ends.row)
+    if spec.target in {Target.SCALED_RETURN, Target.TRIPLE_BARRIER}:
+        scale = _volatility(bars, int(spec.parameters["volatility_window"])) * np.sqrt(ends.minutes)
+        if spec.target is Target.TRIPLE_BARRIER:
+            row, has_label = _first_touch(bars, scale, ends, spec)
+            value = _log_return(bars, row)
+        else:
+            has_label = has_label & (scale > 0)
+            value = value / np.where(scale > 0, scale, np.nan)
+    if spec.task is Task.CLASSIFICATION:
+        value = (value > spec.parameters.get("threshold", 0.0)).astype(np.float64)
     return bars.select(
         "session",
         "timestamp",
-        pl.when(is_whole).then(value).alias("label"),
-        pl.when(is_whole).then(reached + pl.duration(minutes=1)).alias("known_at"),
+        pl.when(pl.lit(pl.Series(has_label))).then(pl.lit(pl.Series(value))).alias("label"),
+        pl.when(pl.lit(pl.Series(has_label))).then(pl.lit(bars["timestamp"].gather(row)) + _MINUTE).alias("known_at"),
     )
 
 
-def _require_horizon(horizon_bars: int) -> None:
-    if horizon_bars < 1:
-        raise InvalidInputError(f"horizon {horizon_bars} is below 1: a label looks at least one bar ahead.")
+def _log_return(bars: pl.DataFrame, row: RowArray) -> FloatArray:
+    close: FloatArray = bars["close"].to_numpy()
+    return np.log(close[row] / close)
+
+
+def _ends_in_minutes(bars: pl.DataFrame, horizon: int) -> _Ends:
+    here, last = np.arange(bars.height), _last_row_without_hole(bars)
+    return _Ends(np.minimum(here + horizon, last), here + horizon <= last, np.full(bars.height, float(horizon)))
+
+
+def _ends_at_close(bars: pl.DataFrame, calendar: Calendar | None) -> _Ends:
+    """Ends at the bar that closes when its session does; without that bar at the last one before it."""
+    closes = (calendar or Calendar.default()).frame.select("session", session_close="close")
+    rows = bars.select("session", "timestamp").with_row_index("row")
+    rows = rows.join(closes, on="session", how="left", validate="m:1", maintain_order="left")
+    known_at = pl.col("timestamp") + _MINUTE
+    rows = rows.with_columns(
+        pl.col("row").filter(known_at <= pl.col("session_close")).last().over("session").fill_null(0).alias("last"),
+        (known_at == pl.col("session_close")).any().over("session").fill_null(value=False).alias("closes"),
+        ((pl.col("session_close") - known_at).dt.total_seconds() / 60).fill_null(0).clip(0).alias("minutes"),
+    )
+    here = np.arange(bars.height)
+    end = np.maximum(rows["last"].cast(pl.Int64).to_numpy(), here)
+    return _Ends(end, rows["closes"].to_numpy() & (end > here), rows["minutes"].to_numpy())
+
+
+def _last_row_without_hole(bars: pl.DataFrame) -> RowArray:
+    """By bar, the last row up to which every minute of its session has a bar."""
+    timestamp = pl.col("timestamp")
+    begins = ((timestamp.diff() != _MINUTE) | (pl.col("session") != pl.col("session").shift(1))).fill_null(value=True)
+    stretches = bars.select(begins.cum_sum().alias("stretch")).with_row_index("row")
+    return stretches.select(pl.col("row").cast(pl.Int64).max().over("stretch")).to_series().to_numpy()
+
+
+def _volatility(bars: pl.DataFrame, window: int) -> FloatArray:
+    """Deviation of the last `window` one-minute log returns known at each bar; NaN before there are so many.
+
+    A return over a missing minute or a night is none of them. Returns that are all the same give exactly 0.
+    """
+    one_minute = (pl.col("timestamp").diff() == _MINUTE) & (pl.col("session") == pl.col("session").shift(1))
+    returns = bars.select(
+        pl.int_range(pl.len()).alias("row"), pl.when(one_minute).then(pl.col("close").log().diff()).alias("value")
+    )
+    value = pl.col("value")
+    is_flat = value.rolling_max(window) == value.rolling_min(window)
+    measured = returns.drop_nulls("value").select(
+        "row", pl.when(is_flat).then(0.0).otherwise(value.rolling_std(window)).alias("volatility")
+    )
+    joined = returns.join(measured, on="row", how="left", validate="1:1", maintain_order="left")
+    return joined["volatility"].forward_fill().fill_null(float("nan")).to_numpy()
+
+
+def _first_touch(bars: pl.DataFrame, scale: FloatArray, ends: _Ends, spec: TargetSpec) -> tuple[RowArray, MaskArray]:
+    """Row at which each triple-barrier label ends, and whether the bar has a label."""
+    log_price = bars["close"].log().to_numpy()
+    last = np.minimum(ends.row, _last_row_without_hole(bars))
+    row, is_touched = last.copy(), np.zeros(bars.height, dtype=np.bool_)
+    upper, lower = spec.parameters["upper"] * scale, -spec.parameters["lower"] * scale
+    pending, ahead = np.flatnonzero((scale > 0) & (last > np.arange(bars.height))), 1
+    while pending.size:
+        moved = log_price[pending + ahead] - log_price[pending]
+        is_out = (moved >= upper[pending]) | (moved <= lower[pending])
+        row[pending[is_out]] = pending[is_out] + ahead
+        is_touched[pending[is_out]] = True
+        pending = pending[~is_out & (pending + ahead < last[pending])]
+        ahead += 1
+    return row, is_touched | (ends.is_there & (last == ends.row) & (scale > 0))
 
 
 def _require_usable(bars: pl.DataFrame) -> None:

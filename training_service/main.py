@@ -19,7 +19,7 @@ from rich.table import Table
 
 import barlake
 from barlake.keys import SessionFilter
-from training_service.labels import Target
+from training_service.labels import Target, TargetSpec
 from training_service.models import Estimator
 from training_service.plan import parse_symbols
 from training_service.report import TrainReport
@@ -61,8 +61,11 @@ def print_report(report: TrainReport, console: Console) -> None:
     """Print scores beside the baseline, what the join dropped, the model's id and what to run next."""
     results = report.results
     options = report.parameters
+    spec = TargetSpec.parse(
+        options["target"], options["horizon"], task=options["task"], parameters=options["target_parameters"]
+    )
     console.print(
-        f"{report.symbols[0]}: {options['target']} over {options['horizon_bars']} bars, {options['estimator']}, "
+        f"{report.symbols[0]}: {spec.title}, {options['estimator']}, "
         f"{len(results['folds'])} walk-forward folds, {results['overall']['rows']:,} labelled test rows"
     )
     console.print(_score_table(report))
@@ -113,7 +116,7 @@ def _train(options: argparse.Namespace, errors: Console) -> TrainReport:
             lake,
             parse_symbols(options.symbols),
             target=options.target,
-            horizon_bars=options.horizon,
+            horizon=options.horizon,
             estimator=options.estimator,
             folds=options.folds,
             feature_set=options.feature_set,
@@ -136,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("symbols", nargs="+", help="the symbol to predict, then context symbols: SPY,QQQ")
     parser.add_argument("--target", default=Target.DIRECTION, choices=[one.value for one in Target])
-    parser.add_argument("--horizon", type=int, default=5, help="bars the label looks ahead (default 5)")
+    parser.add_argument("--horizon", default="5", help="minutes the label looks ahead, or close (default 5)")
     parser.add_argument(
         "--estimator",
         choices=[one.value for one in Estimator],

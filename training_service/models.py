@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from barlake.errors import InvalidInputError
-from training_service.labels import Target
+from training_service.labels import Task
 
 __all__ = ["Estimator", "fit_pipeline", "make_pipeline", "predict", "to_signal"]
 
@@ -31,15 +31,15 @@ _INNER_THREADS = 1
 
 
 class Estimator(StrEnum):
-    """Kinds of model. `logistic` is for directions, `ridge` for returns, the boosted trees for both."""
+    """Kinds of model. `logistic` is for classes, `ridge` for numbers, the boosted trees for both."""
 
     LOGISTIC = "logistic"
     RIDGE = "ridge"
     HIST_GRADIENT_BOOSTING = "hist_gradient_boosting"
 
     @classmethod
-    def parse(cls, value: str | None, target: Target) -> Estimator:
-        """Estimator of that name, fit for the target; None gives the linear one.
+    def parse(cls, value: str | None, task: Task) -> Estimator:
+        """Estimator of that name, fit for the task; None gives the linear one.
 
         The linear model is the default because at one minute there is little to learn: it has one weight per
         column, fits in seconds, and cannot follow noise as far as trees can.
@@ -47,42 +47,42 @@ class Estimator(StrEnum):
         Raises
         ------
         InvalidInputError
-            If there is no such estimator, or it cannot predict this target.
+            If there is no such estimator, or it does not do this task.
 
         Examples
         --------
-        >>> Estimator.parse(None, Target.RETURN)
+        >>> Estimator.parse(None, Task.REGRESSION)
         <Estimator.RIDGE: 'ridge'>
         """
         usable = {
-            Target.DIRECTION: (cls.LOGISTIC, cls.HIST_GRADIENT_BOOSTING),
-            Target.RETURN: (cls.RIDGE, cls.HIST_GRADIENT_BOOSTING),
-        }[target]
+            Task.CLASSIFICATION: (cls.LOGISTIC, cls.HIST_GRADIENT_BOOSTING),
+            Task.REGRESSION: (cls.RIDGE, cls.HIST_GRADIENT_BOOSTING),
+        }[task]
         if value is None:
             return usable[0]
         for member in usable:
             if member.value == str(value).lower():
                 return member
         names = " or ".join(member.value for member in usable)
-        raise InvalidInputError(f"estimator {value!r} does not predict target {target.value!r}: use {names}.")
+        raise InvalidInputError(f"estimator {value!r} does no {task.value}: use {names}.")
 
 
-def make_pipeline(estimator: Estimator, target: Target, *, seed: int) -> Pipeline:
+def make_pipeline(estimator: Estimator, task: Task, *, seed: int) -> Pipeline:
     """Unfitted pipeline of `scaler`, `imputer` and `model`.
 
     Linear models get columns of mean 0 and variance 1 with 0 for what is not known: the mean. Trees take
     neither step (`passthrough`): they do not mind scale and learn what a missing value says.
     """
     if estimator is Estimator.HIST_GRADIENT_BOOSTING:
-        return Pipeline([("scaler", "passthrough"), ("imputer", "passthrough"), ("model", _trees(target, seed))])
+        return Pipeline([("scaler", "passthrough"), ("imputer", "passthrough"), ("model", _trees(task, seed))])
     # Exact second-order steps: indicators are close to collinear, where gradient steps crawl.
     model = LogisticRegression(solver="newton-cholesky") if estimator is Estimator.LOGISTIC else Ridge()
     imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
     return Pipeline([("scaler", StandardScaler()), ("imputer", imputer), ("model", model)])
 
 
-def _trees(target: Target, seed: int) -> Any:
-    kind = HistGradientBoostingClassifier if target is Target.DIRECTION else HistGradientBoostingRegressor
+def _trees(task: Task, seed: int) -> Any:
+    kind = HistGradientBoostingClassifier if task is Task.CLASSIFICATION else HistGradientBoostingRegressor
     return kind(
         max_iter=100,
         learning_rate=0.05,
@@ -111,13 +111,13 @@ def fit_pipeline(pipeline: Pipeline, columns: pl.DataFrame, label: FloatArray) -
     Raises
     ------
     InvalidInputError
-        If a direction has one class only: there is nothing to tell apart.
+        If a classifier is given one class only: there is nothing to tell apart.
     """
     empty = tuple(name for name in columns.columns if columns[name].null_count() == columns.height)
     filled = columns.with_columns(pl.lit(0.0).alias(name) for name in empty)
     if is_classifier(pipeline) and np.unique(label).size == 1:
         raise InvalidInputError(
-            f"all {label.size} training labels are {label[0]:g}: a direction needs rises and falls. "
+            f"all {label.size} training labels are {label[0]:g}: a classifier needs both 0 and 1. "
             "Use fewer folds, or ingest more sessions."
         )
     with threadpool_limits(limits=_INNER_THREADS):
@@ -133,17 +133,17 @@ def predict(pipeline: Pipeline, columns: pl.DataFrame) -> FloatArray:
         return np.asarray(pipeline.predict(columns), dtype=np.float64)
 
 
-def to_signal(prediction: FloatArray, target: Target) -> FloatArray:
+def to_signal(prediction: FloatArray, task: Task) -> FloatArray:
     """Turn predictions into what the trading rule is given: above 0 wants to hold, 0 and below to be out.
 
     Examples
     --------
-    >>> to_signal(np.array([0.4, 0.5, 0.6]), Target.DIRECTION)
+    >>> to_signal(np.array([0.4, 0.5, 0.6]), Task.CLASSIFICATION)
     array([0., 0., 1.])
-    >>> to_signal(np.array([-0.001, 0.002]), Target.RETURN)
+    >>> to_signal(np.array([-0.001, 0.002]), Task.REGRESSION)
     array([-0.001,  0.002])
     """
-    return (prediction > 0.5).astype(np.float64) if target is Target.DIRECTION else prediction  # noqa: PLR2004 - even odds
+    return (prediction > 0.5).astype(np.float64) if task is Task.CLASSIFICATION else prediction  # noqa: PLR2004 - even odds
 
 
 def is_classifier(pipeline: Pipeline) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from barlake.errors import InvalidInputError, NotFoundError
 from barlake.feature_tables import FeatureTables
 from barlake.keys import FeatureSetKey, SessionFilter, parse_symbol
 from barlake.lake import Lake
-from training_service.labels import Target
+from training_service.folds import FoldSpec
+from training_service.labels import TargetSpec
 from training_service.libraries import model_libraries
 from training_service.models import Estimator, make_pipeline
 
@@ -28,27 +29,25 @@ class TrainPlan:
     feed: str
     features: FeatureSetKey
     session: SessionFilter
-    target: Target
-    horizon_bars: int
+    spec: TargetSpec
     estimator: Estimator
-    folds: int
+    folds: FoldSpec
     seed: int
     inputs: dict[str, Any]
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The options as a manifest holds them."""
-        model = make_pipeline(self.estimator, self.target, seed=self.seed)["model"]
+        model = make_pipeline(self.estimator, self.spec.task, seed=self.seed)["model"]
         return {
             "symbols": list(self.symbols),
             "feed": self.feed,
             "feature_set": {"name": self.features.name, "version": self.features.version},
             "session": self.session.value,
-            "target": self.target.value,
-            "horizon_bars": self.horizon_bars,
+            **self.spec.as_dict(),
             "estimator": self.estimator.value,
             "estimator_parameters": model.get_params(),
-            "folds": self.folds,
+            **self.folds.as_dict(),
             "seed": self.seed,
         }
 
@@ -85,7 +84,9 @@ def make_plan(
     symbols: str | Iterable[str],
     *,
     target: str,
-    horizon_bars: int,
+    horizon: int | str,
+    task: str | None,
+    target_parameters: Mapping[str, float] | None,
     estimator: str | None,
     folds: int,
     feature_set: str,
@@ -95,11 +96,9 @@ def make_plan(
 ) -> TrainPlan:
     """Check the options and find the feature tables; parameters as in `train`."""
     names = parse_symbols(symbols)
-    parsed_target = Target.parse(target)
-    parsed_estimator = Estimator.parse(estimator, parsed_target)
-    for name, value in (("horizon", horizon_bars), ("folds", folds)):
-        if value < 1:
-            raise InvalidInputError(f"{name} {value} is below 1: use 1 or more.")
+    spec = TargetSpec.parse(target, horizon, task=task, parameters=target_parameters)
+    parsed_estimator = Estimator.parse(estimator, spec.task)
+    fold_spec = FoldSpec(folds)
     if not 0 <= seed <= _MAX_SEED:
         raise InvalidInputError(f"seed {seed} is out of range: use 0 to {_MAX_SEED}.")
     part = SessionFilter.parse(session)
@@ -109,17 +108,16 @@ def make_plan(
     inputs = {
         "feature_tables": feature_inputs(tables, features, names),
         # A pickled model opens only in the versions that wrote it: another version makes another model.
-        "libraries": model_libraries(make_pipeline(parsed_estimator, parsed_target, seed=seed)),
+        "libraries": model_libraries(make_pipeline(parsed_estimator, spec.task, seed=seed)),
     }
     return TrainPlan(
         symbols=names,
         feed=feed,
         features=features,
         session=part,
-        target=parsed_target,
-        horizon_bars=horizon_bars,
+        spec=spec,
         estimator=parsed_estimator,
-        folds=folds,
+        folds=fold_spec,
         seed=seed,
         inputs=inputs,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from barlake.artifacts import Artifact
 from training_service.dataset import Dataset
-from training_service.labels import Target
+from training_service.labels import Task
 from training_service.scores import Outcome, beats_baseline, score, verdict
 from training_service.walk import FittedFold
 
@@ -81,22 +81,23 @@ class TrainReport:
         }
 
 
-def results_of(dataset: Dataset, folds: list[FittedFold], target: Target) -> dict[str, Any]:
+def results_of(dataset: Dataset, folds: list[FittedFold]) -> dict[str, Any]:
     """Figures of a finished walk forward, as JSON can hold them."""
-    scored = [_fold_figures(fold, target) for fold in folds]
-    overall = score(Outcome.pooled([fold.outcome for fold in folds]), target)
+    task = dataset.spec.task
+    scored = [_fold_figures(fold, task) for fold in folds]
+    overall = score(Outcome.pooled([fold.outcome for fold in folds]), task)
     return {
         "join": dataset.join.as_dict(),
         "columns": list(dataset.columns),
         "label_rows": dataset.frame.height - dataset.frame["label"].null_count(),
         "folds": scored,
         "overall": overall,
-        "beats_baseline": beats_baseline(overall, target),
-        "verdict": verdict(overall, [one["scores"] for one in scored], target),
+        "beats_baseline": beats_baseline(overall, task),
+        "verdict": verdict(overall, [one["scores"] for one in scored], task),
     }
 
 
-def _fold_figures(fold: FittedFold, target: Target) -> dict[str, Any]:
+def _fold_figures(fold: FittedFold, task: Task) -> dict[str, Any]:
     timestamp, session = fold.predictions["timestamp"], fold.predictions["session"]
     return {
         "fold": fold.number,
@@ -108,5 +109,5 @@ def _fold_figures(fold: FittedFold, target: Target) -> dict[str, Any]:
         "first_timestamp": timestamp.item(0).isoformat(),
         "last_timestamp": timestamp.item(-1).isoformat(),
         "empty_columns": list(fold.empty_columns),
-        "scores": score(fold.outcome, target),
+        "scores": score(fold.outcome, task),
     }

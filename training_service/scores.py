@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from barlake.errors import InvalidInputError
-from training_service.labels import Target
+from training_service.labels import Task
 
 __all__ = ["Outcome", "beats_baseline", "score", "verdict"]
 
@@ -53,7 +53,7 @@ class Outcome:
         )
 
 
-def score(outcome: Outcome, target: Target) -> Scores:
+def score(outcome: Outcome, task: Task) -> Scores:
     """Figures by name; None where a figure is not defined for these rows.
 
     For a direction: rows, up_share, accuracy, baseline_accuracy, log_loss, baseline_log_loss (natural log),
@@ -72,20 +72,20 @@ def score(outcome: Outcome, target: Target) -> Scores:
         raise InvalidInputError(
             "a fold has no labelled row to score: use fewer folds, a shorter horizon or more sessions."
         )
-    return _score_direction(outcome) if target is Target.DIRECTION else _score_return(outcome)
+    return _score_direction(outcome) if task is Task.CLASSIFICATION else _score_return(outcome)
 
 
-def beats_baseline(scores: Mapping[str, float | int | None], target: Target) -> bool:
+def beats_baseline(scores: Mapping[str, float | int | None], task: Task) -> bool:
     """Whether the model is better than the baseline by every measure the two share.
 
     Examples
     --------
     >>> figures = {"accuracy": 0.52, "baseline_accuracy": 0.51, "log_loss": 0.693, "baseline_log_loss": 0.692}
-    >>> beats_baseline(figures, Target.DIRECTION)
+    >>> beats_baseline(figures, Task.CLASSIFICATION)
     False
     """
     figures = {name: value for name, value in scores.items() if value is not None}
-    if target is Target.DIRECTION:
+    if task is Task.CLASSIFICATION:
         return figures["accuracy"] > figures["baseline_accuracy"] and figures["log_loss"] < figures["baseline_log_loss"]
     return figures.get("r2_vs_mean", -1.0) > 0 and figures.get("r2_vs_zero", -1.0) > 0
 
@@ -93,14 +93,14 @@ def beats_baseline(scores: Mapping[str, float | int | None], target: Target) -> 
 def verdict(
     overall: Mapping[str, float | int | None],
     folds: Sequence[Mapping[str, float | int | None]],
-    target: Target,
+    task: Task,
 ) -> str:
     """One plain sentence: does the model beat the baseline, over all folds and in how many of them."""
-    won = sum(beats_baseline(fold, target) for fold in folds)
-    does = "beats" if beats_baseline(overall, target) else "does NOT beat"
+    won = sum(beats_baseline(fold, task) for fold in folds)
+    does = "beats" if beats_baseline(overall, task) else "does NOT beat"
     names = (
         (("accuracy", "baseline_accuracy"), ("log_loss", "baseline_log_loss"))
-        if target is Target.DIRECTION
+        if task is Task.CLASSIFICATION
         else (("rmse", "baseline_rmse"), ("mae", "baseline_mae"))
     )
     figures = ", ".join(f"{name} {overall[name]:.6g} against {overall[base]:.6g}" for name, base in names)

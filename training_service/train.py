@@ -2,12 +2,14 @@
 
 The artifact holds `predictions.parquet` (symbol, session, timestamp, fold, fitted_before, prediction,
 signal: every bar of the out-of-sample period that has features), one `fold-00.joblib` per fold,
-`model.joblib` fitted on everything, `card.html` for eyes, and the manifest with options, inputs and scores.
+`folds.parquet` (row ranges of training and test), `model.joblib` fitted on everything, `card.html` for eyes,
+and the manifest with options, inputs and scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -18,19 +20,22 @@ from barlake.durable import storage_errors
 from barlake.errors import ConflictError
 from barlake.keys import ArtifactKind, SessionFilter
 from barlake.lake import Lake
-from training_service import dataset, folds, labels, models, report, scores, walk
+from training_service import dataset, folds, labels, models, report, scores, targets, walk
 from training_service.card import write_card
 from training_service.dataset import Dataset, make_dataset
+from training_service.folds import fold_table
 from training_service.labels import Target
 from training_service.model_files import FULL_MODEL, fold_file, save_model
+from training_service.models import make_pipeline
 from training_service.plan import TrainPlan, feature_inputs, feature_tables_of, make_plan
 from training_service.report import TrainReport, results_of
 from training_service.walk import FittedFold, Progress, fit_on_everything, walk_forward
 
-__all__ = ["PREDICTIONS", "train"]
+__all__ = ["FOLDS", "PREDICTIONS", "train"]
 
 PREDICTIONS = "predictions.parquet"
-_CODE = (dataset, folds, labels, models, report, scores, walk)
+FOLDS = "folds.parquet"
+_CODE = (dataset, folds, labels, models, report, scores, targets, walk)
 """The modules that decide a model's numbers; a change in one of them makes another model."""
 
 
@@ -39,7 +44,9 @@ def train(
     symbols: str | Iterable[str],
     *,
     target: str = Target.DIRECTION,
-    horizon_bars: int = 5,
+    horizon: int | str = 5,
+    task: str | None = None,
+    target_parameters: Mapping[str, float] | None = None,
     estimator: str | None = None,
     folds: int = 5,
     feature_set: str = "core",
@@ -58,10 +65,14 @@ def train(
     symbols
         The symbol to predict first; a list, or one text with commas.
     target
-        `direction` or `return`.
+        `direction`, `return`, `scaled_return` or `triple_barrier`.
+    horizon
+        Minutes the label looks ahead; `close`: to the close of the session.
+    task, target_parameters
+        As in `TargetSpec.parse`.
     estimator
-        `logistic` or `hist_gradient_boosting` for a direction, `ridge` or `hist_gradient_boosting` for a
-        return; None takes the linear one.
+        `logistic` or `hist_gradient_boosting` for classes, `ridge` or `hist_gradient_boosting` for
+        numbers; None takes the linear one.
     folds
         How many walk-forward tests; together they cover all but about 1 / (folds + 1) of the sessions.
     feature_set, session
@@ -86,7 +97,9 @@ def train(
         lake,
         symbols,
         target=target,
-        horizon_bars=horizon_bars,
+        horizon=horizon,
+        task=task,
+        target_parameters=target_parameters,
         estimator=estimator,
         folds=folds,
         feature_set=feature_set,
@@ -102,25 +115,27 @@ def train(
 
 
 def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainReport:
-    steps = plan.folds + 2
+    steps = plan.folds.n_splits + 2
     data = _read(lake, plan)
+    folds = plan.folds.split(data.frame)
+    make_model = functools.partial(make_pipeline, plan.estimator, plan.spec.task, seed=plan.seed)
     progress(f"{data.frame.height:,} rows joined", 1, steps)
     fitted = walk_forward(
         data,
-        target=plan.target,
-        estimator=plan.estimator,
-        n_folds=plan.folds,
-        seed=plan.seed,
+        folds,
+        make_model,
         progress=lambda what, done, _: progress(what, 1 + done, steps),
     )
-    full_model = fit_on_everything(data, target=plan.target, estimator=plan.estimator, seed=plan.seed)
+    full_model = fit_on_everything(data, make_model)
     progress("model fitted on everything", steps, steps)
     model_id = plan.model_id(code)
     with lake.artifacts.create(
         ArtifactKind.MODEL, model_id, parameters=plan.parameters, inputs=plan.inputs, code=code, seed=plan.seed
     ) as draft:
         _write_files(draft.path, fitted, full_model)
-        draft.results.update(results_of(data, fitted, plan.target))
+        with storage_errors(draft.path):
+            fold_table(folds, data.frame).write_parquet(draft.path / FOLDS)
+        draft.results.update(results_of(data, fitted))
         write_card(
             draft.path,
             model_id,
@@ -141,7 +156,7 @@ def _read(lake: Lake, plan: TrainPlan) -> Dataset:
         tables[symbol] = source.read(plan.features, symbol)
     if feature_inputs(source, plan.features, plan.symbols) != plan.inputs["feature_tables"]:
         raise ConflictError("the feature tables were built anew while they were read: train again.")
-    return make_dataset(tables, target=plan.target, horizon_bars=plan.horizon_bars)
+    return make_dataset(tables, spec=plan.spec, calendar=lake.calendar.of(plan.feed))
 
 
 def _write_files(folder: Path, fitted: list[FittedFold], full_model: Pipeline) -> None:

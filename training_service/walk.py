@@ -6,7 +6,7 @@ Pure: a dataset comes in, models and predictions go out. Nothing here reads or w
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,8 @@ import polars as pl
 from sklearn.pipeline import Pipeline
 
 from training_service.dataset import Dataset
-from training_service.folds import Fold, WalkForward, check_folds
-from training_service.labels import Target
-from training_service.models import Estimator, fit_pipeline, make_pipeline, predict, to_signal
+from training_service.folds import Fold, check_folds
+from training_service.models import fit_pipeline, predict, to_signal
 from training_service.scores import Outcome
 
 __all__ = ["FittedFold", "Progress", "fit_on_everything", "walk_forward"]
@@ -53,54 +52,48 @@ class FittedFold:
 
 def walk_forward(
     dataset: Dataset,
+    folds: Sequence[Fold],
+    make_model: Callable[[], Pipeline],
     *,
-    target: Target,
-    estimator: Estimator,
-    n_folds: int,
-    seed: int,
-    whole_sessions: bool = True,
     progress: Progress | None = None,
 ) -> list[FittedFold]:
-    """Fit and predict every fold, oldest first.
+    """Fit and predict every fold, in the order given.
 
     Parameters
     ----------
-    whole_sessions
-        Whether folds begin at the first bar of a session; otherwise anywhere.
+    folds
+        Row numbers of training and test, as a splitter gives them; they are checked before anything is fitted.
+    make_model
+        Makes an unfitted pipeline, the same each time.
     progress
         Called after each fold.
 
     Raises
     ------
     InvalidInputError
-        If there are too few sessions for the folds, or a fold lacks labels of both directions.
+        If a fold lacks labels of both classes.
     LookAheadError
         If a training label reaches into the test.
     """
     frame = dataset.frame
-    timestamp, known_at = frame["timestamp"].to_numpy(), frame["known_at"].to_numpy()
-    splitter = WalkForward(n_folds, timestamp=timestamp, known_at=known_at)
-    sessions = frame["session"].to_numpy() if whole_sessions else None
-    folds = list(splitter.split(frame, groups=sessions))
-    check_folds(folds, timestamp=timestamp, known_at=known_at)
+    check_folds(folds, timestamp=frame["timestamp"].to_numpy(), known_at=frame["known_at"].to_numpy())
     fitted = []
     for number, fold in enumerate(folds):
-        pipeline = make_pipeline(estimator, target, seed=seed)
-        fitted.append(_fit_fold(dataset, pipeline, target, number, fold))
+        fitted.append(_fit_fold(dataset, make_model(), number, fold))
         if progress is not None:
             progress(f"fold {number} fitted on {fold[0].size:,} rows", number + 1, len(folds))
     return fitted
 
 
-def fit_on_everything(dataset: Dataset, *, target: Target, estimator: Estimator, seed: int) -> Pipeline:
+def fit_on_everything(dataset: Dataset, make_model: Callable[[], Pipeline]) -> Pipeline:
     """One model fitted on every labelled row, for bars later than all of them."""
     labelled = dataset.frame.filter(pl.col("label").is_not_null())
-    pipeline = make_pipeline(estimator, target, seed=seed)
+    pipeline = make_model()
     fit_pipeline(pipeline, labelled.select(dataset.columns), labelled["label"].to_numpy())
     return pipeline
 
 
-def _fit_fold(dataset: Dataset, pipeline: Pipeline, target: Target, number: int, fold: Fold) -> FittedFold:
+def _fit_fold(dataset: Dataset, pipeline: Pipeline, number: int, fold: Fold) -> FittedFold:
     past, future = (dataset.frame[rows] for rows in fold)
     label = past["label"].to_numpy()
     empty_columns = fit_pipeline(pipeline, past.select(dataset.columns), label)
@@ -114,7 +107,7 @@ def _fit_fold(dataset: Dataset, pipeline: Pipeline, target: Target, number: int,
         pl.lit(number, dtype=pl.Int32).alias("fold"),
         pl.lit(fitted_before, dtype=pl.Datetime("us", "UTC")).alias("fitted_before"),
         pl.Series("prediction", prediction),
-        pl.Series("signal", to_signal(prediction, target)),
+        pl.Series("signal", to_signal(prediction, dataset.spec.task)),
     )
     has_label = future["label"].is_not_null().to_numpy()
     known = future["label"].to_numpy()[has_label]

@@ -56,8 +56,12 @@ def train(
     symbols: Annotated[
         list[str], typer.Argument(help="The symbol to predict, then context symbols: SPY,QQQ.", show_default=False)
     ],
-    target: Annotated[str, typer.Option("--target", help="direction or return.")] = "direction",
-    horizon: Annotated[int, typer.Option("--horizon", help="Bars the label looks ahead.")] = 5,
+    target: Annotated[
+        str, typer.Option("--target", help="direction, return, scaled_return or triple_barrier.")
+    ] = "direction",
+    horizon: Annotated[
+        str, typer.Option("--horizon", help="Minutes the label looks ahead, or close: to the session's close.")
+    ] = "5",
     estimator: Annotated[
         str | None,
         typer.Option("--estimator", help="logistic, ridge or hist_gradient_boosting. Default: the linear one."),
@@ -81,7 +85,7 @@ def train(
             lake,
             ",".join(symbols),
             target=target,
-            horizon_bars=horizon,
+            horizon=horizon,
             estimator=estimator,
             folds=folds,
             feature_set=feature_set,

@@ -10,14 +10,14 @@ from barlake.keys import SessionFilter
 from barlake.resample import filter_session
 from barlake.sessions import Calendar, session_of
 from training_service.dataset import feature_columns, make_dataset
-from training_service.labels import Target, make_labels
+from training_service.labels import TargetSpec, make_labels
 
 Tables = dict[str, pl.DataFrame]
 REAL_BARS = Path(__file__).parents[3] / "shared" / "data" / "bars_1m" / "year_2024"
 
 
 def test_the_primary_keeps_its_names_and_context_columns_carry_their_symbol(tables: Tables) -> None:
-    data = make_dataset(tables, target=Target.DIRECTION, horizon_bars=5)
+    data = make_dataset(tables, spec=TargetSpec.parse("direction", 5))
     assert data.frame.columns == [
         "session", "timestamp", "close", "label", "known_at", "log_return_1", "stretch_10",
         "close_QQQ", "log_return_1_QQQ", "stretch_10_QQQ",
@@ -25,25 +25,25 @@ def test_the_primary_keeps_its_names_and_context_columns_carry_their_symbol(tabl
 
 
 def test_a_model_sees_features_only_and_no_price_as_it_stands(tables: Tables) -> None:
-    data = make_dataset(tables, target=Target.DIRECTION, horizon_bars=5)
+    data = make_dataset(tables, spec=TargetSpec.parse("direction", 5))
     assert data.columns == ("log_return_1", "stretch_10", "log_return_1_QQQ", "stretch_10_QQQ")
 
 
 def test_the_join_keeps_exactly_the_common_minutes_in_time_order(tables: Tables) -> None:
-    data = make_dataset(tables, target=Target.DIRECTION, horizon_bars=5)
+    data = make_dataset(tables, spec=TargetSpec.parse("direction", 5))
     common = sorted(set(tables["SPY"]["timestamp"]) & set(tables["QQQ"]["timestamp"]))
     assert data.frame["timestamp"].to_list() == common
 
 
 def test_every_joined_value_is_the_one_of_its_own_symbol_and_minute(tables: Tables) -> None:
-    data = make_dataset(tables, target=Target.DIRECTION, horizon_bars=5)
+    data = make_dataset(tables, spec=TargetSpec.parse("direction", 5))
     close = dict(zip(tables["QQQ"]["timestamp"], tables["QQQ"]["close"], strict=True))
     assert data.frame["close_QQQ"].to_list() == [close[stamp] for stamp in data.frame["timestamp"]]
 
 
 def test_the_drop_rate_of_each_symbol_is_counted_against_the_primary(tables: Tables) -> None:
     other = {**tables, "IWM": tables["SPY"][10:]}
-    join = make_dataset(other, target=Target.DIRECTION, horizon_bars=5).join
+    join = make_dataset(other, spec=TargetSpec.parse("direction", 5)).join
     absent = tables["SPY"].height - tables["QQQ"].height
     assert absent > 0
     assert join.missing == {"QQQ": absent, "IWM": 10}
@@ -52,26 +52,26 @@ def test_the_drop_rate_of_each_symbol_is_counted_against_the_primary(tables: Tab
 
 
 def test_labels_are_those_of_the_primarys_own_bars_however_many_rows_the_join_drops(tables: Tables) -> None:
-    alone = make_labels(tables["SPY"], target=Target.RETURN, horizon_bars=5)
-    joined = make_dataset(tables, target=Target.RETURN, horizon_bars=5).frame
+    alone = make_labels(tables["SPY"], TargetSpec.parse("return", 5))
+    joined = make_dataset(tables, spec=TargetSpec.parse("return", 5)).frame
     expected = alone.filter(pl.col("timestamp").is_in(joined["timestamp"].implode()))
     assert joined.select("session", "timestamp", "label", "known_at").equals(expected)
 
 
 def test_rows_without_a_label_stay(tables: Tables) -> None:
-    data = make_dataset({"SPY": tables["SPY"]}, target=Target.DIRECTION, horizon_bars=5)
+    data = make_dataset({"SPY": tables["SPY"]}, spec=TargetSpec.parse("direction", 5))
     assert data.frame.height == tables["SPY"].height
     assert data.frame["label"].null_count() == 5 * 8
 
 
 def test_one_symbol_alone_drops_nothing(tables: Tables) -> None:
-    join = make_dataset({"SPY": tables["SPY"]}, target=Target.DIRECTION, horizon_bars=5).join
+    join = make_dataset({"SPY": tables["SPY"]}, spec=TargetSpec.parse("direction", 5)).join
     assert (join.drop_rate, join.missing) == (0.0, {})
 
 
 def test_nan_and_null_are_the_same_not_known(tables: Tables) -> None:
     table = tables["SPY"].with_columns(pl.lit(float("nan")).alias("stretch_10"))
-    data = make_dataset({"SPY": table}, target=Target.DIRECTION, horizon_bars=5)
+    data = make_dataset({"SPY": table}, spec=TargetSpec.parse("direction", 5))
     assert data.frame["stretch_10"].null_count() == data.frame.height
 
 
@@ -82,35 +82,35 @@ def test_keys_prices_and_volumes_are_no_features(tables: Tables) -> None:
 def test_an_infinite_feature_is_refused_by_name(tables: Tables) -> None:
     table = tables["SPY"].with_columns(pl.lit(float("inf")).alias("stretch_10"))
     with pytest.raises(InvalidInputError, match="feature stretch_10 of SPY is infinite"):
-        make_dataset({"SPY": table}, target=Target.DIRECTION, horizon_bars=5)
+        make_dataset({"SPY": table}, spec=TargetSpec.parse("direction", 5))
 
 
 def test_a_minute_twice_in_a_context_symbol_is_refused(tables: Tables) -> None:
     doubled = pl.concat([tables["QQQ"], tables["QQQ"][:1]])
     with pytest.raises(InvalidInputError, match="feature table of QQQ holds a minute twice"):
-        make_dataset({"SPY": tables["SPY"], "QQQ": doubled}, target=Target.DIRECTION, horizon_bars=5)
+        make_dataset({"SPY": tables["SPY"], "QQQ": doubled}, spec=TargetSpec.parse("direction", 5))
 
 
 def test_symbols_without_a_common_minute_are_refused(tables: Tables) -> None:
     later = tables["QQQ"].with_columns(pl.col("timestamp").dt.offset_by("1y"))
     with pytest.raises(InvalidInputError, match="SPY, QQQ share no minute"):
-        make_dataset({"SPY": tables["SPY"], "QQQ": later}, target=Target.DIRECTION, horizon_bars=5)
+        make_dataset({"SPY": tables["SPY"], "QQQ": later}, spec=TargetSpec.parse("direction", 5))
 
 
 def test_a_horizon_longer_than_the_sessions_is_refused(tables: Tables) -> None:
-    with pytest.raises(InvalidInputError, match="horizon 130 leaves no bar of SPY with a label"):
-        make_dataset(tables, target=Target.DIRECTION, horizon_bars=130)
+    with pytest.raises(InvalidInputError, match="direction over 130 minutes gives no bar of SPY a label"):
+        make_dataset(tables, spec=TargetSpec.parse("direction", 130))
 
 
 def test_a_table_without_features_is_refused(tables: Tables) -> None:
     bare = tables["SPY"].select("session", "timestamp", "close")
     with pytest.raises(InvalidInputError, match="`barlake features SPY`"):
-        make_dataset({"SPY": bare}, target=Target.DIRECTION, horizon_bars=5)
+        make_dataset({"SPY": bare}, spec=TargetSpec.parse("direction", 5))
 
 
 def test_no_symbol_at_all_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="no symbol was given"):
-        make_dataset({}, target=Target.DIRECTION, horizon_bars=5)
+        make_dataset({}, spec=TargetSpec.parse("direction", 5))
 
 
 @pytest.mark.skipif(not REAL_BARS.is_dir(), reason="the shared pack of real bars is not beside this checkout")
@@ -123,7 +123,7 @@ def test_a_year_of_real_spy_and_qqq_shares_the_minutes_that_the_calendar_says() 
         minutes = bars.select("session", "timestamp")
         regular = filter_session(minutes, Calendar.default().frame, SessionFilter.REGULAR)
         real[symbol] = bars.join(regular, on=["session", "timestamp"], how="semi", maintain_order="left")
-    data = make_dataset(real, target=Target.DIRECTION, horizon_bars=5)
+    data = make_dataset(real, spec=TargetSpec.parse("direction", 5))
     assert real["QQQ"].height == 99_300
     assert data.frame.height == real["SPY"].height == 99_264
     # 256 sessions without a hole lose their last five bars each.

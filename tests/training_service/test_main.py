@@ -34,7 +34,7 @@ def test_json_is_the_whole_of_stdout(full_lake: Lake, capsys: pytest.CaptureFixt
     assert main([*arguments, "--root", str(full_lake.root)]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["parameters"]["symbols"] == ["SPY", "QQQ"]
-    assert figures["parameters"]["horizon_bars"] == 3
+    assert figures["parameters"]["horizon"] == 3
     assert figures["overall"]["rows"] == sum(fold["scores"]["rows"] for fold in figures["folds"])
 
 

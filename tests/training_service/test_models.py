@@ -11,18 +11,18 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from barlake.errors import InvalidInputError
-from training_service.labels import Target
+from training_service.labels import Task
 from training_service.models import Estimator, fit_pipeline, make_pipeline, predict, to_signal
 
 BOTH = [
-    (Estimator.LOGISTIC, Target.DIRECTION),
-    (Estimator.RIDGE, Target.RETURN),
-    (Estimator.HIST_GRADIENT_BOOSTING, Target.DIRECTION),
-    (Estimator.HIST_GRADIENT_BOOSTING, Target.RETURN),
+    (Estimator.LOGISTIC, Task.CLASSIFICATION),
+    (Estimator.RIDGE, Task.REGRESSION),
+    (Estimator.HIST_GRADIENT_BOOSTING, Task.CLASSIFICATION),
+    (Estimator.HIST_GRADIENT_BOOSTING, Task.REGRESSION),
 ]
 
 
-def columns_and_label(target: Target, *, rows: int = 1200) -> tuple[pl.DataFrame, np.ndarray]:
+def columns_and_label(task: Task, *, rows: int = 1200) -> tuple[pl.DataFrame, np.ndarray]:
     """Label follows column `told` and noise; `holes` is null in every third row, `empty` always."""
     generator = np.random.default_rng(7)
     told, noise = generator.normal(size=rows), generator.normal(size=rows)
@@ -31,39 +31,39 @@ def columns_and_label(target: Target, *, rows: int = 1200) -> tuple[pl.DataFrame
         pl.when(pl.int_range(pl.len()) % 3 > 0).then("holes").alias("holes"),
         pl.lit(None, dtype=pl.Float64).alias("empty"),
     )
-    return frame, (value > 0).astype(float) if target is Target.DIRECTION else value
+    return frame, (value > 0).astype(float) if task is Task.CLASSIFICATION else value
 
 
-@pytest.mark.parametrize(("estimator", "target"), BOTH)
-def test_a_pipeline_is_scaler_imputer_model(estimator: Estimator, target: Target) -> None:
-    assert list(make_pipeline(estimator, target, seed=0).named_steps) == ["scaler", "imputer", "model"]
+@pytest.mark.parametrize(("estimator", "task"), BOTH)
+def test_a_pipeline_is_scaler_imputer_model(estimator: Estimator, task: Task) -> None:
+    assert list(make_pipeline(estimator, task, seed=0).named_steps) == ["scaler", "imputer", "model"]
 
 
-@pytest.mark.parametrize(("estimator", "target"), BOTH)
-def test_every_estimator_learns_what_there_is_to_learn(estimator: Estimator, target: Target) -> None:
-    columns, label = columns_and_label(target)
-    pipeline = make_pipeline(estimator, target, seed=0)
+@pytest.mark.parametrize(("estimator", "task"), BOTH)
+def test_every_estimator_learns_what_there_is_to_learn(estimator: Estimator, task: Task) -> None:
+    columns, label = columns_and_label(task)
+    pipeline = make_pipeline(estimator, task, seed=0)
     fit_pipeline(pipeline, columns[:800], label[:800])
     assert np.corrcoef(predict(pipeline, columns[800:]), label[800:])[0, 1] > 0.7
 
 
-@pytest.mark.parametrize(("estimator", "target"), BOTH)
-def test_the_same_fit_gives_the_same_bits(estimator: Estimator, target: Target) -> None:
-    columns, label = columns_and_label(target)
+@pytest.mark.parametrize(("estimator", "task"), BOTH)
+def test_the_same_fit_gives_the_same_bits(estimator: Estimator, task: Task) -> None:
+    columns, label = columns_and_label(task)
     predictions = []
     for _ in range(2):
-        pipeline = make_pipeline(estimator, target, seed=3)
+        pipeline = make_pipeline(estimator, task, seed=3)
         fit_pipeline(pipeline, columns, label)
         predictions.append(predict(pipeline, columns).tobytes())
     assert predictions[0] == predictions[1]
 
 
-@pytest.mark.parametrize(("estimator", "target"), BOTH)
+@pytest.mark.parametrize(("estimator", "task"), BOTH)
 def test_a_column_without_any_value_in_training_is_named_kept_and_has_no_effect(
-    estimator: Estimator, target: Target
+    estimator: Estimator, task: Task
 ) -> None:
-    columns, label = columns_and_label(target)
-    pipeline = make_pipeline(estimator, target, seed=0)
+    columns, label = columns_and_label(task)
+    pipeline = make_pipeline(estimator, task, seed=0)
     assert fit_pipeline(pipeline, columns, label) == ("empty",)
     with_values = columns.with_columns(pl.lit(1e6).alias("empty"))
     assert predict(pipeline, with_values).tobytes() == predict(pipeline, columns).tobytes()
@@ -71,8 +71,8 @@ def test_a_column_without_any_value_in_training_is_named_kept_and_has_no_effect(
 
 
 def test_a_missing_value_counts_as_the_mean_of_the_training_for_a_linear_model() -> None:
-    columns, label = columns_and_label(Target.DIRECTION)
-    pipeline = make_pipeline(Estimator.LOGISTIC, Target.DIRECTION, seed=0)
+    columns, label = columns_and_label(Task.CLASSIFICATION)
+    pipeline = make_pipeline(Estimator.LOGISTIC, Task.CLASSIFICATION, seed=0)
     fit_pipeline(pipeline, columns, label)
     missing = columns[:1].with_columns(pl.lit(None, dtype=pl.Float64).alias("told"))
     mean = columns[:1].with_columns(pl.lit(columns["told"].mean()).alias("told"))
@@ -80,53 +80,53 @@ def test_a_missing_value_counts_as_the_mean_of_the_training_for_a_linear_model()
 
 
 def test_columns_in_another_order_are_refused() -> None:
-    columns, label = columns_and_label(Target.DIRECTION)
-    pipeline = make_pipeline(Estimator.LOGISTIC, Target.DIRECTION, seed=0)
+    columns, label = columns_and_label(Task.CLASSIFICATION)
+    pipeline = make_pipeline(Estimator.LOGISTIC, Task.CLASSIFICATION, seed=0)
     fit_pipeline(pipeline, columns, label)
     with pytest.raises(ValueError, match="same order"):
         predict(pipeline, columns.select(reversed(columns.columns)))
 
 
 def test_labels_of_one_class_are_refused_with_the_reason() -> None:
-    columns, _ = columns_and_label(Target.DIRECTION)
+    columns, _ = columns_and_label(Task.CLASSIFICATION)
     with pytest.raises(InvalidInputError, match="all 1200 training labels are 1"):
-        fit_pipeline(make_pipeline(Estimator.LOGISTIC, Target.DIRECTION, seed=0), columns, np.ones(1200))
+        fit_pipeline(make_pipeline(Estimator.LOGISTIC, Task.CLASSIFICATION, seed=0), columns, np.ones(1200))
 
 
-@pytest.mark.parametrize("target", list(Target))
-def test_trees_hold_out_no_rows_at_random(target: Target) -> None:
-    model = make_pipeline(Estimator.HIST_GRADIENT_BOOSTING, target, seed=5)["model"]
+@pytest.mark.parametrize("task", list(Task))
+def test_trees_hold_out_no_rows_at_random(task: Task) -> None:
+    model = make_pipeline(Estimator.HIST_GRADIENT_BOOSTING, task, seed=5)["model"]
     assert model.early_stopping is False
     assert model.random_state == 5
 
 
 def test_each_name_gives_the_model_it_says() -> None:
-    kinds = [type(make_pipeline(estimator, target, seed=0)["model"]) for estimator, target in BOTH]
+    kinds = [type(make_pipeline(estimator, task, seed=0)["model"]) for estimator, task in BOTH]
     assert kinds == [LogisticRegression, Ridge, HistGradientBoostingClassifier, HistGradientBoostingRegressor]
 
 
-def test_the_default_is_the_linear_model_of_the_target() -> None:
-    assert Estimator.parse(None, Target.DIRECTION) is Estimator.LOGISTIC
-    assert Estimator.parse(None, Target.RETURN) is Estimator.RIDGE
+def test_the_default_is_the_linear_model_of_the_task() -> None:
+    assert Estimator.parse(None, Task.CLASSIFICATION) is Estimator.LOGISTIC
+    assert Estimator.parse(None, Task.REGRESSION) is Estimator.RIDGE
 
 
 @pytest.mark.parametrize(
-    ("name", "target", "offered"),
+    ("name", "task", "offered"),
     [
-        ("logistic", Target.RETURN, "use ridge or hist_gradient_boosting"),
-        ("ridge", Target.DIRECTION, "use logistic or hist_gradient_boosting"),
-        ("forest", Target.DIRECTION, "use logistic or hist_gradient_boosting"),
+        ("logistic", Task.REGRESSION, "use ridge or hist_gradient_boosting"),
+        ("ridge", Task.CLASSIFICATION, "use logistic or hist_gradient_boosting"),
+        ("forest", Task.CLASSIFICATION, "use logistic or hist_gradient_boosting"),
     ],
 )
-def test_an_estimator_that_does_not_fit_the_target_is_answered_with_those_that_do(
-    name: str, target: Target, offered: str
+def test_an_estimator_that_does_not_fit_the_task_is_answered_with_those_that_do(
+    name: str, task: Task, offered: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=offered):
-        Estimator.parse(name, target)
+        Estimator.parse(name, task)
 
 
 def test_the_signal_of_a_direction_is_1_only_above_even_odds() -> None:
-    assert to_signal(np.array([0.5, np.nextafter(0.5, 1)]), Target.DIRECTION).tolist() == [0.0, 1.0]
+    assert to_signal(np.array([0.5, np.nextafter(0.5, 1)]), Task.CLASSIFICATION).tolist() == [0.0, 1.0]
 
 
 def test_waiting_threads_sleep_before_scikit_learn_is_loaded() -> None:

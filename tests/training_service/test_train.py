@@ -27,12 +27,13 @@ def test_an_artifact_holds_predictions_a_model_per_fold_and_one_of_everything(fu
     report = train(full_lake, ["SPY", "QQQ"], folds=3)
     artifact = full_lake.artifacts.find(ArtifactKind.MODEL, report.model_id)
     assert sorted(artifact.files) == [
-        "card.html", "fold-00.joblib", "fold-01.joblib", "fold-02.joblib", "model.joblib", "predictions.parquet",
+        "card.html", "fold-00.joblib", "fold-01.joblib", "fold-02.joblib", "folds.parquet", "model.joblib",
+        "predictions.parquet",
     ]  # fmt: skip
 
 
 def test_the_manifest_says_what_was_asked_and_what_it_came_from(full_lake: Lake) -> None:
-    report = train(full_lake, ["SPY", "QQQ"], target="return", horizon_bars=3, folds=2, seed=9)
+    report = train(full_lake, ["SPY", "QQQ"], target="return", horizon=3, folds=2, seed=9)
     artifact = full_lake.artifacts.find(ArtifactKind.MODEL, report.model_id)
     expected = {
         "symbols": ["SPY", "QQQ"],
@@ -40,7 +41,7 @@ def test_the_manifest_says_what_was_asked_and_what_it_came_from(full_lake: Lake)
         "feature_set": {"name": "core", "version": "0123456789abcdef"},
         "session": "regular",
         "target": "return",
-        "horizon_bars": 3,
+        "horizon": 3,
         "estimator": "ridge",
         "folds": 2,
         "seed": 9,
@@ -62,7 +63,7 @@ def test_the_same_training_again_writes_nothing_and_reports_the_same(full_lake: 
 
 
 @pytest.mark.parametrize(
-    "changed", [{"seed": 1}, {"horizon_bars": 4}, {"folds": 3}, {"target": "return"}, {"symbols": ["SPY"]}]
+    "changed", [{"seed": 1}, {"horizon": 4}, {"folds": 3}, {"target": "return"}, {"symbols": ["SPY"]}]
 )
 def test_another_option_makes_another_model(full_lake: Lake, changed: dict[str, object]) -> None:
     base: dict[str, object] = {"symbols": ["SPY", "QQQ"], "folds": 2}
@@ -175,8 +176,8 @@ def test_a_feature_table_that_was_tampered_with_is_not_trained_on(full_lake: Lak
     ("options", "message"),
     [
         ({"target": "up"}, "target 'up'"),
-        ({"estimator": "ridge"}, "estimator 'ridge' does not predict"),
-        ({"horizon_bars": 0}, "horizon 0 is below 1"),
+        ({"estimator": "ridge"}, "estimator 'ridge' does no classification"),
+        ({"horizon": 0}, "horizon 0 is below 1"),
         ({"folds": 0}, "folds 0 is below 1"),
         ({"seed": -1}, "seed -1 is out of range"),
         ({"session": "night"}, "session 'night'"),

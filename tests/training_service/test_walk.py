@@ -1,6 +1,7 @@
 """The walk forward: no prediction depends on a bar after it, and each fold's model only on its past."""
 
 import datetime as dt
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,21 +10,23 @@ import polars as pl
 import pytest
 
 from training_service.dataset import Dataset, make_dataset
-from training_service.labels import Target
-from training_service.models import Estimator, predict
+from training_service.folds import FoldSpec
+from training_service.labels import Target, TargetSpec
+from training_service.models import Estimator, make_pipeline, predict
 from training_service.walk import FittedFold, fit_on_everything, walk_forward
 
 Bars = dict[str, pl.DataFrame]
 FeatureTable = Callable[[pl.DataFrame], pl.DataFrame]
-HORIZON_BARS = 5
+HORIZON = 5
 
 
-def walked(data: Dataset, estimator: Estimator, target: Target, *, whole_sessions: bool = True) -> list[FittedFold]:
-    return walk_forward(data, target=target, estimator=estimator, n_folds=3, seed=0, whole_sessions=whole_sessions)
+def walked(data: Dataset, estimator: Estimator, *, whole_sessions: bool = True) -> list[FittedFold]:
+    folds = FoldSpec(3, whole_sessions=whole_sessions).split(data.frame)
+    return walk_forward(data, folds, functools.partial(make_pipeline, estimator, data.spec.task, seed=0))
 
 
-def predictions_of(data: Dataset, estimator: Estimator, target: Target, *, whole_sessions: bool = True) -> pl.DataFrame:
-    return pl.concat([fold.predictions for fold in walked(data, estimator, target, whole_sessions=whole_sessions)])
+def predictions_of(data: Dataset, estimator: Estimator, *, whole_sessions: bool = True) -> pl.DataFrame:
+    return pl.concat([fold.predictions for fold in walked(data, estimator, whole_sessions=whole_sessions)])
 
 
 def changed_after(bars: pl.DataFrame, moment: dt.datetime, seed: int) -> pl.DataFrame:
@@ -38,7 +41,7 @@ def changed_after(bars: pl.DataFrame, moment: dt.datetime, seed: int) -> pl.Data
 
 def dataset_of(market: Bars, feature_table: FeatureTable, target: Target) -> Dataset:
     return make_dataset(
-        {symbol: feature_table(bars) for symbol, bars in market.items()}, target=target, horizon_bars=HORIZON_BARS
+        {symbol: feature_table(bars) for symbol, bars in market.items()}, spec=TargetSpec.parse(target, HORIZON)
     )
 
 
@@ -67,13 +70,11 @@ def test_changing_every_bar_after_a_moment_leaves_all_predictions_up_to_it_bit_f
     target: Target,
     whole_sessions: bool,  # noqa: FBT001 - pytest hands it over
 ) -> None:
-    before = predictions_of(dataset_of(market, feature_table, target), estimator, target, whole_sessions=whole_sessions)
+    before = predictions_of(dataset_of(market, feature_table, target), estimator, whole_sessions=whole_sessions)
     assert before["prediction"].n_unique() > 3  # models that learned something, or nothing is proven
     for seed, moment in enumerate(moments_to_try(before)):
         other = {symbol: changed_after(bars, moment, seed) for symbol, bars in market.items()}
-        after = predictions_of(
-            dataset_of(other, feature_table, target), estimator, target, whole_sessions=whole_sessions
-        )
+        after = predictions_of(dataset_of(other, feature_table, target), estimator, whole_sessions=whole_sessions)
         until = pl.col("timestamp") <= moment
         assert before.filter(until).equals(after.filter(until))
 
@@ -84,7 +85,7 @@ def test_that_proof_catches_labels_that_are_not_purged(market: Bars, feature_tab
         pretended = honest.frame.with_columns(
             pl.when(pl.col("label").is_not_null()).then("timestamp").alias("known_at")
         )
-        return predictions_of(replace(honest, frame=pretended), Estimator.RIDGE, Target.RETURN, whole_sessions=False)
+        return predictions_of(replace(honest, frame=pretended), Estimator.RIDGE, whole_sessions=False)
 
     before = leaking(market)
     first = before.filter(fold=1)["timestamp"][0]
@@ -100,7 +101,7 @@ def test_a_folds_model_depends_on_nothing_known_after_fitted_before(
     whole_sessions: bool,  # noqa: FBT001 - pytest hands it over
 ) -> None:
     data = dataset_of(market, feature_table, Target.RETURN)
-    folds = walked(data, Estimator.RIDGE, Target.RETURN, whole_sessions=whole_sessions)
+    folds = walked(data, Estimator.RIDGE, whole_sessions=whole_sessions)
     for fold in folds:
         too_late = ~(pl.col("known_at") <= fold.fitted_before).fill_null(value=False)
         noise = pl.Series(np.random.default_rng(fold.number).normal(size=data.frame.height))
@@ -108,7 +109,7 @@ def test_a_folds_model_depends_on_nothing_known_after_fitted_before(
             pl.when(too_late & pl.col(name).is_not_null()).then(noise).otherwise(name).alias(name)
             for name in ("label", *data.columns)
         )
-        again = walked(replace(data, frame=perturbed), Estimator.RIDGE, Target.RETURN, whole_sessions=whole_sessions)
+        again = walked(replace(data, frame=perturbed), Estimator.RIDGE, whole_sessions=whole_sessions)
         columns = data.frame.select(data.columns)
         same = again[fold.number].pipeline
         assert predict(same, columns).tobytes() == predict(fold.pipeline, columns).tobytes()
@@ -121,7 +122,7 @@ def test_every_fold_was_fitted_before_its_first_test_bar_opens(
     whole_sessions: bool,  # noqa: FBT001 - pytest hands it over
 ) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
-    for fold in walked(data, Estimator.LOGISTIC, Target.DIRECTION, whole_sessions=whole_sessions):
+    for fold in walked(data, Estimator.LOGISTIC, whole_sessions=whole_sessions):
         assert fold.fitted_before <= fold.predictions["timestamp"][0]
         assert fold.predictions["fitted_before"].unique().to_list() == [fold.fitted_before]
 
@@ -130,7 +131,7 @@ def test_every_row_of_the_out_of_sample_period_is_predicted_with_or_without_labe
     market: Bars, feature_table: FeatureTable
 ) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
-    predictions = predictions_of(data, Estimator.LOGISTIC, Target.DIRECTION)
+    predictions = predictions_of(data, Estimator.LOGISTIC)
     period = data.frame.filter(pl.col("timestamp") >= predictions["timestamp"][0])
     assert predictions["timestamp"].to_list() == period["timestamp"].to_list()
     assert period["label"].null_count() > 0
@@ -139,14 +140,14 @@ def test_every_row_of_the_out_of_sample_period_is_predicted_with_or_without_labe
 
 def test_only_rows_with_a_label_are_scored(market: Bars, feature_table: FeatureTable) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
-    for fold in walked(data, Estimator.LOGISTIC, Target.DIRECTION):
+    for fold in walked(data, Estimator.LOGISTIC):
         rows = data.frame.filter(pl.col("timestamp").is_in(fold.predictions["timestamp"].implode()))
         assert fold.outcome.label.size == rows["label"].drop_nulls().len() < rows.height
 
 
 def test_the_baseline_of_a_fold_is_the_mean_of_its_training_labels(market: Bars, feature_table: FeatureTable) -> None:
     data = dataset_of(market, feature_table, Target.RETURN)
-    for fold in walked(data, Estimator.RIDGE, Target.RETURN):
+    for fold in walked(data, Estimator.RIDGE):
         past = data.frame.filter(pl.col("known_at") <= fold.fitted_before)
         assert fold.outcome.baseline == pytest.approx(np.full(fold.outcome.label.size, past["label"].mean()))
 
@@ -155,7 +156,7 @@ def test_prediction_columns_have_the_names_and_types_that_simulations_read(
     market: Bars, feature_table: FeatureTable
 ) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
-    assert dict(predictions_of(data, Estimator.LOGISTIC, Target.DIRECTION).schema) == {
+    assert dict(predictions_of(data, Estimator.LOGISTIC).schema) == {
         "symbol": pl.String(),
         "session": pl.Date(),
         "timestamp": pl.Datetime("us", "UTC"),
@@ -172,25 +173,24 @@ def test_a_feature_that_begins_after_the_first_fold_was_fitted_is_named(
     data = dataset_of(market, feature_table, Target.DIRECTION)
     begins = data.frame["session"].unique().sort()[4]
     late = data.frame.with_columns(pl.when(pl.col("session") >= begins).then("stretch_10").alias("stretch_10"))
-    folds = walked(replace(data, frame=late), Estimator.LOGISTIC, Target.DIRECTION)
+    folds = walked(replace(data, frame=late), Estimator.LOGISTIC)
     assert [fold.empty_columns for fold in folds] == [("stretch_10",), ("stretch_10",), ()]
 
 
 def test_the_last_model_has_seen_every_label(market: Bars, feature_table: FeatureTable) -> None:
     data = dataset_of(market, feature_table, Target.RETURN)
-    pipeline = fit_on_everything(data, target=Target.RETURN, estimator=Estimator.RIDGE, seed=0)
+    pipeline = fit_on_everything(data, functools.partial(make_pipeline, Estimator.RIDGE, data.spec.task, seed=0))
     labelled = data.frame.drop_nulls("label")
     assert pipeline["scaler"].n_samples_seen_[0] == labelled["log_return_1"].drop_nulls().len()
 
 
 def test_progress_is_told_after_each_fold(market: Bars, feature_table: FeatureTable) -> None:
     told: list[tuple[int, int]] = []
+    data = dataset_of(market, feature_table, Target.DIRECTION)
     walk_forward(
-        dataset_of(market, feature_table, Target.DIRECTION),
-        target=Target.DIRECTION,
-        estimator=Estimator.LOGISTIC,
-        n_folds=3,
-        seed=0,
+        data,
+        FoldSpec(3).split(data.frame),
+        functools.partial(make_pipeline, Estimator.LOGISTIC, data.spec.task, seed=0),
         progress=lambda _, done, total: told.append((done, total)),
     )
     assert told == [(1, 3), (2, 3), (3, 3)]
