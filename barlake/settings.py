@@ -86,6 +86,15 @@ class Settings(BaseSettings):
     database_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_DATABASE_URL"))
 
     operations_url: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_OPERATIONS_URL"))
+    workers: int | None = Field(default=None, validation_alias=AliasChoices("BARLAKE_WORKERS"), ge=1)
+    parallel_backend: str = Field(
+        default="loky",
+        validation_alias=AliasChoices("BARLAKE_PARALLEL_BACKEND"),
+        pattern="^(?i:loky|dask|ray|sequential)$",
+    )
+    cluster: Annotated[str | None, BeforeValidator(_blank_to_none)] = Field(
+        default=None, validation_alias=AliasChoices("BARLAKE_CLUSTER")
+    )
     worker_concurrency: int = Field(default=4, validation_alias=AliasChoices("BARLAKE_WORKER_CONCURRENCY"), ge=1)
     heartbeat_s: float = Field(default=5.0, validation_alias=AliasChoices("BARLAKE_HEARTBEAT_S"), gt=0)
     log_format: str | None = Field(
