@@ -6,9 +6,21 @@ import polars as pl
 import polars_talib as ta
 
 from feature_service.declare import feature
-from feature_service.flat import is_flat
+from feature_service.flat import is_flat, ratio
+from feature_service.returns import log_return
 
-__all__ = ["cci", "mfi", "roc", "rsi", "stochastic_d", "stochastic_k"]
+__all__ = [
+    "acceleration",
+    "cci",
+    "efficiency_ratio",
+    "mfi",
+    "return_t_statistic",
+    "roc",
+    "rsi",
+    "stochastic_d",
+    "stochastic_k",
+    "ultimate_oscillator",
+]
 
 HIGH, LOW, CLOSE, VOLUME = pl.col("high"), pl.col("low"), pl.col("close"), pl.col("volume")
 TYPICAL = (HIGH + LOW + CLOSE) / 3
@@ -107,3 +119,53 @@ def mfi(*, window_bars: int) -> pl.Expr:
     traded = VOLUME.cum_sum()
     has_flow = ~is_flat(TYPICAL, window_bars + 1) & (traded > traded.shift(window_bars))
     return pl.when(has_flow).then(value)
+
+
+@feature(unit="0 to 100", history_bars=lambda p: p["long_bars"])
+def ultimate_oscillator(*, short_bars: int, middle_bars: int, long_bars: int) -> pl.Expr:
+    """Buying pressure over three windows in one figure.
+
+    Formula: 100 * (4 * A(`short_bars`) + 2 * A(`middle_bars`) + A(`long_bars`)) / 7, A being the sum of close
+    - min(low, previous close) / the sum of true ranges. Null when the shortest window has no range.
+    Source: Williams 1976; TA-Lib ULTOSC.
+    """
+    value = ta.ultosc(HIGH, LOW, CLOSE, timeperiod1=short_bars, timeperiod2=middle_bars, timeperiod3=long_bars)
+    has_no_range = is_flat(HIGH, short_bars) & is_flat(LOW, short_bars) & is_flat(CLOSE, short_bars + 1)
+    return pl.when(~(has_no_range & (HIGH == LOW))).then(value)
+
+
+@feature(unit="fraction", history_bars=lambda p: p["window_bars"])
+def efficiency_ratio(*, window_bars: int) -> pl.Expr:
+    """How straight the way of the close was: 1 in one direction only, near 0 back and forth.
+
+    Formula: abs(close - close `window_bars` bars ago) / sum of the absolute changes between. Null when the
+    close has not moved.
+    Source: Kaufman 1995.
+    """
+    way = (CLOSE - CLOSE.shift(1)).abs().rolling_sum(window_bars)
+    value = ratio((CLOSE - CLOSE.shift(window_bars)).abs(), way).clip(0, 1)
+    return pl.when(~is_flat(CLOSE, window_bars + 1)).then(value)
+
+
+@feature(unit="t statistic", history_bars=lambda p: p["window_bars"])
+def return_t_statistic(*, window_bars: int) -> pl.Expr:
+    """How far the mean return lies from zero, in its standard errors.
+
+    Formula: mean / (standard deviation over n - 1 / square root of `window_bars`) of the log returns from
+    bar to bar. Null when the close has not moved.
+    Source: Student's t.
+    """
+    returns = log_return(span_bars=1)
+    value = ratio(returns.rolling_mean(window_bars), returns.rolling_std(window_bars)) * window_bars**0.5
+    return pl.when(~is_flat(CLOSE, window_bars + 1)).then(value)
+
+
+@feature(unit="log return", history_bars=lambda p: 2 * p["span_bars"])
+def acceleration(*, span_bars: int) -> pl.Expr:
+    """Return of the last bars less the return of as many bars before them.
+
+    Formula: r - r `span_bars` bars ago, r = ln(close / close `span_bars` bars ago).
+    Source: the definition.
+    """
+    returns = log_return(span_bars=span_bars)
+    return returns - returns.shift(span_bars)

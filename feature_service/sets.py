@@ -7,13 +7,14 @@ from typing import Any
 from barlake.errors import NotFoundError, did_you_mean
 from feature_service.clock import day_of_week, minute_of_session, minutes_to_close
 from feature_service.feature_set import FeatureSet
+from feature_service.full_set import CONTEXT_SYMBOL, MORE_FEATURES
 from feature_service.momentum import cci, mfi, roc, rsi, stochastic_d, stochastic_k
 from feature_service.returns import lagged_log_return, log_return, overnight_gap, simple_return
 from feature_service.trend import bollinger_band, bollinger_position, bollinger_width, ema, macd, sma
 from feature_service.volatility import atr, natr, volatility
 from feature_service.volume import session_vwap, volume_ratio, vwap_distance
 
-__all__ = ["CORE", "FEATURE_SETS", "FeatureSet", "find_feature_set"]
+__all__ = ["CORE", "FEATURE_SETS", "FULL", "FeatureSet", "find_feature_set"]
 
 _MACD: dict[str, Any] = {"fast_bars": 12, "slow_bars": 26, "signal_bars": 9}
 
@@ -61,7 +62,11 @@ CORE = FeatureSet(
 )
 """The set that is built when no other is named."""
 
-FEATURE_SETS: dict[str, FeatureSet] = {CORE.name: CORE}
+FULL = FeatureSet("full", (*CORE.features, *MORE_FEATURES), context=CONTEXT_SYMBOL)
+"""Every feature there is: what `core` has, and more families, longer bars, a context symbol and records."""
+
+FEATURE_SETS: dict[str, FeatureSet] = {one.name: one for one in (CORE, FULL)}
+"""The sets that come with the house, by name."""
 
 
 def find_feature_set(name: str) -> FeatureSet:
