@@ -28,11 +28,11 @@ from typing import Any
 
 from filelock import FileLock
 
+from barlake.artifact_records import ArtifactRegister
 from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, NotFoundError, did_you_mean
 from barlake.keys import ArtifactKind
 from barlake.layout import TEMPORARY_PREFIX
-from barlake.manifest import Manifest
 from barlake.records import utc_now
 
 __all__ = [
@@ -53,7 +53,10 @@ DRAFT_AGE = dt.timedelta(days=1)
 
 _ID_LENGTH = 16
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-_LIBRARIES = ("barlake", "duckdb", "polars", "pyarrow", "numpy", "polars-talib", "scikit-learn", "numba")
+_LIBRARIES = (
+    "barlake", "duckdb", "polars", "pyarrow", "numpy", "polars-talib", "scipy", "scikit-learn", "lightgbm", "xgboost",
+    "xgboost-cpu", "numba",
+)  # fmt: skip
 
 
 def canonical_json(value: Any) -> str:
@@ -117,11 +120,19 @@ class Artifact:
 
 
 class ArtifactStore:
-    """The artifacts of one lake."""
+    """The artifacts of one lake.
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
+    Parameters
+    ----------
+    root
+        Holds one folder per kind.
+    records
+        Remembers which of their folders count.
+    """
+
+    def __init__(self, root: Path, records: ArtifactRegister) -> None:
         self._root = root
-        self._manifest = manifest
+        self._records = records
 
     @contextlib.contextmanager
     def create(
@@ -172,7 +183,7 @@ class ArtifactStore:
             with storage_errors(folder), FileLock(folder.parent / ".lock"):
                 if self.get(kind, artifact_id) is None:
                     _finish(temporary, folder, text)
-                    self._manifest.put_artifact(kind.value, artifact_id, created_at, text)
+                    self._records.put(kind.value, artifact_id, created_at, text)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -203,11 +214,31 @@ class ArtifactStore:
     def list(self, kind: ArtifactKind) -> list[Artifact]:
         """Every registered artifact of a kind whose folder is there, oldest first."""
         found = []
-        for artifact_id, text in self._manifest.artifacts(kind.value):
+        for artifact_id, text in self._records.of_kind(kind.value):
             folder = self._root / kind.value / artifact_id
             if folder.is_dir():
                 found.append(_parse(kind, artifact_id, folder, json.loads(text)))
         return found
+
+    def delete(self, artifact: Artifact) -> int:
+        """Remove an artifact and its folder; returns the bytes that became free.
+
+        It stops counting before the first file goes: a reader meets all of it or nothing.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses. The artifact does not count any more, and what is left of its folder is swept by
+            `barlake vacuum` a day later.
+        """
+        with FileLock(artifact.path.parent / ".lock"):
+            self._records.remove(artifact.kind.value, artifact.id)
+            leaving = artifact.path.with_name(f"{TEMPORARY_PREFIX}{artifact.id}-{uuid.uuid4().hex[:8]}")
+            with storage_errors(artifact.path):
+                artifact.path.rename(leaving)
+                freed = sum(path.stat().st_size for path in leaving.rglob("*") if path.is_file())
+                shutil.rmtree(leaving)
+        return freed
 
     @staticmethod
     def verified_file(artifact: Artifact, name: str) -> Path:

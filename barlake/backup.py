@@ -240,7 +240,7 @@ class _Backup:
 
 def _other_folders(root: Path, manifest: Manifest) -> list[Path]:
     """Feature tables, the folders of registered models and runs, and damaged files that were set aside."""
-    artifacts = [root / kind.value / name for kind in _ARTIFACTS for name, _ in manifest.artifacts(kind.value)]
+    artifacts = [root / kind.value / name for kind in _ARTIFACTS for name, _ in manifest.artifacts.of_kind(kind.value)]
     return [root / "features", *artifacts, root / layout.DAMAGED_FOLDER]
 
 

@@ -104,7 +104,7 @@ class Lake(RecordFaces):
                 f"the lake's folder {root} cannot be used: {error.strerror or error}. Name another with --root "
                 "or BARLAKE_ROOT."
             ) from error
-        self.artifacts = ArtifactStore(root, self.manifest)
+        self.artifacts = ArtifactStore(root, self.manifest.artifacts)
         self.feature_tables = FeatureTables(root / "features")
         self.trials = TrialLedger(self.manifest.engine, now=now)
         self.writer = BarWriter(self.store, self.manifest, lambda: self.calendar, now)

@@ -17,8 +17,9 @@ from sqlalchemy import CompoundSelect, Engine, Select, bindparam, delete, func, 
 
 from barlake import tables
 from barlake.action_records import ActionRecords
+from barlake.artifact_records import ArtifactRecords
 from barlake.commits import TICK, apply_commits, log_commits
-from barlake.database import Place, make_engine, reading, upgrade, upsert, writing
+from barlake.database import Place, make_engine, reading, upgrade, writing
 from barlake.keys import PartitionKey, Period
 from barlake.layout import BARS, REVISIONS
 from barlake.quality_records import QualityRecords
@@ -66,6 +67,7 @@ class Manifest:
             self._engine.dispose()
             raise
         self.quality = QualityRecords(self._engine)
+        self.artifacts = ArtifactRecords(self._engine)
         self.actions = ActionRecords(self._engine)
 
     @property
@@ -400,27 +402,6 @@ class Manifest:
         statement = update(table).where(table.c.removed_by.in_(_commits_after(after))).values(removed_at=now)
         with writing(self._engine) as connection:
             connection.execute(statement)
-
-    def put_artifact(self, kind: str, artifact_id: str, created_at: dt.datetime, manifest: str) -> None:
-        """Register a finished artifact folder with the text of its manifest, in place of an earlier one."""
-        row = {"kind": kind, "artifact_id": artifact_id, "created_at": created_at, "manifest": manifest}
-        with writing(self._engine) as connection:
-            statement = upsert(connection, tables.artifacts)
-            statement = statement.on_conflict_do_update(
-                index_elements=["kind", "artifact_id"],
-                set_={name: statement.excluded[name] for name in ("created_at", "manifest")},
-            )
-            connection.execute(statement, row)
-
-    def artifacts(self, kind: str) -> list[tuple[str, str]]:
-        """Id and manifest text of every registered artifact of a kind, oldest first."""
-        table = tables.artifacts
-        query = select(table.c.artifact_id, table.c.manifest).where(table.c.kind == kind)
-        with reading(self._engine) as connection:
-            return [
-                (row.artifact_id, row.manifest)
-                for row in connection.execute(query.order_by(table.c.created_at, table.c.artifact_id))
-            ]
 
 
 def _held() -> Select[Any]:

@@ -185,6 +185,33 @@ def test_an_id_may_be_shortened_while_it_names_one(lake: Lake) -> None:
         lake.artifacts.find(MODEL, "")
 
 
+def test_a_deleted_artifact_is_gone_and_the_others_stay(lake: Lake) -> None:
+    make(lake, "aa11")
+    make(lake, "aa22", text="more weights")
+    leaving = lake.artifacts.find(MODEL, "aa1")
+    size = sum(path.stat().st_size for path in leaving.path.rglob("*") if path.is_file())
+    assert lake.artifacts.delete(leaving) == size
+    assert [one.id for one in lake.artifacts.list(MODEL)] == ["aa22"]
+    assert folders(lake) == ["aa22"]
+    make(lake, "aa11")
+    assert lake.artifacts.find(MODEL, "aa1").results == {}
+
+
+def test_an_artifact_stops_counting_before_its_files_go(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(lake)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", refuse)
+        with pytest.raises(StorageError, match="Permission denied"):
+            lake.artifacts.delete(lake.artifacts.find(MODEL, "0"))
+    assert lake.artifacts.list(MODEL) == []
+    (left,) = folders(lake)
+    assert left.startswith(".tmp-")
+
+
 def test_two_processes_making_the_same_artifacts_make_each_once(tmp_path: Path) -> None:
     root = tmp_path / "lake"
     makers = [

@@ -173,10 +173,10 @@ def test_a_refused_row_may_hold_any_byte_of_text(manifest: Manifest) -> None:
 
 def test_an_instant_in_another_zone_is_kept_as_the_same_instant(manifest: Manifest) -> None:
     eastern = MOMENT.astimezone(dt.timezone(dt.timedelta(hours=-5)))
-    manifest.put_artifact("runs", "a", eastern, "{}")
-    assert manifest.artifacts("runs") == [("a", "{}")]
+    manifest.artifacts.put("runs", "a", eastern, "{}")
+    assert manifest.artifacts.of_kind("runs") == [("a", "{}")]
     with pytest.raises(sa.exc.StatementError, match="naive instant"):
-        manifest.put_artifact("runs", "b", MOMENT.replace(tzinfo=None), "{}")
+        manifest.artifacts.put("runs", "b", MOMENT.replace(tzinfo=None), "{}")
 
 
 def test_a_cursor_moves_and_ends_with_its_commit(manifest: Manifest) -> None:
