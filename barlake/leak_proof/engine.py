@@ -1,0 +1,189 @@
+"""The proof: many futures at many moments, each answer compared with the first one bit by bit.
+
+Three ways to look, because leaks differ. Over the whole history at a few moments: finds what reads far ahead,
+and what depends on how much history there is. In short pieces of history at hundreds of moments: a piece costs
+little, so many rows are tried. By sweeps over all rows at once (`sweep.py`): finds what one row in thousands
+does. A sweep only points; whatever it points at is tried at its own moment before it is called a leak.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from barlake.errors import InvalidInputError
+from barlake.leak_proof.compare import ROWS, Answer, answer_of
+from barlake.leak_proof.locate import Suspicion, located
+from barlake.leak_proof.moments import Moments, draw
+from barlake.leak_proof.report import Finding, ProofReport
+from barlake.leak_proof.sweep import sweep
+from barlake.leak_proof.world import Compute, Future, World
+
+__all__ = ["Effort", "Progress", "prove"]
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many steps are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried.
+
+    Parameters
+    ----------
+    whole
+        Moments tried over the whole history.
+    pieces
+        Short pieces of history; at `per_piece` moments of each one.
+    piece_rows
+        Rows of a piece: more than most columns need before they have a value.
+    sweeps
+        Sweeps over all rows.
+    futures
+        What is put in place of the future, by turns.
+    """
+
+    whole: int = 8
+    pieces: int = 24
+    per_piece: int = 6
+    piece_rows: int = 3000
+    sweeps: int = 12
+    futures: tuple[Future, ...] = (Future.WILD, Future.CUT, Future.RISE, Future.FALL)
+
+
+@dataclass(eq=False)
+class _Trial:
+    """What has been seen so far, and of each column the earliest wrong row."""
+
+    compute: Compute
+    tried: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    seen: dict[str, Suspicion] = field(default_factory=dict)
+
+    def look(
+        self,
+        world: World,
+        before: Answer,
+        kind: str,
+        instant: int,
+        future: Future,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        """Compare the answer to one other future with the first one."""
+        after = answer_of(self.compute, world.with_future(instant, future), columns)
+        self.tried[kind] += 1
+        for name, rows in before.differences(after, instant):
+            self.wrong[name] += 1
+            row = int(rows[0])
+            known = int(before.known_at[row]) if before.known_at.size else instant
+            if name not in self.seen or known < self.seen[name].known_at:
+                self.seen[name] = Suspicion(name, world, before, row, known, instant, kind, future)
+
+
+def prove(
+    compute: Compute,
+    world: World,
+    moments: Moments,
+    *,
+    subject: str = "column",
+    effort: Effort | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ProofReport:
+    """Try to show that something known at an instant depends on what comes later.
+
+    Parameters
+    ----------
+    compute
+        Pure: the same tables, the same answer.
+    moments
+        Where to look, by kind; see `bar_moments` and `record_moments`.
+    subject
+        What a column of the answer is called in messages.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two rows, or the answer does not say when its rows are known.
+    """
+    started = time.perf_counter()
+    effort = effort or Effort()
+    clock = world.clock.instants
+    if clock.size < 2:
+        raise InvalidInputError(f"a proof needs at least two rows, there are {clock.size}: give more bars.")
+    trial = _Trial(compute)
+    whole = answer_of(compute, world.frames)
+    steps: Iterable[tuple[str, Callable[[], None]]] = itertools.chain(
+        _whole_steps(trial, world, whole, moments, effort, seed),
+        _piece_steps(trial, world, moments, effort, seed),
+        sweep(trial, world, whole, moments, effort.sweeps, seed),
+    )
+    listed = list(steps)
+    for number, (doing, step) in enumerate(listed):
+        if progress is not None:
+            progress(doing, number, len(listed))
+        step()
+    findings = tuple(_findings(trial, world, whole))
+    if progress is not None:
+        progress("done", len(listed), len(listed))
+    taken = time.perf_counter() - started
+    return ProofReport(subject, tuple(whole.values.columns), findings, dict(trial.tried), clock.size, taken)
+
+
+Step = tuple[str, Callable[[], None]]
+
+
+def _whole_steps(
+    trial: _Trial, world: World, whole: Answer, moments: Moments, effort: Effort, seed: int
+) -> Iterable[Step]:
+    drawn = draw(moments, world.clock.instants, effort.whole, seed)
+    for (kind, instant), future in zip(drawn, itertools.cycle(effort.futures), strict=False):
+        yield f"whole history: {kind}", lambda k=kind, i=instant, f=future: trial.look(world, whole, k, i, f)  # type: ignore[misc]
+
+
+def _piece_steps(trial: _Trial, world: World, moments: Moments, effort: Effort, seed: int) -> Iterable[Step]:
+    clock = world.clock.instants
+    if clock.size <= effort.piece_rows:
+        # The whole is no longer than a piece: look at more moments of it.
+        count = effort.pieces * effort.per_piece
+        yield "pieces", lambda: _try_piece(trial, world, draw(moments, clock, count, seed + 1), effort.futures)
+        return
+    for number, (kind, anchor) in enumerate(draw(moments, clock, effort.pieces, seed + 1)):
+        yield (
+            f"pieces: {kind}",
+            lambda k=kind, a=anchor, n=number: _anchored(trial, world, moments, effort, k, a, seed + n),
+        )  # type: ignore[misc]
+
+
+def _anchored(trial: _Trial, world: World, moments: Moments, effort: Effort, kind: str, anchor: int, seed: int) -> None:
+    """A piece of history around one moment, tried at it and at others near it."""
+    clock = world.clock.instants
+    ahead = effort.piece_rows // 6
+    at = int(np.searchsorted(clock, anchor, side="right"))
+    first, end = max(at - (effort.piece_rows - ahead), 0), min(at + ahead, clock.size - 1)
+    near_first, near_end = int(clock[max(at - ahead, 0)]), int(clock[max(end - ahead // 4, 0)])
+    near = {name: found[(found >= near_first) & (found < near_end)] for name, found in moments.items()}
+    around = clock[(clock >= near_first) & (clock < near_end)]
+    drawn = [(kind, anchor), *draw(near, around, effort.per_piece - 1, seed)]
+    _try_piece(trial, world.between(int(clock[first]), int(clock[end]) + 1), drawn, effort.futures, turn=seed)
+
+
+def _try_piece(
+    trial: _Trial, piece: World, drawn: list[tuple[str, int]], futures: tuple[Future, ...], *, turn: int = 0
+) -> None:
+    before = answer_of(trial.compute, piece.frames)
+    for number, (kind, instant) in enumerate(drawn, start=turn):
+        trial.look(piece, before, kind, instant, futures[number % len(futures)])
+
+
+def _findings(trial: _Trial, world: World, whole: Answer) -> Iterable[Finding]:
+    """What was seen, each tried once more for stability and then followed to its cause."""
+    tried = sum(trial.tried.values())
+    for name in [*whole.values.columns, ROWS]:
+        if name in trial.seen:
+            yield located(trial.compute, world, whole, trial.seen[name], trial.wrong[name], tried)

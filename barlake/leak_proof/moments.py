@@ -1,0 +1,98 @@
+"""Moments at which a proof should look: where leaks hide, and anywhere. Pure.
+
+A moment is an instant at which some rows are known and the next ones are not. A leak over one row shows at
+the row just before its cause only, so the places where causes stand (a session's last bar, the release of a
+figure, the end of a longer bar) are tried by name, beside moments drawn at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import polars as pl
+
+from barlake.leak_proof.world import Instants, Source, instants
+
+__all__ = ["Moments", "bar_moments", "draw", "record_moments"]
+
+Moments = dict[str, Instants]
+"""Kind of moment -> instants of that kind, rising."""
+
+LONGER_BARS = (5, 15, 30, 60)
+"""Minutes of the longer bars before whose ends a proof looks."""
+
+_SHARE_OF_RANDOM = 0.4
+
+
+def bar_moments(bars: pl.DataFrame) -> Moments:
+    """Kinds of moments in a history of minute bars.
+
+    Parameters
+    ----------
+    bars
+        session (a date) and timestamp; oldest first.
+    """
+    stamp, session = pl.col("timestamp"), pl.col("session")
+    starts, ends = (session != session.shift(1)).fill_null(value=True), (session != session.shift(-1))
+    minute = (stamp - stamp.min().over("session")).dt.total_minutes()
+    later = stamp.shift(-1) - stamp
+    inside = ~ends.fill_null(value=True)
+    length = pl.len().over("session")
+    kinds = {
+        "first bar of a session": starts,
+        "second bar of a session": starts.shift(1),
+        "last bar of a session": ends,
+        "bar before the last of a session": ends.shift(-1),
+        "short session": (length < 0.7 * length.median()) & inside,
+        "before a gap": inside & (later > pl.duration(minutes=1)),
+        "after a gap": (inside & (later > pl.duration(minutes=1))).shift(1),
+        "end of a month": session.dt.month() != session.shift(-1).dt.month(),
+        "middle of a session": (minute > 60) & (minute < 300),
+        "first rows": pl.int_range(pl.len()) < 300,
+    }
+    for size in LONGER_BARS:
+        # A bar of `size` minutes is whole once its last minute is known: the minute before, it is not yet.
+        kinds[f"a minute before a bar of {size} minutes ends"] = (minute % size == size - 2) & inside
+        kinds[f"as a bar of {size} minutes ends"] = (minute % size == size - 1) & inside
+    flags = bars.select(flag.fill_null(value=False).alias(name) for name, flag in kinds.items())
+    known = instants(bars, stamp + pl.duration(minutes=1))
+    # Nothing comes after the last row.
+    return {name: _without_last(known[flags[name].to_numpy()], known) for name in kinds}
+
+
+def record_moments(source: Source, what: str, *, within: Instants) -> Moments:
+    """Just before, and just as, records become known.
+
+    Parameters
+    ----------
+    within
+        Instants of the clock; records outside of its span are of no use.
+    """
+    known = np.unique(source.instants)
+    if not within.size:
+        return {}
+    known = known[(known > within[0]) & (known < within[-1])]
+    return {f"just before {what}": known - 1, f"just after {what}": known}
+
+
+def draw(moments: Mapping[str, Instants], clock: Instants, count: int, seed: int) -> list[tuple[str, int]]:
+    """Moments of every kind by turns, and two of five at random, without repetition where that is possible."""
+    chance = np.random.default_rng([seed, 7])
+    random = int(count * _SHARE_OF_RANDOM)
+    kinds = [(name, chance.permutation(found)) for name, found in moments.items() if found.size]
+    kinds = [kinds[place] for place in chance.permutation(len(kinds))]
+    chosen = [*_by_turns(kinds, count - random)]
+    if clock.size > 1:
+        chosen += [("random", int(at)) for at in chance.choice(clock[:-1], size=count - len(chosen))]
+    return chosen
+
+
+def _by_turns(kinds: list[tuple[str, Instants]], count: int) -> Iterable[tuple[str, int]]:
+    longest = max((found.size for _, found in kinds), default=0)
+    turns = ((name, int(found[turn])) for turn in range(longest) for name, found in kinds if turn < found.size)
+    return [moment for moment, _ in zip(turns, range(count), strict=False)]
+
+
+def _without_last(found: Instants, known: Instants) -> Instants:
+    return found[found < known[-1]] if known.size else found
