@@ -1,101 +1,206 @@
-"""Proof that a feature looks neither ahead nor back for ever. For the features here and for your own.
+"""Proof that features look neither ahead nor back for ever. For the features here and for your own.
 
-A feature at t may depend on the rows up to t only, so computing it over a shorter history must give
-the same bits. Whoever reads ahead (`shift(-1)`, a centred mean, a z-score over everything, the day's
-final VWAP, a backward fill) changes some row of some prefix. One cut may miss it: use twenty.
+Whoever reads ahead (`shift(-1)`, a centred mean, a z-score over everything, the day's final VWAP, a figure
+before its release) changes when the future changes. So the proof changes it: everything after an instant is cut
+off or replaced, in bars, context, macro and news alike, and every value known at that instant must be the same
+in every bit. How it is tried: `barlake/leak_proof/` and docs/proof.md.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from barlake.errors import InvalidInputError, LookAheadError
+from barlake.errors import InvalidInputError
+from barlake.leak_proof import (
+    Compute,
+    Effort,
+    Frames,
+    HistoryNeed,
+    ProofReport,
+    Source,
+    World,
+    bar_moments,
+    measure_history,
+    minutes,
+    prove,
+    record_moments,
+)
+from barlake.leak_proof.engine import Progress
+from barlake.leak_proof.history import history_frame
+from barlake.leak_proof.moments import Moments
+from feature_service.compute import compute_features
+from feature_service.declare import Feature
+from feature_service.inputs import FeatureInputs
 
-__all__ = ["history_proof", "prefix_proof"]
+__all__ = [
+    "FeatureCompute",
+    "history_proof",
+    "history_table",
+    "inputs_moments",
+    "inputs_world",
+    "prefix_proof",
+    "prove_computation",
+    "prove_features",
+]
 
-Compute = Callable[[pl.DataFrame], pl.DataFrame]
+FeatureCompute = Callable[[FeatureInputs], pl.DataFrame]
+"""From inputs to columns, one row per bar; pure."""
+
+_TRADED = ("open", "high", "low", "close", "volume")
 
 
-def prefix_proof(compute: Compute, frame: pl.DataFrame, *, cuts: int = 20, seed: int = 0) -> None:
-    """Check that no value changes, in any bit, when later rows are not there yet.
+def prove_features(
+    features: Sequence[Feature],
+    inputs: FeatureInputs,
+    *,
+    effort: Effort | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ProofReport:
+    """Whether any of these features looks ahead, over these inputs.
 
-    Parameters
-    ----------
-    compute
-        Takes rows, gives one row of features per row; pure.
-    frame
-        Rows of one symbol, oldest first.
-    cuts
-        How many random prefixes to compute again.
+    Examples
+    --------
+    `prove_features(CORE.features, inputs).require_clean()` is silent, or raises a `LookAheadError` that names
+    the feature, the first wrong row and how far it looked.
+    """
+    by_name = {one.name: one for one in features}
+
+    def compute(frames: Frames, columns: Sequence[str] | None) -> pl.DataFrame:
+        wanted = features if columns is None else [by_name[name] for name in columns]
+        return _known(frames, compute_features(FeatureInputs(**frames), wanted))
+
+    return _prove(compute, inputs, effort, seed, progress)
+
+
+def prove_computation(
+    compute: FeatureCompute,
+    inputs: FeatureInputs,
+    *,
+    effort: Effort | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ProofReport:
+    """The same for anything that makes columns, one row per bar.
+
+    Raises
+    ------
+    InvalidInputError
+        If `compute` gives another number of rows than there are bars.
+    """
+    return _prove(_adapted(compute), inputs, effort, seed, progress)
+
+
+def prefix_proof(
+    compute: FeatureCompute, inputs: FeatureInputs, *, effort: Effort | None = None, seed: int = 0
+) -> None:
+    """Check that no value changes, in any bit, whatever comes later.
 
     Raises
     ------
     LookAheadError
-        Names the first feature that differs, the row and the cut.
-    InvalidInputError
-        If there are fewer rows than cuts.
+        Names the columns that do, and of the first the row, how far it looked and at what.
     """
-    whole = compute(frame)
-    for length in _draw(frame.height, cuts, seed):
-        part = compute(frame.head(length))
-        for name in whole.columns:
-            wrong = _first_difference(part[name], whole[name].head(length))
-            if wrong is not None:
-                raise LookAheadError(
-                    f"feature {name!r} at row {wrong}{_at(frame, wrong)} is {whole[name][wrong]} with all "
-                    f"{frame.height} rows but {part[name][wrong]} with the first {length}: it reads rows "
-                    "that come later. Use past rows only (shift(n >= 0), windows that end at the row)."
-                )
+    prove_computation(compute, inputs, effort=effort, seed=seed).require_clean()
 
 
 def history_proof(
-    compute: Compute,
-    frame: pl.DataFrame,
-    *,
-    history_bars: int = 4000,
-    cuts: int = 3,
-    seed: int = 0,
-    tolerance: float = 1e-9,
+    compute: FeatureCompute, inputs: FeatureInputs, *, history_bars: int = 4000, starts: int = 3, seed: int = 0
 ) -> None:
     """Check that values no longer depend on where the history starts, some bars after its start.
 
     Raises
     ------
     InvalidInputError
-        Names the first feature that differs by more than `tolerance` standard deviations of its own;
-        such a level would change with every backfill. Also if there are too few rows.
+        Names the first column that still differs by more than 1e-9 of its own standard deviation; such a level
+        would change with every backfill. Also if there are too few rows.
     """
-    whole = compute(frame)
-    for start in _draw(frame.height - history_bars, cuts, seed):
-        part = compute(frame.slice(start)).slice(history_bars)
-        rest = whole.slice(start + history_bars)
-        for name in whole.columns:
-            scale = rest[name].cast(pl.Float64).std() or 1.0
-            far = (part[name] - rest[name]).abs() > tolerance * _number(scale)
-            if far.any() or not part[name].is_null().eq(rest[name].is_null()).all():
-                raise InvalidInputError(
-                    f"feature {name!r} still depends on where the history starts after {history_bars} bars "
-                    f"(history from row {start} on): use its difference over a window, or leave it out."
-                )
+    for need in measure_history(_adapted(compute), inputs_world(inputs), rows=history_bars, starts=starts, seed=seed):
+        if not need.forgets:
+            raise InvalidInputError(
+                f"feature {need.column!r} still depends on where the history starts after {need.rows_tried} bars: "
+                "use its difference over a window, or leave it out."
+            )
 
 
-def _draw(rows: int, cuts: int, seed: int) -> list[int]:
-    if not 1 <= cuts < rows:
-        raise InvalidInputError(f"cuts {cuts} does not fit {rows} usable rows: give fewer cuts or more rows.")
-    return sorted(random.Random(seed).sample(range(1, rows), cuts))  # noqa: S311 - no secret hangs on it
+def history_table(
+    features: Sequence[Feature], inputs: FeatureInputs, *, rows: int = 8000, starts: int = 4, seed: int = 0
+) -> pl.DataFrame:
+    """How much history each feature declares, and how much it was seen to need.
+
+    Returns
+    -------
+    feature, timeframe, history_bars and history_sessions (declared: until there is a value), rows_needed
+    (minute bars until the value is that of the whole history, within 1e-9 of its standard deviation),
+    rows_to_same_bits (until it is that in every bit), rows_tried. Null is more than were tried.
+    """
+
+    def compute(frames: Frames, columns: Sequence[str] | None) -> pl.DataFrame:
+        wanted = [one for one in features if columns is None or one.name in columns]
+        return _known(frames, compute_features(FeatureInputs(**frames), wanted))
+
+    needs: list[HistoryNeed] = measure_history(compute, inputs_world(inputs), rows=rows, starts=starts, seed=seed)
+    declared = pl.DataFrame(
+        {
+            "feature": [one.name for one in features],
+            "timeframe": [one.timeframe.value for one in features],
+            "history_bars": [one.history_bars for one in features],
+            "history_sessions": [one.history_sessions for one in features],
+        }
+    )
+    return declared.hstack(history_frame(needs).drop("column"))
 
 
-def _first_difference(part: pl.Series, whole: pl.Series) -> int | None:
-    differs = part.ne_missing(whole).arg_true()
-    return int(differs[0]) if differs.len() else None
+def inputs_world(inputs: FeatureInputs, *, seed: int = 0) -> World:
+    """The inputs with the instants at which they are known, bars first."""
+    bars = functools.partial(Source, known_at=minutes(1), values=_TRADED)
+    record = functools.partial(Source, known_at=pl.col("known_at"), is_continuous=False)
+    sources = {"bars": bars(inputs.bars)}
+    if inputs.context is not None:
+        sources["context"] = bars(inputs.context)
+    if inputs.macro is not None:
+        sources["macro"] = record(inputs.macro, values=("value",))
+    if inputs.news is not None:
+        sources["news"] = record(inputs.news)
+    return World(sources, seed=seed)
 
 
-def _at(frame: pl.DataFrame, row: int) -> str:
-    return f" ({frame['timestamp'][row]})" if "timestamp" in frame.columns else ""
+def inputs_moments(world: World) -> Moments:
+    """Where to look: at the bars' own moments, and just before what else becomes known."""
+    found = bar_moments(world.clock.frame)
+    for name, what in (("macro", "a release"), ("news", "an article")):
+        if name in world.sources:
+            found |= record_moments(world.sources[name], what, within=world.clock.instants)
+    return found
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else 1.0
+def _prove(
+    compute: Compute,
+    inputs: FeatureInputs,
+    effort: Effort | None,
+    seed: int,
+    progress: Progress | None,
+) -> ProofReport:
+    world = inputs_world(inputs, seed=seed)
+    return prove(compute, world, inputs_moments(world), subject="feature", effort=effort, seed=seed, progress=progress)
+
+
+def _adapted(compute: FeatureCompute) -> Compute:
+    def adapted(frames: Frames, columns: Sequence[str] | None) -> pl.DataFrame:
+        found = compute(FeatureInputs(**frames))
+        return _known(frames, found if columns is None else found.select(columns))
+
+    return adapted
+
+
+def _known(frames: Frames, found: pl.DataFrame) -> pl.DataFrame:
+    """The columns beside the instants at which their bars are known."""
+    bars = frames["bars"]
+    if found.height != bars.height:
+        raise InvalidInputError(
+            f"the computation gave {found.height} rows for {bars.height} bars: give one row per bar, in their order."
+        )
+    return found.with_columns(bars.select(known_at=minutes(1))["known_at"])

@@ -8,20 +8,21 @@ does. A sweep only points; whatever it points at is tried at its own moment befo
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from barlake.errors import InvalidInputError
 from barlake.leak_proof.compare import ROWS, Answer, answer_of
-from barlake.leak_proof.locate import Suspicion, located
+from barlake.leak_proof.locate import located
 from barlake.leak_proof.moments import Moments, draw
 from barlake.leak_proof.report import Finding, ProofReport
 from barlake.leak_proof.sweep import sweep
+from barlake.leak_proof.trial import Trial
 from barlake.leak_proof.world import Compute, Future, World
 
 __all__ = ["Effort", "Progress", "prove"]
@@ -56,35 +57,6 @@ class Effort:
     futures: tuple[Future, ...] = (Future.WILD, Future.CUT, Future.RISE, Future.FALL)
 
 
-@dataclass(eq=False)
-class _Trial:
-    """What has been seen so far, and of each column the earliest wrong row."""
-
-    compute: Compute
-    tried: Counter[str] = field(default_factory=Counter)
-    wrong: Counter[str] = field(default_factory=Counter)
-    seen: dict[str, Suspicion] = field(default_factory=dict)
-
-    def look(
-        self,
-        world: World,
-        before: Answer,
-        kind: str,
-        instant: int,
-        future: Future,
-        columns: Sequence[str] | None = None,
-    ) -> None:
-        """Compare the answer to one other future with the first one."""
-        after = answer_of(self.compute, world.with_future(instant, future), columns)
-        self.tried[kind] += 1
-        for name, rows in before.differences(after, instant):
-            self.wrong[name] += 1
-            row = int(rows[0])
-            known = int(before.known_at[row]) if before.known_at.size else instant
-            if name not in self.seen or known < self.seen[name].known_at:
-                self.seen[name] = Suspicion(name, world, before, row, known, instant, kind, future)
-
-
 def prove(
     compute: Compute,
     world: World,
@@ -114,9 +86,9 @@ def prove(
     started = time.perf_counter()
     effort = effort or Effort()
     clock = world.clock.instants
-    if clock.size < 2:
+    if clock.size <= 1:
         raise InvalidInputError(f"a proof needs at least two rows, there are {clock.size}: give more bars.")
-    trial = _Trial(compute)
+    trial = Trial(compute)
     whole = answer_of(compute, world.frames)
     steps: Iterable[tuple[str, Callable[[], None]]] = itertools.chain(
         _whole_steps(trial, world, whole, moments, effort, seed),
@@ -139,28 +111,28 @@ Step = tuple[str, Callable[[], None]]
 
 
 def _whole_steps(
-    trial: _Trial, world: World, whole: Answer, moments: Moments, effort: Effort, seed: int
+    trial: Trial, world: World, whole: Answer, moments: Moments, effort: Effort, seed: int
 ) -> Iterable[Step]:
     drawn = draw(moments, world.clock.instants, effort.whole, seed)
     for (kind, instant), future in zip(drawn, itertools.cycle(effort.futures), strict=False):
-        yield f"whole history: {kind}", lambda k=kind, i=instant, f=future: trial.look(world, whole, k, i, f)  # type: ignore[misc]
+        yield f"whole history: {kind}", functools.partial(trial.look, world, whole, kind, instant, future)
 
 
-def _piece_steps(trial: _Trial, world: World, moments: Moments, effort: Effort, seed: int) -> Iterable[Step]:
+def _piece_steps(trial: Trial, world: World, moments: Moments, effort: Effort, seed: int) -> Iterable[Step]:
     clock = world.clock.instants
     if clock.size <= effort.piece_rows:
         # The whole is no longer than a piece: look at more moments of it.
-        count = effort.pieces * effort.per_piece
-        yield "pieces", lambda: _try_piece(trial, world, draw(moments, clock, count, seed + 1), effort.futures)
+        drawn = draw(moments, clock, effort.pieces * effort.per_piece, seed + 1)
+        yield "pieces", functools.partial(_try_piece, trial, world, drawn, effort.futures)
         return
     for number, (kind, anchor) in enumerate(draw(moments, clock, effort.pieces, seed + 1)):
         yield (
             f"pieces: {kind}",
-            lambda k=kind, a=anchor, n=number: _anchored(trial, world, moments, effort, k, a, seed + n),
-        )  # type: ignore[misc]
+            functools.partial(_anchored, trial, world, moments, effort, kind, anchor, seed + number),
+        )
 
 
-def _anchored(trial: _Trial, world: World, moments: Moments, effort: Effort, kind: str, anchor: int, seed: int) -> None:
+def _anchored(trial: Trial, world: World, moments: Moments, effort: Effort, kind: str, anchor: int, seed: int) -> None:
     """A piece of history around one moment, tried at it and at others near it."""
     clock = world.clock.instants
     ahead = effort.piece_rows // 6
@@ -174,14 +146,14 @@ def _anchored(trial: _Trial, world: World, moments: Moments, effort: Effort, kin
 
 
 def _try_piece(
-    trial: _Trial, piece: World, drawn: list[tuple[str, int]], futures: tuple[Future, ...], *, turn: int = 0
+    trial: Trial, piece: World, drawn: list[tuple[str, int]], futures: tuple[Future, ...], *, turn: int = 0
 ) -> None:
     before = answer_of(trial.compute, piece.frames)
     for number, (kind, instant) in enumerate(drawn, start=turn):
         trial.look(piece, before, kind, instant, futures[number % len(futures)])
 
 
-def _findings(trial: _Trial, world: World, whole: Answer) -> Iterable[Finding]:
+def _findings(trial: Trial, world: World, whole: Answer) -> Iterable[Finding]:
     """What was seen, each tried once more for stability and then followed to its cause."""
     tried = sum(trial.tried.values())
     for name in [*whole.values.columns, ROWS]:

@@ -65,7 +65,7 @@ def measure_history(
     """
     clock = world.clock.instants
     rows = min(rows, clock.size // 2)
-    if rows < 2:
+    if rows <= 1:
         raise InvalidInputError(f"history of {clock.size} rows is too short to begin later: give more bars.")
     whole = answer_of(compute, world.frames)
     if not np.array_equal(whole.known_at, clock):

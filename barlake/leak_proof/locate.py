@@ -11,26 +11,13 @@ import numpy as np
 
 from barlake.leak_proof.compare import ROWS, Answer, answer_of
 from barlake.leak_proof.report import Finding, Verdict
+from barlake.leak_proof.trial import Suspicion
 from barlake.leak_proof.world import Compute, Frames, Future, World
 
-__all__ = ["Suspicion", "located"]
+__all__ = ["located"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _VALUE_FUTURES = (Future.RISE, Future.FALL, Future.WILD)
-
-
-@dataclass(frozen=True, eq=False)
-class Suspicion:
-    """A value that changed with the future after an instant: `row` of `before`, the answer to `world` as it is."""
-
-    column: str
-    world: World
-    before: Answer
-    row: int
-    known_at: int
-    instant: int
-    kind: str
-    future: Future
 
 
 @dataclass(frozen=True, eq=False)

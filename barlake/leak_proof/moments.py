@@ -22,7 +22,10 @@ Moments = dict[str, Instants]
 LONGER_BARS = (5, 15, 30, 60)
 """Minutes of the longer bars before whose ends a proof looks."""
 
-_SHARE_OF_RANDOM = 0.4
+_SHARE_OF_RANDOM = 0.25
+_MIDDLE = (60, 300)
+_FIRST_ROWS = 300
+_RUNNING_US = 5 * 60 * 1_000_000
 
 
 def bar_moments(bars: pl.DataFrame) -> Moments:
@@ -48,8 +51,8 @@ def bar_moments(bars: pl.DataFrame) -> Moments:
         "before a gap": inside & (later > pl.duration(minutes=1)),
         "after a gap": (inside & (later > pl.duration(minutes=1))).shift(1),
         "end of a month": session.dt.month() != session.shift(-1).dt.month(),
-        "middle of a session": (minute > 60) & (minute < 300),
-        "first rows": pl.int_range(pl.len()) < 300,
+        "middle of a session": minute.is_between(*_MIDDLE),
+        "first rows": pl.int_range(pl.len()) < _FIRST_ROWS,
     }
     for size in LONGER_BARS:
         # A bar of `size` minutes is whole once its last minute is known: the minute before, it is not yet.
@@ -73,11 +76,18 @@ def record_moments(source: Source, what: str, *, within: Instants) -> Moments:
     if not within.size:
         return {}
     known = known[(known > within[0]) & (known < within[-1])]
-    return {f"just before {what}": known - 1, f"just after {what}": known}
+    # While bars run a record that is used a minute early shows; in the hours between sessions it does not.
+    waited = known - within[np.searchsorted(within, known, side="right") - 1]
+    running, resting = known[waited < _RUNNING_US], known[waited >= _RUNNING_US]
+    return {
+        f"just before {what}": running - 1,
+        f"just after {what}": running,
+        f"just before {what}, between sessions": resting - 1,
+    }
 
 
 def draw(moments: Mapping[str, Instants], clock: Instants, count: int, seed: int) -> list[tuple[str, int]]:
-    """Moments of every kind by turns, and two of five at random, without repetition where that is possible."""
+    """Moments of every kind by turns, and one of four at random, without repetition where that is possible."""
     chance = np.random.default_rng([seed, 7])
     random = int(count * _SHARE_OF_RANDOM)
     kinds = [(name, chance.permutation(found)) for name, found in moments.items() if found.size]

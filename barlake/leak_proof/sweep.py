@@ -8,9 +8,9 @@ no proof, therefore every place pointed at is tried at its own moment, over the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ import polars as pl
 
 from barlake.leak_proof.compare import Answer, answer_of
 from barlake.leak_proof.moments import Moments
-from barlake.leak_proof.world import Compute, Future, Instants, World
+from barlake.leak_proof.trial import Trial
+from barlake.leak_proof.world import Future, Instants, World
 
 __all__ = ["sweep"]
 
@@ -35,23 +36,6 @@ FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
 
 
-class _Looks(Protocol):
-    """What notes a difference: see the engine."""
-
-    compute: Compute
-    seen: dict[str, object]
-
-    def look(
-        self,
-        world: World,
-        before: Answer,
-        kind: str,
-        instant: int,
-        future: Future,
-        columns: Sequence[str] | None = None,
-    ) -> None: ...
-
-
 @dataclass(frozen=True)
 class _Pointed:
     """A column, the row before a nudged one, and how much it answers there."""
@@ -62,7 +46,7 @@ class _Pointed:
 
 
 def sweep(
-    trial: _Looks, world: World, whole: Answer, moments: Moments, count: int, seed: int
+    trial: Trial, world: World, whole: Answer, moments: Moments, count: int, seed: int
 ) -> Iterable[tuple[str, Callable[[], None]]]:
     """Steps of a proof: each nudges many rows and confirms what it points at.
 
@@ -73,7 +57,7 @@ def sweep(
         return
     for number, rows in enumerate(_row_sets(clock, moments, count, seed)):
         if rows.size:
-            yield f"sweep {number + 1}: {rows.size} rows", lambda r=rows: _swept(trial, world, whole, r)  # type: ignore[misc]
+            yield f"sweep {number + 1}: {rows.size} rows", functools.partial(_swept, trial, world, whole, rows)
 
 
 def _row_sets(clock: Instants, moments: Moments, count: int, seed: int) -> Iterable[IndexArray]:
@@ -91,7 +75,7 @@ def _row_sets(clock: Instants, moments: Moments, count: int, seed: int) -> Itera
         yield rows[rows < clock.size]
 
 
-def _swept(trial: _Looks, world: World, whole: Answer, rows: IndexArray) -> None:
+def _swept(trial: Trial, world: World, whole: Answer, rows: IndexArray) -> None:
     clock = world.clock.instants
     nudged = answer_of(trial.compute, world.nudged(clock[rows]))
     pointed: dict[int, list[str]] = {}
@@ -129,7 +113,7 @@ def _change(before: pl.Series, after: pl.Series) -> FloatArray:
     return moved
 
 
-def _confirm(trial: _Looks, world: World, row: int, names: Sequence[str]) -> None:
+def _confirm(trial: Trial, world: World, row: int, names: Sequence[str]) -> None:
     """Try one moment over the history up to a little after it."""
     clock = world.clock.instants
     end = min(row + _CONFIRM_ROWS_AFTER, clock.size - 1)

@@ -99,6 +99,10 @@ class Source:
         """Whether rows become known in their order."""
         return bool((np.diff(self.instants) >= 0).all())
 
+    def thins(self, future: Future) -> bool:
+        """Whether rows are missing in that future. Where there are no values nothing else can be different."""
+        return future is Future.WILD or not (self.values or future is Future.CUT)
+
     def between(self, first: int, end: int) -> Source:
         """The rows known in [first, end); of records also the older ones."""
         inside = self.instants < end
@@ -111,7 +115,7 @@ class Source:
         rows = self.frame.height
         chance = np.random.default_rng([seed, list(Future).index(future)])
         factor = _factors(future, chance, rows)
-        present = _heads(chance, rows) if future is Future.WILD else np.full(rows, future is not Future.CUT)
+        present = _heads(chance, rows) if self.thins(future) else np.full(rows, future is not Future.CUT)
         columns = [
             self.otherwise[name](self.frame[name]) if name in self.otherwise else _times(self.frame[name], factor)
             for name in self.values
@@ -220,7 +224,7 @@ def _replaced(source: Source, other: pl.DataFrame, instant: int, future: Future,
         if future is Future.CUT:
             return source.frame.head(known)
         later = other.slice(known)
-        if future is Future.WILD:
+        if source.thins(future):
             later = later.slice(1).filter(_PRESENT)
         # In one piece: of two, every column would be joined anew by every expression over it.
         return pl.concat([source.frame.head(known), later.drop(_PRESENT)], rechunk=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,6 +12,7 @@ from barlake.keys import SessionFilter
 from barlake.sessions import Calendar
 from barlake.testing import make_bars
 from feature_service.compute import on_sessions
+from feature_service.inputs import FeatureInputs
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,25 @@ def bars(calendar: Calendar) -> pl.DataFrame:
 def history(bars: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
     """The same as features see them."""
     return on_sessions(bars, calendar, SessionFilter.REGULAR)
+
+
+@pytest.fixture(scope="session")
+def full_inputs(history: pl.DataFrame, calendar: Calendar) -> FeatureInputs:
+    """Thirty sessions with a half day; a context symbol with holes of its own; releases at 14:00 New York; news."""
+    sessions = history["session"].unique().sort().to_list()
+    other = make_bars(sessions, seed=8, keep=0.8, first_price=300.0)
+    released = [dt.datetime(day.year, day.month, day.day, 18, tzinfo=dt.UTC) for day in sessions[3::4]]
+    chance = np.random.default_rng(3)
+    macro = pl.DataFrame(
+        {
+            "series": "PAYEMS",
+            # Each value is about a week before; it is revised at the release after.
+            "reference_date": [(at - dt.timedelta(days=7)).date() for at in released for _ in range(2)],
+            "value": chance.normal(100, 5, 2 * len(released)),
+            "known_at": [stamp for at in released for stamp in (at, at + dt.timedelta(days=5))],
+        }
+    )
+    seconds = np.sort(chance.integers(0, 40 * 86_400, 400))
+    news = pl.DataFrame({"known_at": [released[0] + dt.timedelta(seconds=int(at)) for at in seconds]})
+    bars = on_sessions(other, calendar, SessionFilter.REGULAR)
+    return FeatureInputs(history, context=bars, macro=macro, news=news.cast(pl.Datetime("us", "UTC")))

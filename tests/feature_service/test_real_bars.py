@@ -8,12 +8,14 @@ import polars as pl
 import pytest
 
 from barlake.keys import SessionFilter
+from barlake.leak_proof import Effort
 from barlake.sessions import Calendar
 from feature_service.compute import check_bars, compute_features, on_sessions
 from feature_service.inputs import FeatureInputs
-from feature_service.leak_proof import prefix_proof
+from feature_service.leak_proof import prove_features
 from feature_service.sets import CORE
 
+LITTLE = Effort(whole=4, pieces=6, sweeps=4)
 PACK = Path(__file__).resolve().parents[3] / "shared" / "data" / "bars_1m"
 pytestmark = pytest.mark.skipif(not PACK.is_dir(), reason="the pack of real bars is not beside this checkout")
 
@@ -52,7 +54,7 @@ def test_a_year_of_regular_minutes_has_features_after_the_warm_up(name: str, row
 def test_no_feature_of_real_bars_looks_ahead(name: str, hours: SessionFilter, calendar: Calendar) -> None:
     history = history_of(name, hours, calendar).head(12_000)
     check_bars(history, name)
-    prefix_proof(compute, history, cuts=20)
+    prove_features(CORE.features, FeatureInputs(history), effort=LITTLE).require_clean()
     for column in compute(history).iter_columns():
         assert column.is_finite().all(), column.name
 
