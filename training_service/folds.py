@@ -1,36 +1,44 @@
-"""Walk-forward folds: train on the past, test on what follows, with nothing of the test in the training.
+"""Folds: pairs of training and test rows with nothing of the test in the training.
 
-The splitter follows scikit-learn's manners and works in `cross_val_score(..., cv=WalkForward(...))`. What it
-promises is said again by `check_folds`, which anyone can run on the folds of any splitter.
+Both splitters follow scikit-learn's manners and work in `cross_val_score(..., cv=...)`. Rows are purged by the
+instants from which labels are known, not by counting rows: after a join, and over a night, five rows are not
+five minutes. What the splitters promise is said again by `fold_check.check_folds`, for folds from anywhere.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from barlake.errors import InvalidInputError, LookAheadError
+from barlake.errors import InvalidInputError
 
-__all__ = ["FoldSpec", "WalkForward", "check_folds", "fold_table"]
+__all__ = ["CombinatorialPurged", "Fold", "InstantArray", "RowArray", "WalkForward", "Window", "group_starts"]
 
-IndexArray = npt.NDArray[np.intp]
+RowArray = npt.NDArray[np.intp]
 InstantArray = npt.NDArray[np.datetime64]
-Fold = tuple[IndexArray, IndexArray]
+Fold = tuple[RowArray, RowArray]
+"""Row numbers of training and of test, both rising."""
+
+
+class Window(StrEnum):
+    """Which past a walk-forward fold trains on: all of it, or the latest stretch of one length."""
+
+    ANCHORED = "anchored"
+    ROLLING = "rolling"
 
 
 class WalkForward:
-    """Anchored walk-forward splitter, purged by the instants from which labels are known.
+    """Walk-forward splitter: each test is predicted by a model that trained on what came before it.
 
     The groups (sessions, usually) are cut in time order into `n_splits` + 1 blocks of equal length; what does
-    not divide goes to the first. Block k + 1 is tested by a model trained on blocks 0 to k: all that came
-    before it, less the rows whose label is known only after the test begins. Nothing trains after its own
-    test, so there is no embargo.
+    not divide goes to the first. Block k + 1 is tested by a model trained on blocks 0 to k, less the rows whose
+    label is known only after the test begins. Nothing trains after its own test.
 
     Parameters
     ----------
@@ -41,12 +49,31 @@ class WalkForward:
     known_at
         First instant at which each row's label is known, shape (n_rows,). NaT: the row has no label; it is
         never trained on, and stands in its test fold like any other.
+    window
+        `anchored` trains on everything before the test; `rolling` on the last `train_groups` groups.
+    train_groups
+        Length of a rolling window, where that many came before; None: as many groups as the first fold has.
+    embargo
+        How many groups right before a test are left out, on top of the purge: as if the model had been
+        fitted that much earlier.
     """
 
-    def __init__(self, n_splits: int = 5, *, timestamp: InstantArray, known_at: InstantArray) -> None:
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        timestamp: InstantArray,
+        known_at: InstantArray,
+        window: str = Window.ANCHORED,
+        train_groups: int | None = None,
+        embargo: int = 0,
+    ) -> None:
         self.n_splits = n_splits
         self.timestamp = timestamp
         self.known_at = known_at
+        self.window = window
+        self.train_groups = train_groups
+        self.embargo = embargo
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002, N803 - scikit-learn's signature
         """How many folds `split` gives."""
@@ -65,132 +92,184 @@ class WalkForward:
         Raises
         ------
         InvalidInputError
-            If lengths differ, timestamps fall, a group comes back later, there are fewer groups than
-            `n_splits` + 1, or the purge leaves a fold nothing to train on.
+            If an option is out of range, lengths differ, timestamps fall, a group comes back later, there are
+            too few groups, or the purge leaves a fold nothing to train on.
         """
-        starts = _group_starts(groups, self._checked_rows(X))
-        borders = _test_borders(starts, n_rows=len(X), n_splits=self.n_splits)
-        for number, (first, end) in enumerate(itertools.pairwise(borders)):
-            # A comparison with NaT is false: rows without a label stay out.
-            is_known = self.known_at[:first] <= self.timestamp[first]
-            training = np.flatnonzero(is_known)
-            if training.size == 0:
-                raise InvalidInputError(
-                    f"fold {number} has no labelled row to train on before {self.timestamp[first]}: "
-                    "use fewer folds, a shorter horizon, or ingest more sessions."
-                )
-            yield training, np.arange(first, end, dtype=np.intp)
+        self._check_options()
+        starts = group_starts(groups, _checked_rows(X, self.timestamp, self.known_at))
+        n_groups = len(starts)
+        length = n_groups // (self.n_splits + 1)
+        if length == 0:
+            raise _too_few_groups("folds", self.n_splits, self.n_splits + 1, n_groups)
+        first_test = n_groups - length * self.n_splits
+        held = first_test - self.embargo if self.train_groups is None else self.train_groups
+        bounds = np.append(starts, len(X))
+        for number, group in enumerate(range(first_test, n_groups, length)):
+            end = max(group - self.embargo, 0)
+            begin = 0 if self.window == Window.ANCHORED else max(end - held, 0)
+            training = self._known_rows(number, int(bounds[begin]), int(bounds[end]))
+            yield training, np.arange(bounds[group], bounds[group + length], dtype=np.intp)
 
-    def _checked_rows(self, X: Any) -> int:  # noqa: N803 - scikit-learn's name
-        n_rows = len(X)
-        for name, array in (("timestamp", self.timestamp), ("known_at", self.known_at)):
-            if len(array) != n_rows:
-                raise InvalidInputError(f"{name} has {len(array)} rows, X has {n_rows}: give one value per row.")
-        if self.n_splits < 1:
-            raise InvalidInputError(f"folds {self.n_splits} is below 1: walk-forward needs at least one.")
-        if np.isnat(self.timestamp).any() or (np.diff(self.timestamp) < np.timedelta64(0)).any():
-            raise InvalidInputError("timestamp falls or is missing somewhere: sort the rows by time first.")
-        return n_rows
+    def _known_rows(self, number: int, first: int, end: int) -> RowArray:
+        """Rows of [first, end) whose label is known when the row at `end` opens."""
+        # A comparison with NaT is false: rows without a label stay out.
+        training = first + np.flatnonzero(self.known_at[first:end] <= self.timestamp[end])
+        if training.size == 0:
+            raise InvalidInputError(
+                f"fold {number} has no labelled row to train on before {self.timestamp[end]}: use fewer folds, "
+                "a shorter horizon or embargo, or ingest more sessions."
+            )
+        return training
 
-
-def check_folds(folds: Iterable[Fold], *, timestamp: InstantArray, known_at: InstantArray) -> None:
-    """Prove that no fold's training reaches into its test; silent when that is so.
-
-    Parameters
-    ----------
-    folds
-        Pairs of row numbers, training and test, from any splitter.
-    timestamp, known_at
-        As in `WalkForward`.
-
-    Raises
-    ------
-    LookAheadError
-        If a row is in both parts, or a training label is missing or known only after the test begins.
-
-    Examples
-    --------
-    >>> minute = np.arange("2024-01-02T14:30", "2024-01-02T14:34", dtype="datetime64[m]")
-    >>> check_folds([(np.array([0]), np.array([2, 3]))], timestamp=minute, known_at=minute + 2)
-    >>> check_folds([(np.array([0, 1]), np.array([2, 3]))], timestamp=minute, known_at=minute + 2)
-    Traceback (most recent call last):
-    barlake.errors.LookAheadError: fold 0: 1 training labels are known only after the test begins ...
-    """
-    for number, (training, test) in enumerate(folds):
-        shared = np.intersect1d(training, test).size
-        if shared:
-            raise LookAheadError(f"fold {number}: {shared} rows are in training and in test: split them by time.")
-        first = timestamp[test].min()
-        late = int((~(known_at[training] <= first)).sum())
-        if late:
-            raise LookAheadError(
-                f"fold {number}: {late} training labels are known only after the test begins at {first}: "
-                "purge as many bars as the horizon has."
+    def _check_options(self) -> None:
+        _require_at_least("folds", self.n_splits, 1)
+        _require_at_least("embargo", self.embargo, 0)
+        if self.window not in list(Window):
+            raise InvalidInputError(f"window {self.window!r} is not known: use {' or '.join(Window)}.")
+        if self.train_groups is None:
+            return
+        _require_at_least("train_groups", self.train_groups, 1)
+        if self.window != Window.ROLLING:
+            raise InvalidInputError(
+                f"train_groups {self.train_groups} is for a rolling window: an anchored one trains on all that came "
+                "before. Leave it out, or use window 'rolling'."
             )
 
 
-@dataclass(frozen=True)
-class FoldSpec:
-    """How a dataset is split, settled.
+class CombinatorialPurged:
+    """Combinatorial purged splitter: every choice of `n_test_blocks` of `n_blocks` blocks is tested once.
+
+    The groups (sessions, usually) are cut in time order into `n_blocks` blocks, the earlier ones a group longer
+    where it does not divide. Training is everything else, before and after the tests, less the rows whose
+    label shares an instant with a tested one, and less the `embargo` groups that follow a test. Each block is
+    tested in several folds, by models that never saw it: put together, they are `n_paths` whole histories
+    instead of one (Lopez de Prado 2018, Advances in Financial Machine Learning, 7.4 and 12.4).
+
+    A model of such a fold may have trained on what came after its test: it says how much scores depend on
+    luck, and its predictions cannot be traded.
 
     Parameters
     ----------
-    n_splits
-        How many folds.
-    whole_sessions
-        Whether tests begin and end with a session; otherwise anywhere.
+    timestamp, known_at
+        As in `WalkForward`.
+    embargo
+        How many groups right after a test are left out: features of rows there still look back into it.
     """
 
-    n_splits: int = 5
-    whole_sessions: bool = True
+    def __init__(
+        self,
+        n_blocks: int = 6,
+        n_test_blocks: int = 2,
+        *,
+        timestamp: InstantArray,
+        known_at: InstantArray,
+        embargo: int = 1,
+    ) -> None:
+        self.n_blocks = n_blocks
+        self.n_test_blocks = n_test_blocks
+        self.timestamp = timestamp
+        self.known_at = known_at
+        self.embargo = embargo
 
-    def __post_init__(self) -> None:
-        if self.n_splits < 1:
-            raise InvalidInputError(f"folds {self.n_splits} is below 1: use 1 or more.")
+    @property
+    def n_paths(self) -> int:
+        """How many whole histories the tests make up: in how many folds each block is tested."""
+        return math.comb(self.n_blocks - 1, self.n_test_blocks - 1)
 
-    def split(self, frame: pl.DataFrame) -> list[Fold]:
-        """Folds of rows with session, timestamp and known_at; errors as in `WalkForward.split`."""
-        splitter = WalkForward(
-            self.n_splits, timestamp=frame["timestamp"].to_numpy(), known_at=frame["known_at"].to_numpy()
-        )
-        return list(splitter.split(frame, groups=frame["session"].to_numpy() if self.whole_sessions else None))
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002, N803 - scikit-learn's signature
+        """How many folds `split` gives."""
+        return math.comb(self.n_blocks, self.n_test_blocks)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Give the folds as a manifest holds them."""
-        return {"folds": self.n_splits}
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Fold]:  # noqa: ARG002, N803 - scikit-learn's signature
+        """Row numbers of training and test, one pair per fold, in the order of `itertools.combinations`.
+
+        Parameters
+        ----------
+        X, groups
+            As in `WalkForward.split`.
+
+        Raises
+        ------
+        InvalidInputError
+            If an option is out of range, lengths differ, timestamps fall, a group comes back later, there are
+            too few groups, or the purge leaves a fold nothing to train on.
+        """
+        self._check_options()
+        starts = group_starts(groups, _checked_rows(X, self.timestamp, self.known_at))
+        if len(starts) < self.n_blocks:
+            raise _too_few_groups("blocks", self.n_blocks, self.n_blocks, len(starts))
+        borders = [int(block[0]) for block in np.array_split(np.arange(len(starts)), self.n_blocks)]
+        bounds = np.append(starts, len(X))
+        chosen = itertools.combinations(range(self.n_blocks), self.n_test_blocks)
+        for number, blocks in enumerate(chosen):
+            stretches = _stretches(blocks, [*borders, len(starts)])
+            training = self._training(stretches, bounds)
+            if training.size == 0:
+                raise InvalidInputError(
+                    f"fold {number} has no labelled row to train on: use a smaller embargo, fewer test blocks, or "
+                    "ingest more sessions."
+                )
+            test = [np.arange(bounds[first], bounds[end], dtype=np.intp) for first, end in stretches]
+            yield training, np.concatenate(test)
+
+    def path_folds(self) -> RowArray:
+        """Fold that tests each block on each path, shape (n_paths, n_blocks).
+
+        Path p takes, for each block, the p-th of the folds that test it.
+
+        Examples
+        --------
+        >>> none = np.array([], dtype="datetime64[us]")
+        >>> CombinatorialPurged(3, 2, timestamp=none, known_at=none).path_folds()
+        array([[0, 0, 1],
+               [1, 2, 2]])
+        """
+        self._check_options()
+        chosen = list(itertools.combinations(range(self.n_blocks), self.n_test_blocks))
+        folds = [[fold for fold, blocks in enumerate(chosen) if block in blocks] for block in range(self.n_blocks)]
+        return np.array(folds, dtype=np.intp).T
+
+    def _training(self, stretches: list[tuple[int, int]], bounds: RowArray) -> RowArray:
+        """Labelled rows outside the tests (half-open ranges of groups), purged and with the embargo kept."""
+        is_kept = ~np.isnat(self.known_at)
+        n_groups = len(bounds) - 1
+        for first_group, end_group in stretches:
+            first, end = bounds[first_group], bounds[end_group]
+            is_kept[first : bounds[min(end_group + self.embargo, n_groups)]] = False
+            is_kept[:first] &= self.known_at[:first] <= self.timestamp[first]
+            known_at = self.known_at[first:end]
+            last = np.append(known_at[~np.isnat(known_at)], self.timestamp[end - 1]).max()
+            is_kept[end:] &= self.timestamp[end:] >= last
+        return np.flatnonzero(is_kept)
+
+    def _check_options(self) -> None:
+        _require_at_least("blocks", self.n_blocks, 2)
+        _require_at_least("test blocks", self.n_test_blocks, 1)
+        _require_at_least("embargo", self.embargo, 0)
+        if self.n_test_blocks >= self.n_blocks:
+            raise InvalidInputError(
+                f"test blocks {self.n_test_blocks} of {self.n_blocks} leave none to train on: test fewer."
+            )
 
 
-def fold_table(folds: Iterable[Fold], frame: pl.DataFrame) -> pl.DataFrame:
-    """Row ranges of folds: one row for each unbroken stretch of training or test rows.
+def group_starts(groups: Any, n_rows: int) -> RowArray:
+    """Row numbers at which a new group begins.
 
     Parameters
     ----------
-    frame
-        What was split; `timestamp` is read.
+    groups
+        A label per row, equal labels side by side; None: every row is a group of its own.
 
-    Returns
-    -------
-    fold (Int32), part (`train` or `test`), first_row and end_row (Int64, half-open, counted in `frame`),
-    first_timestamp and last_timestamp (of the first and the last row), rows. By fold, training first.
+    Raises
+    ------
+    InvalidInputError
+        If there is not one label per row, or a group comes back after it ended.
+
+    Examples
+    --------
+    >>> group_starts(["a", "a", "b"], 3)
+    array([0, 2])
     """
-    stretches = [
-        {"fold": number, "part": part, "first_row": int(stretch[0]), "end_row": int(stretch[-1]) + 1}
-        for number, fold in enumerate(folds)
-        for part, rows in zip(("train", "test"), fold, strict=True)
-        for stretch in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
-        if rows.size
-    ]
-    schema = {"fold": pl.Int32(), "part": pl.String(), "first_row": pl.Int64(), "end_row": pl.Int64()}
-    table = pl.DataFrame(stretches, schema=schema)
-    return table.with_columns(
-        frame["timestamp"].gather(table["first_row"]).alias("first_timestamp"),
-        frame["timestamp"].gather(table["end_row"] - 1).alias("last_timestamp"),
-        (pl.col("end_row") - pl.col("first_row")).alias("rows"),
-    )
-
-
-def _group_starts(groups: Any, n_rows: int) -> IndexArray:
-    """Row numbers at which a new group begins; groups must be contiguous."""
     if groups is None:
         return np.arange(n_rows, dtype=np.intp)
     labels = np.asarray(groups)
@@ -203,14 +282,33 @@ def _group_starts(groups: Any, n_rows: int) -> IndexArray:
     return starts
 
 
-def _test_borders(starts: IndexArray, *, n_rows: int, n_splits: int) -> list[int]:
-    """First row of each test block, then the number of rows."""
-    n_groups = len(starts)
-    length = n_groups // (n_splits + 1)
-    if length == 0:
-        raise InvalidInputError(
-            f"folds {n_splits} needs at least {n_splits + 1} sessions, there are {n_groups}: "
-            "use fewer folds, or ingest more sessions."
-        )
-    firsts = [int(starts[n_groups - length * left]) for left in range(n_splits, 0, -1)]
-    return [*firsts, n_rows]
+def _stretches(blocks: tuple[int, ...], borders: list[int]) -> list[tuple[int, int]]:
+    """Half-open ranges of groups that blocks cover, neighbours joined."""
+    merged: list[tuple[int, int]] = []
+    for block in blocks:
+        first, end = borders[block], borders[block + 1]
+        if merged and merged[-1][1] == first:
+            first = merged.pop()[0]
+        merged.append((first, end))
+    return merged
+
+
+def _checked_rows(X: Any, timestamp: InstantArray, known_at: InstantArray) -> int:  # noqa: N803 - scikit-learn's name
+    n_rows = len(X)
+    for name, array in (("timestamp", timestamp), ("known_at", known_at)):
+        if len(array) != n_rows:
+            raise InvalidInputError(f"{name} has {len(array)} rows, X has {n_rows}: give one value per row.")
+    if np.isnat(timestamp).any() or (np.diff(timestamp) < np.timedelta64(0)).any():
+        raise InvalidInputError("timestamp falls or is missing somewhere: sort the rows by time first.")
+    return n_rows
+
+
+def _require_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InvalidInputError(f"{name} {value} is below {least}: use {least} or more.")
+
+
+def _too_few_groups(name: str, value: int, needed: int, held: int) -> InvalidInputError:
+    return InvalidInputError(
+        f"{name} {value} needs at least {needed} sessions, there are {held}: use fewer {name}, or ingest more sessions."
+    )

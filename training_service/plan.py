@@ -11,7 +11,7 @@ from barlake.errors import InvalidInputError, NotFoundError
 from barlake.feature_tables import FeatureTables
 from barlake.keys import FeatureSetKey, SessionFilter, parse_symbol
 from barlake.lake import Lake
-from training_service.folds import FoldSpec
+from training_service.fold_spec import FoldSpec
 from training_service.labels import TargetSpec
 from training_service.libraries import model_libraries
 from training_service.models import Estimator, make_pipeline

@@ -20,10 +20,22 @@ from barlake.durable import storage_errors
 from barlake.errors import ConflictError
 from barlake.keys import ArtifactKind, SessionFilter
 from barlake.lake import Lake
-from training_service import dataset, folds, labels, models, report, scores, targets, walk
+from training_service import (
+    dataset,
+    fold_check,
+    fold_ranges,
+    fold_spec,
+    folds,
+    labels,
+    models,
+    report,
+    scores,
+    targets,
+    walk,
+)
 from training_service.card import write_card
 from training_service.dataset import Dataset, make_dataset
-from training_service.folds import fold_table
+from training_service.fold_ranges import fold_table
 from training_service.labels import Target
 from training_service.model_files import FULL_MODEL, fold_file, save_model
 from training_service.models import make_pipeline
@@ -35,7 +47,7 @@ __all__ = ["FOLDS", "PREDICTIONS", "train"]
 
 PREDICTIONS = "predictions.parquet"
 FOLDS = "folds.parquet"
-_CODE = (dataset, folds, labels, models, report, scores, targets, walk)
+_CODE = (dataset, fold_check, fold_ranges, fold_spec, folds, labels, models, report, scores, targets, walk)
 """The modules that decide a model's numbers; a change in one of them makes another model."""
 
 

@@ -14,7 +14,8 @@ import polars as pl
 from sklearn.pipeline import Pipeline
 
 from training_service.dataset import Dataset
-from training_service.folds import Fold, check_folds
+from training_service.fold_check import check_folds
+from training_service.folds import Fold
 from training_service.models import fit_pipeline, predict, to_signal
 from training_service.scores import Outcome
 

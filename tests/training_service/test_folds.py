@@ -3,90 +3,82 @@
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from barlake.errors import InvalidInputError, LookAheadError
-from training_service.folds import WalkForward, check_folds
+from tests.training_service.fold_markets import MINUTE, Market, markets, minutes
+from training_service.fold_check import check_folds
+from training_service.folds import Fold, WalkForward, Window
 
-Instants = npt.NDArray[np.datetime64]
-Market = tuple[Instants, Instants, npt.NDArray[np.int64] | None, int]
-MINUTE = np.timedelta64(1, "m")
-
-
-def minutes(count: int) -> Instants:
-    return np.datetime64("2024-01-02T14:30", "us") + np.arange(count) * MINUTE
+options = st.fixed_dictionaries(
+    {"n_splits": st.integers(1, 5), "window": st.sampled_from(Window), "embargo": st.integers(0, 2)}
+)
 
 
-@st.composite
-def markets(draw: st.DrawFn) -> Market:
-    """Timestamps with holes, known_at of any reach with some missing, sessions, and a number of folds."""
-    n_folds = draw(st.integers(1, 5))
-    lengths = draw(st.lists(st.integers(1, 8), min_size=n_folds + 1, max_size=14))
-    count = sum(lengths)
-    steps = draw(st.lists(st.integers(1, 3), min_size=count, max_size=count))
-    reach = draw(st.lists(st.one_of(st.none(), st.integers(1, 9)), min_size=count, max_size=count))
-    timestamp = minutes(1)[0] + np.cumsum(steps) * MINUTE
-    known_at = np.array(
-        [
-            np.datetime64("NaT") if ahead is None else stamp + ahead * MINUTE
-            for stamp, ahead in zip(timestamp, reach, strict=True)
-        ],
-        dtype="datetime64[us]",
-    )
-    known_at[0] = timestamp[0]
-    return timestamp, known_at, np.repeat(np.arange(len(lengths)), lengths), n_folds
+def split(market: Market, **given_options: object) -> list[Fold]:
+    """Folds of a market; an example that cannot be split that often proves nothing and is left out."""
+    splitter = WalkForward(timestamp=market.timestamp, known_at=market.known_at, **given_options)  # type: ignore[arg-type]  # options vary in type
+    try:
+        return list(splitter.split(market.timestamp, groups=market.sessions))
+    except InvalidInputError:
+        assume(False)
+        raise
 
 
-def by_row(market: Market) -> Market:
-    timestamp, known_at, _, n_folds = market
-    return timestamp, known_at, None, n_folds
-
-
-@given(st.one_of(markets(), markets().map(by_row)))
-def test_no_training_row_reaches_into_the_test(market: Market) -> None:
-    timestamp, known_at, sessions, n_folds = market
-    splitter = WalkForward(n_folds, timestamp=timestamp, known_at=known_at)
-    for training, test in splitter.split(timestamp, groups=sessions):
+@given(markets(), options)
+def test_no_training_row_reaches_into_the_test(market: Market, chosen: dict[str, object]) -> None:
+    for training, test in split(market, **chosen):
         assert not set(training) & set(test)
-        assert (timestamp[training] < timestamp[test[0]]).all()
-        assert (known_at[training] <= timestamp[test[0]]).all()
+        assert training.max() < test.min()
+        assert (market.known_at[training] <= market.timestamp[test[0]]).all()
 
 
-@given(st.one_of(markets(), markets().map(by_row)))
-def test_tests_are_contiguous_and_cover_the_out_of_sample_period_once(market: Market) -> None:
-    timestamp, known_at, sessions, n_folds = market
-    splitter = WalkForward(n_folds, timestamp=timestamp, known_at=known_at)
-    tests = [test for _, test in splitter.split(timestamp, groups=sessions)]
-    assert len(tests) == splitter.get_n_splits() == n_folds
+@given(markets(), options)
+def test_tests_are_contiguous_and_cover_the_out_of_sample_period_once(
+    market: Market, chosen: dict[str, object]
+) -> None:
+    tests = [test for _, test in split(market, **chosen)]
+    assert len(tests) == chosen["n_splits"]
     covered = np.concatenate(tests)
-    assert covered.tolist() == list(range(covered[0], len(timestamp)))
+    assert covered.tolist() == list(range(covered[0], market.timestamp.size))
 
 
-@given(markets())
-def test_folds_by_session_never_cut_a_session(market: Market) -> None:
-    timestamp, known_at, sessions, n_folds = market
-    splitter = WalkForward(n_folds, timestamp=timestamp, known_at=known_at)
-    assert sessions is not None
-    tests = [test for _, test in splitter.split(timestamp, groups=sessions)]
+@given(markets(by_row=False), options)
+def test_folds_by_session_never_cut_a_session(market: Market, chosen: dict[str, object]) -> None:
+    tests = [test for _, test in split(market, **chosen)]
     for test in tests:
-        assert sessions[test[0] - 1] < sessions[test[0]]
+        assert market.group[test[0] - 1] < market.group[test[0]]
     for one, other in pairwise(tests):
-        assert sessions[one[-1]] < sessions[other[0]]
+        assert market.group[one[-1]] < market.group[other[0]]
 
 
-@given(markets())
-def test_the_purge_drops_nothing_else(market: Market) -> None:
-    timestamp, known_at, sessions, n_folds = market
-    for training, test in WalkForward(n_folds, timestamp=timestamp, known_at=known_at).split(
-        timestamp, groups=sessions
-    ):
-        kept = [row for row in range(test[0]) if known_at[row] <= timestamp[test[0]]]
+@given(markets(), options)
+def test_the_purge_and_the_embargo_drop_nothing_else(market: Market, chosen: dict[str, object]) -> None:
+    embargo = chosen["embargo"]
+    assert isinstance(embargo, int)
+    folds = split(market, **chosen)
+    first_held = market.group[folds[0][1][0]] - embargo
+    for training, test in folds:
+        limit = market.group[test[0]] - embargo
+        begin = limit - first_held if chosen["window"] is Window.ROLLING else 0
+        opening = market.timestamp[np.flatnonzero(market.group == limit)[0]]
+        kept = [
+            row
+            for row in range(market.timestamp.size)
+            if begin <= market.group[row] < limit and market.known_at[row] <= opening
+        ]
         assert training.tolist() == kept
+
+
+@given(markets(), st.integers(1, 3), st.integers(1, 4))
+def test_a_rolling_window_holds_as_many_sessions_as_was_asked_for(market: Market, n_splits: int, held: int) -> None:
+    for training, test in split(market, n_splits=n_splits, window="rolling", train_groups=held):
+        limit = market.group[test[0]]
+        assert set(market.group[training]) <= set(range(limit - held, limit))
 
 
 @given(st.integers(1, 12), st.integers(0, 24))
@@ -100,19 +92,6 @@ def test_overlap_is_gone_exactly_when_the_purge_reaches_the_horizon(horizon_bars
     else:
         with pytest.raises(LookAheadError, match=f"{horizon_bars - purge_bars} training labels"):
             check_folds(folds, timestamp=timestamp, known_at=truly_known_at)
-
-
-def test_the_check_refuses_a_shuffled_split() -> None:
-    timestamp = minutes(50)
-    folds = KFold(5, shuffle=True, random_state=0).split(timestamp)
-    with pytest.raises(LookAheadError):
-        check_folds(folds, timestamp=timestamp, known_at=timestamp + 2 * MINUTE)
-
-
-def test_the_check_refuses_a_row_in_both_parts() -> None:
-    timestamp = minutes(3)
-    with pytest.raises(LookAheadError, match="1 rows are in training and in test"):
-        check_folds([(np.array([0, 1]), np.array([1, 2]))], timestamp=timestamp, known_at=timestamp)
 
 
 def test_on_noise_with_overlapping_labels_a_shuffled_split_shows_skill_and_ours_none() -> None:
@@ -166,7 +145,7 @@ def test_parameters_stay_untouched() -> None:
     [
         (0, [0, 1, 2, 3], "folds 0 is below 1"),
         (4, [0, 1, 2, 3], "needs at least 5 sessions, there are 4"),
-        (1, [0, 1, 0, 1], "come back"),
+        (1, [0, 1, 0, 1], "groups come back"),
         (1, [0, 1], "groups has 2 rows, X has 4"),
     ],
 )
@@ -174,6 +153,37 @@ def test_what_cannot_be_split_is_refused_with_the_reason(n_folds: int, sessions:
     timestamp = minutes(4)
     with pytest.raises(InvalidInputError, match=message):
         list(WalkForward(n_folds, timestamp=timestamp, known_at=timestamp).split(timestamp, groups=sessions))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"embargo": -1}, "embargo -1 is below 0"),
+        ({"window": "sliding"}, "window 'sliding' is not known: use anchored or rolling"),
+        ({"window": "rolling", "train_groups": 0}, "train_groups 0 is below 1"),
+        ({"train_groups": 2}, "train_groups 2 is for a rolling window"),
+        ({"embargo": 3}, "fold 0 has no labelled row to train on"),
+    ],
+)
+def test_an_option_out_of_range_is_refused_with_the_rule(chosen: dict[str, object], message: str) -> None:
+    timestamp = minutes(4)
+    splitter = WalkForward(1, timestamp=timestamp, known_at=timestamp, **chosen)  # type: ignore[arg-type]  # options vary in type
+    with pytest.raises(InvalidInputError, match=message):
+        list(splitter.split(timestamp))
+
+
+def test_an_embargo_leaves_out_the_sessions_before_a_test_worked_out_by_hand() -> None:
+    # Seven sessions of two bars, two folds, a rolling window of two sessions, one session left out.
+    timestamp = minutes(14)
+    splitter = WalkForward(
+        2, timestamp=timestamp, known_at=timestamp + 2 * MINUTE, window="rolling", train_groups=2, embargo=1
+    )
+    folds = splitter.split(timestamp, groups=np.repeat(np.arange(7), 2))
+    # Bar 3 is known when bar 5 opens, after session 2 (bars 4 and 5) began.
+    assert [(training.tolist(), test.tolist()) for training, test in folds] == [
+        ([0, 1, 2], [6, 7, 8, 9]),
+        ([4, 5, 6], [10, 11, 12, 13]),
+    ]
 
 
 def test_falling_timestamps_are_refused() -> None:

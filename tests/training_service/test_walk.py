@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from training_service.dataset import Dataset, make_dataset
-from training_service.folds import FoldSpec
+from training_service.fold_spec import FoldSpec
 from training_service.labels import Target, TargetSpec
 from training_service.models import Estimator, make_pipeline, predict
 from training_service.walk import FittedFold, fit_on_everything, walk_forward
