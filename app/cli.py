@@ -18,6 +18,7 @@ from app.commands import (
     care,
     doctor,
     export,
+    feature_quality,
     fetch,
     history,
     jobs,
@@ -84,6 +85,7 @@ application.command("vacuum")(care.vacuum)
 application.command("retention")(care.retention)
 application.command("stats")(care.stats)
 application.command("features")(research.features)
+application.command("feature-quality")(feature_quality.feature_quality)
 application.command("train")(research.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)

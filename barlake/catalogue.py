@@ -14,6 +14,7 @@ from barlake.artifacts import Artifact, canonical_json
 from barlake.coverage import coverage, gaps_of_lives
 from barlake.errors import FormatError, StorageError
 from barlake.factors import current_factors
+from barlake.feature_catalogue import feature_contents
 from barlake.group_records import commits_since, counting_paths
 from barlake.inspection import current_findings
 from barlake.keys import ArtifactKind
@@ -135,6 +136,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
     manifest = lake.manifest
     held, answers = manifest.held(), manifest.answers()
     factors = current_factors(lake.store, manifest, lake.calendar.frame, held=held, keep=True)
+    of_features, views = feature_contents(lake.feature_tables)
     tables = {
         "sessions": lake.calendar.frame,
         "symbols": lake.symbols(),
@@ -147,7 +149,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         "commits": manifest.commits(),
         "receipts": manifest.receipts(),
         "quarantine": manifest.quarantine(),
-        "feature_versions": lake.feature_tables.versions(),
+        **of_features,
         "models": _artifact_table(lake.artifacts.list(ArtifactKind.MODEL)),
         "runs": _artifact_table(lake.artifacts.list(ArtifactKind.RUN)),
         "trials": lake.trials.frame(),
@@ -161,7 +163,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
             name: [lake.store.address(file.path) for file in manifest.files(dataset=name)] for name in RECORD_DATASETS
         },
         tables=tables,
-        views=lake.feature_tables.views(),
+        views=views,
         filesystem=lake.store.filesystem(),
     )
 

@@ -18,11 +18,12 @@ __all__ = ["Catalogue", "Minutes", "ParquetView"]
 
 @dataclass(frozen=True)
 class ParquetView:
-    """A view over Parquet files of Hive-named folders; all path keys are read as text."""
+    """A view over Parquet files of Hive-named folders; all path keys are read as text, and `hidden` ones not shown."""
 
     name: str
     paths: Sequence[Path | str]
     keys: Sequence[str] = ("symbol", "dt")
+    hidden: Sequence[str] = ("dt",)
 
 
 @dataclass(frozen=True)

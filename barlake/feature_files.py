@@ -25,6 +25,7 @@ __all__ = [
     "GRACE",
     "MANIFEST_NAME",
     "is_whole",
+    "named_files",
     "put_manifest",
     "read_manifest",
     "sweep",
@@ -106,14 +107,21 @@ def is_whole(folder: Path, file: Mapping[str, Any]) -> bool:
     return path.is_file() and path.stat().st_size == file["bytes"]
 
 
+def named_files(entry: Mapping[str, Any]) -> set[str]:
+    """Paths of all files that a manifest names of one symbol: of its table, and of what was measured of it."""
+    files = [*entry.get("files", ()), *entry.get("quality", {}).values()]
+    return {str(file["path"]) for file in files}
+
+
 def sweep(folder: Path, symbol: str, manifest: dict[str, Any], now: dt.datetime) -> None:
     """Remove files that stopped counting long enough ago, and what a crash left behind."""
     expired = [path for path, since in manifest["superseded"].items() if now - dt.datetime.fromisoformat(since) > GRACE]
     for path in expired:
         (folder / path).unlink(missing_ok=True)
         del manifest["superseded"][path]
-    counted = {file["path"] for file in manifest["symbols"][symbol]["files"]} | set(manifest["superseded"])
-    for path in (folder / f"symbol={quote(symbol, safe='')}").rglob("*.parquet"):
+    counted = named_files(manifest["symbols"][symbol]) | set(manifest["superseded"])
+    own = f"symbol={quote(symbol, safe='')}"
+    for path in (*folder.glob(f"{own}/**/*.parquet"), *folder.glob(f"quality/*/{own}/**/*.parquet")):
         is_old = now.timestamp() - path.stat().st_mtime > GRACE.total_seconds()
         if is_old and path.relative_to(folder).as_posix() not in counted:
             path.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from barlake.feature_files import (
     FORMAT,
     MANIFEST_NAME,
     is_whole,
+    named_files,
     put_manifest,
     read_manifest,
     sweep,
@@ -99,16 +100,19 @@ class FeatureTables:
                 f"feature table of {symbol!r} has {frame.height} rows and columns {frame.columns[:3]}...: it needs "
                 f"at least one row and the columns {' and '.join(KEY_COLUMNS)}. Build from bars that exist."
             )
-        folder = self._folder(key)
+        folder = self.folder(key)
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):
                 manifest = self._manifest(key) or {"format": FORMAT, "symbols": {}, "superseded": {}}
-                before = manifest["symbols"].get(symbol, {}).get("files", [])
+                old = manifest["symbols"].get(symbol, {})
+                before = old.get("files", [])
                 files, written = self._write_years(folder, symbol, frame, before)
                 now = utc_now()
-                counted = {file["path"] for file in files}
-                gone = {file["path"]: now.isoformat() for file in before if file["path"] not in counted}
+                # What was measured of a table counts as long as the table does.
+                kept = {"quality": old["quality"]} if files == before and "quality" in old else {}
+                counted = named_files({"files": files, **kept})
+                gone = dict.fromkeys(named_files(old), now.isoformat())
                 manifest["superseded"] = {
                     path: since for path, since in {**manifest["superseded"], **gone}.items() if path not in counted
                 }
@@ -121,6 +125,7 @@ class FeatureTables:
                     "created_at": now.isoformat(),
                     "libraries": library_versions(),
                     "files": files,
+                    **kept,
                 }
                 sweep(folder, symbol, manifest, now)
                 put_manifest(folder, manifest)
@@ -155,7 +160,7 @@ class FeatureTables:
         entry = self.entry(key, symbol)
         if entry is None or canonical_json(entry["inputs"]) != canonical_json(dict(inputs)):
             return False
-        return all(is_whole(self._folder(key), file) for file in entry["files"])
+        return all(is_whole(self.folder(key), file) for file in entry["files"])
 
     def definition(self, key: FeatureSetKey) -> dict[str, Any]:
         """Parameters, columns and code hash of a version.
@@ -186,7 +191,7 @@ class FeatureTables:
         entry = self.entry(key, symbol)
         if entry is None:
             raise _no_features(key.name, parse_symbol(symbol), self._symbols_of(key))
-        folder = self._folder(key)
+        folder = self.folder(key)
         for file in entry["files"]:
             if not is_whole(folder, file):
                 raise FormatError(
@@ -266,7 +271,7 @@ class FeatureTables:
                 entry["rows"],
                 *(dt.datetime.fromisoformat(entry[side]) for side in ("first", "last", "created_at")),
             )
-            for key, manifest in self._manifests()
+            for key, manifest in self.manifests()
             if name in {None, key.name}
             for symbol, entry in manifest["symbols"].items()
         ]
@@ -323,15 +328,20 @@ class FeatureTables:
             newest = known.filter(pl.col("name") == name).sort("created_at")["version"][-1]
             key = FeatureSetKey(name, newest)
             tables = (self._manifest(key) or {"symbols": {}})["symbols"].values()
-            folder = self._folder(key)
+            folder = self.folder(key)
             whole = [one["files"] for one in tables if all(is_whole(folder, file) for file in one["files"])]
             paths = [folder / file["path"] for files in whole for file in files]
             found.append(ParquetView(f"features_{name}", paths, ("symbol", "dt")))
         return found
 
-    # --- the manifest --------------------------------------------------------------------------
+    def folder(self, key: FeatureSetKey) -> Path:
+        """Folder of a version, which need not exist.
 
-    def _folder(self, key: FeatureSetKey) -> Path:
+        Raises
+        ------
+        InvalidInputError
+            If the name or the version cannot be a folder's.
+        """
         if not _SET_NAME.fullmatch(key.name) or not _VERSION.fullmatch(key.version):
             raise InvalidInputError(
                 f"feature set {key.name!r}, version {key.version!r} cannot be a folder: a name is 1 to 32 of a-z, "
@@ -339,14 +349,17 @@ class FeatureTables:
             )
         return self.root / key.name / f"v={key.version}"
 
-    def _manifest(self, key: FeatureSetKey) -> dict[str, Any] | None:
-        return read_manifest(self._folder(key) / MANIFEST_NAME)
-
-    def _manifests(self) -> Iterator[tuple[FeatureSetKey, dict[str, Any]]]:
+    def manifests(self) -> Iterator[tuple[FeatureSetKey, dict[str, Any]]]:
+        """Every version with its manifest, ordered by set and version."""
         for path in sorted(self.root.glob(f"*/v=*/{MANIFEST_NAME}")):
             manifest = read_manifest(path)
             if manifest is not None:
                 yield FeatureSetKey(manifest["name"], manifest["version"]), manifest
+
+    # --- the manifest --------------------------------------------------------------------------
+
+    def _manifest(self, key: FeatureSetKey) -> dict[str, Any] | None:
+        return read_manifest(self.folder(key) / MANIFEST_NAME)
 
     def _symbols_of(self, key: FeatureSetKey) -> list[str]:
         return sorted((self._manifest(key) or {"symbols": {}})["symbols"])

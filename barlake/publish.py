@@ -33,15 +33,12 @@ from barlake.record_kinds import DAILY_PREFERENCE, KINDS, empty_versions
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-    from barlake.feature_tables import FeatureTables
-
 __all__ = [
     "Catalogue",
     "Minutes",
     "ParquetView",
     "connect",
     "publish",
-    "publish_features",
     "publish_minutes",
     "query",
     "relation",
@@ -284,7 +281,8 @@ def _build(path: Path, catalogue: Catalogue) -> None:
         for view in catalogue.views:
             if view.paths:
                 files = _read_parquet(view.paths, view.keys)
-                connection.execute(f"CREATE VIEW {_name(view.name)} AS SELECT * EXCLUDE (dt) FROM {files}")
+                hidden = ", ".join(map(_name, view.hidden))
+                connection.execute(f"CREATE VIEW {_name(view.name)} AS SELECT * EXCLUDE ({hidden}) FROM {files}")
         schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC"), "is_whole": pl.Boolean()}
         info = pl.DataFrame([(catalogue.root, catalogue.last_commit, True)], schema=schema, orient="row")
         for name, frame in {**catalogue.tables, "catalogue_info": info}.items():
@@ -438,16 +436,3 @@ def query(path: Path, sql: str, filesystem: AbstractFileSystem | None = None) ->
 def relation(table: pa.Table) -> duckdb.DuckDBPyRelation:
     """An Arrow table as a DuckDB relation on a connection of its own, with instants shown in UTC."""
     return _open().from_arrow(table)
-
-
-def publish_features(path: Path, tables: FeatureTables) -> None:
-    """Publish a catalogue that shows feature sets alone, with `feature_versions` beside their views."""
-    publish(
-        path,
-        lambda: Catalogue(
-            root=str(tables.root),
-            tables={"feature_versions": tables.versions()},
-            views=tables.views(),
-            with_bars=False,
-        ),
-    )

@@ -15,9 +15,9 @@ import polars as pl
 from barlake import Lake
 from barlake.artifacts import canonical_json
 from barlake.errors import ConflictError, InvalidInputError
+from barlake.feature_catalogue import publish_features
 from barlake.feature_tables import FeatureTables
 from barlake.keys import FeatureSetKey, SessionFilter
-from barlake.publish import publish_features
 from barlake.sessions import NEW_YORK, Calendar
 from feature_service.compute import check_bars, feature_table, on_sessions
 from feature_service.inputs import FeatureInputs

@@ -29,7 +29,8 @@ TABLES = {
     "adjustment_buckets", "adjustment_factors", "bars", "bars_15m", "bars_1d", "bars_1h", "bars_5m", "bars_adjusted",
     "bars_daily", "bars_daily_versions", "bars_in_parts", "bars_with_source", "catalogue_info", "commits",
     "corporate_actions", "coverage",
-    "feature_versions", "gaps", "macro", "macro_versions", "models", "news", "news_versions", "quality", "quarantine",
+    "feature_drift", "feature_nulls", "feature_quality", "feature_versions",
+    "gaps", "macro", "macro_versions", "models", "news", "news_versions", "quality", "quarantine",
     "receipts", "revisions", "runs", "sessions", "symbols",
 }  # fmt: skip
 COMMAND = Path(sys.executable).with_name("duckdb")
