@@ -1,4 +1,4 @@
-"""The walk forward itself: fit each fold on its past, predict its test, score what has a label.
+"""The walk forward itself: fit each fold on its past, predict its test, keep what has a label for the scores.
 
 Pure: a dataset comes in, models and predictions go out. Nothing here reads or writes a file.
 """
@@ -6,6 +6,7 @@ Pure: a dataset comes in, models and predictions go out. Nothing here reads or w
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,16 +14,24 @@ import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
 
+from barlake.parallel import run_parallel
 from training_service.dataset import Dataset
 from training_service.fold_check import check_folds
-from training_service.folds import Fold
+from training_service.folds import Fold, RowArray
 from training_service.models import fit_pipeline, predict, to_signal
 from training_service.scores import Outcome
+from training_service.targets import Task
 
-__all__ = ["FittedFold", "Progress", "fit_on_everything", "walk_forward"]
+__all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "fit_on_everything", "walk_forward"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what was done, how many steps are done, and how many there are."""
+
+MakeModel = Callable[[], Pipeline]
+"""Makes an unfitted pipeline, the same each time."""
+
+_WORTH_A_WORKER = 2_000_000
+"""Training values, over all folds, from which fitting takes longer than starting worker processes does."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class FittedFold:
     Parameters
     ----------
     fitted_before
-        When the last label of its training became known; never after the first test bar opens.
+        When the last label of its training became known; in a walk forward never after the first test bar opens.
     empty_columns
         Features without any value in the training, which have no say in its predictions.
     predictions
@@ -51,42 +60,83 @@ class FittedFold:
     outcome: Outcome
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One fold to fit: the rows from its first to its last, and which of them are training and test."""
+
+    number: int
+    frame: pl.DataFrame
+    training: RowArray
+    test: RowArray
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, number: int, fold: Fold) -> _Work:
+        # A slice shares its memory with the whole: what goes to a worker is this much and no more.
+        first, end = (int(found) for found in (min(rows[0] for rows in fold), max(rows[-1] for rows in fold) + 1))
+        training, test = (rows - first for rows in fold)
+        return cls(number, frame.slice(first, end - first), training, test)
+
+    @property
+    def title(self) -> str:
+        return f"fold {self.number} fitted on {self.training.size:,} rows"
+
+
 def walk_forward(
     dataset: Dataset,
     folds: Sequence[Fold],
-    make_model: Callable[[], Pipeline],
+    make_model: MakeModel,
     *,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> list[FittedFold]:
-    """Fit and predict every fold, in the order given.
+    """Fit and predict every fold, in the order given, each on what was known before its test.
 
     Parameters
     ----------
     folds
         Row numbers of training and test, as a splitter gives them; they are checked before anything is fitted.
-    make_model
-        Makes an unfitted pipeline, the same each time.
+    workers
+        As in `run_parallel`; None works in this process where the folds are small.
     progress
-        Called after each fold.
+        Called after each fold, in the order in which they are done.
 
     Raises
     ------
     InvalidInputError
         If a fold lacks labels of both classes.
     LookAheadError
-        If a training label reaches into the test.
+        If a training label is known only after its test begins.
     """
     frame = dataset.frame
     check_folds(folds, timestamp=frame["timestamp"].to_numpy(), known_at=frame["known_at"].to_numpy())
-    fitted = []
-    for number, fold in enumerate(folds):
-        fitted.append(_fit_fold(dataset, make_model(), number, fold))
-        if progress is not None:
-            progress(f"fold {number} fitted on {fold[0].size:,} rows", number + 1, len(folds))
-    return fitted
+    return fit_folds(dataset, folds, make_model, workers=workers, progress=progress)
 
 
-def fit_on_everything(dataset: Dataset, make_model: Callable[[], Pipeline]) -> Pipeline:
+def fit_folds(
+    dataset: Dataset,
+    folds: Sequence[Fold],
+    make_model: MakeModel,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[FittedFold]:
+    """Fit and predict every fold as it stands; parameters as in `walk_forward`.
+
+    For folds that are clean in another way than a walk forward, such as combinatorial ones: prove them with
+    `check_folds` first.
+    """
+    work = [_Work.of(dataset.frame, number, fold) for number, fold in enumerate(folds)]
+    values = sum(one.training.size for one in work) * len(dataset.columns)
+    return run_parallel(
+        functools.partial(_fit_fold, dataset.symbol, dataset.columns, dataset.spec.task, make_model),
+        work,
+        workers=1 if workers is None and values < _WORTH_A_WORKER else workers,
+        progress=progress,
+        name_of=lambda one: one.title,
+    )
+
+
+def fit_on_everything(dataset: Dataset, make_model: MakeModel) -> Pipeline:
     """One model fitted on every labelled row, for bars later than all of them."""
     labelled = dataset.frame.filter(pl.col("label").is_not_null())
     pipeline = make_model()
@@ -94,23 +144,23 @@ def fit_on_everything(dataset: Dataset, make_model: Callable[[], Pipeline]) -> P
     return pipeline
 
 
-def _fit_fold(dataset: Dataset, pipeline: Pipeline, number: int, fold: Fold) -> FittedFold:
-    past, future = (dataset.frame[rows] for rows in fold)
-    label = past["label"].to_numpy()
-    empty_columns = fit_pipeline(pipeline, past.select(dataset.columns), label)
+def _fit_fold(symbol: str, columns: tuple[str, ...], task: Task, make_model: MakeModel, work: _Work) -> FittedFold:
+    past, future = work.frame[work.training], work.frame[work.test]
+    label, pipeline = past["label"].to_numpy(), make_model()
+    empty_columns = fit_pipeline(pipeline, past.select(columns), label)
     fitted_before = past["known_at"].max()
     assert isinstance(fitted_before, dt.datetime)  # noqa: S101 - narrows polars' Any
-    prediction = predict(pipeline, future.select(dataset.columns))
+    prediction = predict(pipeline, future.select(columns))
     predictions = future.select(
-        pl.lit(dataset.symbol).alias("symbol"),
+        pl.lit(symbol).alias("symbol"),
         "session",
         "timestamp",
-        pl.lit(number, dtype=pl.Int32).alias("fold"),
+        pl.lit(work.number, dtype=pl.Int32).alias("fold"),
         pl.lit(fitted_before, dtype=pl.Datetime("us", "UTC")).alias("fitted_before"),
         pl.Series("prediction", prediction),
-        pl.Series("signal", to_signal(prediction, dataset.spec.task)),
+        pl.Series("signal", to_signal(prediction, task)),
     )
     has_label = future["label"].is_not_null().to_numpy()
     known = future["label"].to_numpy()[has_label]
     outcome = Outcome(known, prediction[has_label], np.full(known.size, label.mean()))
-    return FittedFold(number, pipeline, past.height, fitted_before, empty_columns, predictions, outcome)
+    return FittedFold(work.number, pipeline, past.height, fitted_before, empty_columns, predictions, outcome)

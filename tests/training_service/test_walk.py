@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from barlake.errors import LookAheadError
 from training_service.dataset import Dataset, make_dataset
 from training_service.fold_spec import FoldSpec
+from training_service.folds import CombinatorialPurged
 from training_service.labels import Target, TargetSpec
 from training_service.models import Estimator, make_pipeline, predict
-from training_service.walk import FittedFold, fit_on_everything, walk_forward
+from training_service.walk import FittedFold, fit_folds, fit_on_everything, walk_forward
 
 Bars = dict[str, pl.DataFrame]
 FeatureTable = Callable[[pl.DataFrame], pl.DataFrame]
@@ -194,3 +196,37 @@ def test_progress_is_told_after_each_fold(market: Bars, feature_table: FeatureTa
         progress=lambda _, done, total: told.append((done, total)),
     )
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_folds_fitted_by_two_workers_are_those_fitted_here_bit_for_bit(
+    market: Bars, feature_table: FeatureTable
+) -> None:
+    data = dataset_of(market, feature_table, Target.DIRECTION)
+    folds = FoldSpec(3).split(data.frame)
+    make_model = functools.partial(make_pipeline, Estimator.HIST_GRADIENT_BOOSTING, data.spec.task, seed=0)
+    told: list[tuple[str, int, int]] = []
+    here = walk_forward(data, folds, make_model, workers=1)
+    there = walk_forward(data, folds, make_model, workers=2, progress=lambda *step: told.append(step))
+    assert [fold.number for fold in there] == [0, 1, 2]
+    for one, other in zip(here, there, strict=True):
+        assert one.predictions.equals(other.predictions)
+        assert one.outcome.label.tobytes() == other.outcome.label.tobytes()
+    assert sorted(done for _, done, _ in told) == [1, 2, 3]
+    assert sorted(what for what, _, _ in told) == sorted(
+        f"fold {fold.number} fitted on {fold.training_rows:,} rows" for fold in here
+    )
+
+
+def test_a_fold_whose_training_lies_on_both_sides_of_its_test_is_no_walk_forward(
+    market: Bars, feature_table: FeatureTable
+) -> None:
+    data = dataset_of(market, feature_table, Target.DIRECTION)
+    frame = data.frame
+    arrays = {"timestamp": frame["timestamp"].to_numpy(), "known_at": frame["known_at"].to_numpy()}
+    splitter = CombinatorialPurged(4, 1, **arrays)
+    folds = list(splitter.split(frame, groups=frame["session"].to_numpy()))
+    make_model = functools.partial(make_pipeline, Estimator.LOGISTIC, data.spec.task, seed=0)
+    with pytest.raises(LookAheadError, match="known only after the test begins"):
+        walk_forward(data, folds, make_model)
+    fitted = fit_folds(data, folds, make_model)
+    assert pl.concat([fold.predictions for fold in fitted])["timestamp"].equals(frame["timestamp"])
