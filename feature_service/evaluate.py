@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import ShapeError
 
 from barlake.errors import InvalidInputError
 from feature_service.declare import Feature
@@ -40,11 +40,18 @@ def _batch(frame: pl.DataFrame, features: Sequence[Feature], dtype: type[pl.Data
         # One of them fails: alone, it says which.
         return [column for one in features for column in _batch(frame, [one], dtype)]
     for one in features:
-        _check_values(one, raw, frame)
+        _check_type(one, raw[one.name].dtype)
     # Cleaned in a second pass: in one with the formula, an expression is computed once for the test, once
     # for the value.
-    clean = [pl.when(pl.col(one.name).is_finite()).then(one.name).cast(dtype).alias(one.name) for one in features]
-    return raw.select(clean).get_columns()
+    clean = raw.select(_clean(raw[one.name], dtype) for one in features).get_columns()
+    for one, values in zip(features, clean, strict=True):
+        _check_finite(one, values, frame)
+    return clean
+
+
+def _clean(values: pl.Series, dtype: type[pl.DataType]) -> pl.Expr:
+    named = pl.col(values.name)
+    return (pl.when(named.is_not_nan()).then(named) if values.dtype.is_float() else named).cast(dtype)
 
 
 def _computed(frame: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
@@ -63,27 +70,29 @@ def _check_columns(one: Feature, frame: pl.DataFrame) -> None:
         )
 
 
-def _check_values(one: Feature, raw: pl.DataFrame, frame: pl.DataFrame) -> None:
-    values = raw[one.name]
-    if not (values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
+def _check_type(one: Feature, dtype: pl.DataType) -> None:
+    if not (dtype.is_numeric() or dtype in {pl.Boolean, pl.Null}):
         raise InvalidInputError(
-            f"feature {one.name!r} gives {values.dtype}, and must give numbers: cast it, or count something."
+            f"feature {one.name!r} gives {dtype}, and must give numbers: cast it, or count something."
         )
-    if values.dtype.is_float():
-        row = values.is_infinite().arg_max()
-        if row is not None and values.is_infinite()[row]:
-            raise InvalidInputError(
-                f"feature {one.name!r} is {values[row]} at row {row} ({frame['timestamp'][row]}): a value must be "
-                "finite or null. Divide only where the divisor is not 0 (flat.ratio does)."
-            )
+
+
+def _check_finite(one: Feature, values: pl.Series, frame: pl.DataFrame) -> None:
+    rows = values.is_infinite().arg_true()
+    if rows.len():
+        row = rows[0]
+        raise InvalidInputError(
+            f"feature {one.name!r} is {values[row]} at row {row} ({frame['timestamp'][row]}): a value must be "
+            "finite or null. Divide only where the divisor is not 0 (flat.ratio does)."
+        )
 
 
 def _as_refusal(one: Feature, frame: pl.DataFrame, error: Exception) -> Exception:
-    """What a feature that fails alone is told; what is no fault of the feature stays what it is."""
-    if isinstance(error, pl.exceptions.ShapeError):
-        reason = f"gives another number of rows than the {frame.height} of its bars"
-    elif isinstance(error, PolarsError | ArithmeticError | LookupError | TypeError | ValueError | AttributeError):
-        reason = f"raises {type(error).__name__}: {error}"
-    else:
+    """What a feature that fails alone is told."""
+    if isinstance(error, MemoryError):
         return error
+    if isinstance(error, ShapeError):
+        reason = f"gives another number of rows than the {frame.height} of its bars"
+    else:
+        reason = f"raises {type(error).__name__}: {error}"
     return InvalidInputError(f"feature {one.name!r} {reason}. It must make one number for each row.")

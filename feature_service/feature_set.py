@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from feature_service.known_columns import CONTEXT, NEWS, macro_series
 
 __all__ = ["FeatureSet"]
 
+_SET_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _EVERY_VALUE_PASSES = (compute, declare, evaluate, inputs, known_columns, longer_bars)
 
 
@@ -42,7 +45,8 @@ class FeatureSet:
     Raises
     ------
     InvalidInputError
-        If two columns would have the same name, the bars' own among them.
+        If there is no feature, a name is none for a folder or a column, or two columns would have the same
+        one, the bars' own among them.
     """
 
     name: str
@@ -51,8 +55,14 @@ class FeatureSet:
     context: str | None = None
 
     def __post_init__(self) -> None:
+        if not _SET_NAME.fullmatch(self.name):
+            raise InvalidInputError(f"feature set {self.name!r} has no name for a folder: use a to z, 0 to 9, _ and -.")
+        if not self.features:
+            raise InvalidInputError(f"feature set {self.name!r} has no features: give at least one.")
         taken = set(compute.BAR_COLUMNS)
         for one in self.features:
+            if not _COLUMN_NAME.fullmatch(one.name):
+                raise InvalidInputError(f"feature {one.name!r} has no name for a column: use letters, 0 to 9 and _.")
             if one.name in taken:
                 raise InvalidInputError(
                     f"feature set {self.name!r} names {one.name!r} twice, or like a column of the bars: rename it."
@@ -132,19 +142,19 @@ class FeatureSet:
 
 
 def _with_imported(modules: Iterable[ModuleType]) -> list[ModuleType]:
-    """Modules and what they import from beside them, and so on: a family may build on another one's function."""
+    """Modules and what they import from beside them or from here, and so on: a family may build on another one."""
     found: dict[str, ModuleType] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if found.setdefault(module.__name__, module) is module and module.__file__ is not None:
+        if found.setdefault(module.__name__, module) is module:
             waiting += [other for other in _imported(module) if other.__name__ not in found]
     return list(found.values())
 
 
 def _imported(module: ModuleType) -> list[ModuleType]:
-    """Modules that a module's source imports and that lie in its own folder or below."""
-    folder = Path(module.__file__ or "").resolve().parent
+    """Modules that a module's source imports and that lie in its own folder, or in this one."""
+    folders = {_folder(module), Path(__file__).resolve().parent}
     names = []
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.Import):
@@ -153,7 +163,12 @@ def _imported(module: ModuleType) -> list[ModuleType]:
             base = _absolute(node, module)
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     loaded = [sys.modules[name] for name in dict.fromkeys(names) if name in sys.modules]
-    return [one for one in loaded if one.__file__ and Path(one.__file__).resolve().is_relative_to(folder)]
+    return [one for one in loaded if _folder(one) in folders]
+
+
+def _folder(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve().parent if file else None
 
 
 def _absolute(node: ast.ImportFrom, module: ModuleType) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from barlake.errors import NotFoundError, did_you_mean
 from feature_service.clock import day_of_week, minute_of_session, minutes_to_close
 from feature_service.feature_set import FeatureSet
 from feature_service.full_set import CONTEXT_SYMBOL, MORE_FEATURES
+from feature_service.loading import load_feature_set
 from feature_service.momentum import cci, mfi, roc, rsi, stochastic_d, stochastic_k
 from feature_service.returns import lagged_log_return, log_return, overnight_gap, simple_return
 from feature_service.trend import bollinger_band, bollinger_position, bollinger_width, ema, macd, sma
@@ -72,13 +72,17 @@ FEATURE_SETS: dict[str, FeatureSet] = {one.name: one for one in (CORE, FULL)}
 def find_feature_set(name: str) -> FeatureSet:
     """The feature set of that name.
 
+    Parameters
+    ----------
+    name
+        A set of the house, one that an installed package brings, or a Python file that holds one:
+        `my_features.py`, or `my_features.py:name` where it holds several. Loading a file runs it.
+
     Raises
     ------
     NotFoundError
         If there is none; the message lists those there are.
+    InvalidInputError
+        If a file or package cannot be loaded, or holds no feature set.
     """
-    if name not in FEATURE_SETS:
-        known = ", ".join(FEATURE_SETS)
-        hint = did_you_mean(name, FEATURE_SETS)
-        raise NotFoundError(f"feature set {name!r} is not declared: use one of {known}.{hint}")
-    return FEATURE_SETS[name]
+    return FEATURE_SETS[name] if name in FEATURE_SETS else load_feature_set(name, FEATURE_SETS)
