@@ -23,7 +23,9 @@ __all__ = [
     "FACTORS",
     "adjust",
     "adjustment_factors",
+    "dividend_fault",
     "factor_buckets",
+    "factors_by_date",
     "parse_adjustment",
     "regular_closes",
 ]
@@ -114,6 +116,16 @@ def adjustment_factors(
     InvalidInputError
         If a ratio is not above 0.
     """
+    return _accumulated(factors_by_date(actions, closes, held, sessions))
+
+
+def factors_by_date(
+    actions: pl.DataFrame, closes: pl.DataFrame, held: pl.DataFrame, sessions: pl.DataFrame
+) -> pl.DataFrame:
+    """What the actions of each ex-date do by themselves: symbol, ex_date, ratio, dividend_factor, close_from, ...
+
+    Parameters, rules and errors are those of `adjustment_factors`. Not sorted. No row depends on another ex-date.
+    """
     known = actions.join(held, on="symbol").filter(
         pl.col("ex_date") > pl.col("first"), pl.col("ex_date") <= pl.col("last")
     )
@@ -135,7 +147,7 @@ def adjustment_factors(
             pl.col("close_before").drop_nulls().first().alias("stated"),
         )
     )
-    return _accumulated(_with_dividend_factor(per_date, closes, sessions))
+    return _with_dividend_factor(per_date, closes, sessions)
 
 
 def _with_dividend_factor(per_date: pl.DataFrame, closes: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
@@ -266,15 +278,20 @@ def _refuse_missing(bars: pl.DataFrame | pl.LazyFrame, factors: pl.DataFrame, pr
     unusable = pl.col("close_from").is_in(["missing", "too_low"])
     culprits = factors.filter(pl.col("symbol") == symbol, pl.col("ex_date") >= ex_date, unusable).sort("ex_date")
     date, close, why = culprits.select("ex_date", "close_before", "close_from").row(-1)
+    raise dividend_fault(symbol, date, close, why)
+
+
+def dividend_fault(symbol: str, ex_date: dt.date, close: float | None, why: str) -> NotFoundError:
+    """What to say of a dividend that cannot be applied; `why` is its `close_from`, `missing` or `too_low`."""
     if why == "too_low":
-        raise NotFoundError(
-            f"the dividend of {symbol} with ex-date {date} cannot be applied: it is not below the close before it, "
+        return NotFoundError(
+            f"the dividend of {symbol} with ex-date {ex_date} cannot be applied: it is not below the close before it, "
             f"{close}. Import it again with the right amount, or ask for adjustment='split' or 'raw'."
         )
-    raise NotFoundError(
-        f"the dividend of {symbol} with ex-date {date} cannot be applied: no close of the {EARLIER_SESSIONS} sessions "
-        f"before it is held, and its source states none. Ingest the session before {date}, import the dividend with "
-        "close_before, or ask for adjustment='split' or 'raw'."
+    return NotFoundError(
+        f"the dividend of {symbol} with ex-date {ex_date} cannot be applied: no close of the {EARLIER_SESSIONS} "
+        f"sessions before it is held, and its source states none. Ingest the session before {ex_date}, import the "
+        "dividend with close_before, or ask for adjustment='split' or 'raw'."
     )
 
 

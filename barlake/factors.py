@@ -11,14 +11,15 @@ import datetime as dt
 import polars as pl
 
 from barlake.actions import ActionKind, counting
-from barlake.adjust import FACTORS, adjustment_factors, regular_closes
+from barlake.adjust import FACTORS, adjustment_factors, factors_by_date, regular_closes
+from barlake.adjust_forward import STEPS, forward_steps
 from barlake.manifest import Manifest
 from barlake.partitions import collect
 from barlake.ranges import TimeRange, time_range
 from barlake.reader import read_bars
 from barlake.stores import Store
 
-__all__ = ["current_factors", "factors_of"]
+__all__ = ["current_factors", "factors_of", "forward_steps_of"]
 
 _KEYS = ["feed", "symbol", "session"]
 _CLOSES = {"feed": pl.String(), "symbol": pl.String(), "session": pl.Date(), "close": pl.Float64()}
@@ -52,6 +53,33 @@ def current_factors(
     actions = counting(manifest.actions.statements(None if symbol is None else [symbol]))
     if actions.is_empty():
         return pl.DataFrame(schema=_SCHEMA)
+    closes, spans = _closes(store, manifest, sessions, actions, feed=feed, symbol=symbol, held=held, keep=keep)
+    return _by_feed(actions, closes, spans, sessions)
+
+
+def forward_steps_of(
+    store: Store, manifest: Manifest, sessions: pl.DataFrame, *, feed: str, symbol: str
+) -> pl.DataFrame:
+    """Steps of one symbol's bars in the terms of the first of them: `adjust_forward.STEPS`."""
+    actions = counting(manifest.actions.statements([symbol]))
+    if actions.is_empty():
+        return pl.DataFrame(schema=STEPS)
+    closes, spans = _closes(store, manifest, sessions, actions, feed=feed, symbol=symbol)
+    return forward_steps(factors_by_date(actions, closes.filter(feed=feed), spans.filter(feed=feed), sessions))
+
+
+def _closes(
+    store: Store,
+    manifest: Manifest,
+    sessions: pl.DataFrame,
+    actions: pl.DataFrame,
+    *,
+    feed: str | None,
+    symbol: str | None,
+    held: pl.DataFrame | None = None,
+    keep: bool = False,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Closes before dividends, and what is held of each feed and symbol."""
     held = manifest.held(feed=feed, symbol=symbol) if held is None else held
     held = held.join(actions, on="symbol", how="semi", maintain_order="left")
     spans = _spans(held)
@@ -64,7 +92,7 @@ def current_factors(
         hashed = [*_KEYS, "content_hash"]
         unchanged = held.join(manifest.held(feed=feed, symbol=symbol), on=hashed, how="semi").select(hashed)
         manifest.actions.put_closes(read.join(unchanged, on=_KEYS).to_dicts())
-    return _by_feed(actions, pl.concat([known, read]), spans, sessions)
+    return pl.concat([known, read]), spans
 
 
 def factors_of(

@@ -1,48 +1,38 @@
-"""Build feature tables: read the bars of one symbol, compute, write, next symbol. Memory holds one at a time."""
+"""Build feature tables: those that are not current, several symbols at a time, each in a process of its own."""
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
-import time
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from barlake import Lake
-from barlake.artifacts import canonical_json
-from barlake.errors import ConflictError, InvalidInputError
+from barlake.adjust import parse_adjustment
+from barlake.errors import BarlakeError, InvalidInputError, NotFoundError
 from barlake.feature_catalogue import publish_features
 from barlake.feature_tables import FeatureTables
-from barlake.keys import FeatureSetKey, SessionFilter
-from barlake.sessions import NEW_YORK, Calendar
-from feature_service.compute import check_bars, feature_table, on_sessions
-from feature_service.inputs import FeatureInputs
+from barlake.keys import Adjustment, SessionFilter
+from barlake.memory import available_bytes
+from barlake.parallel import plan_workers, run_parallel
+from barlake.settings import Settings
+from barlake.stores import Store
 from feature_service.sets import FeatureSet, find_feature_set
-from feature_service.sources import BarSource, DuckDBBars, LakeBars, Target
+from feature_service.sources import Target, source_of
+from feature_service.symbol_build import SymbolBuild, SymbolBuilder, feature_tables_of
 
-__all__ = ["BuildReport", "Progress", "SymbolBuild", "build", "build_features", "current_inputs"]
+__all__ = ["BuildReport", "Progress", "SymbolBuild", "build_features", "builder_of", "symbol_bytes"]
 
 Progress = Callable[[str, int, int], None]
-"""Called as each symbol begins, with its name, how many are done and how many there are; and at the end."""
+"""Called as each symbol is finished, with its name, how many are done and how many there are."""
 
-_ATTEMPTS = 3
+_WORTH_A_PROCESS = 300_000
+"""Rows below which starting processes, a second each, takes longer than the work."""
 
-
-@dataclass(frozen=True)
-class SymbolBuild:
-    """What came of one symbol. `files_written` is 0 when its bars were unchanged; `rows` are in the table."""
-
-    symbol: str
-    feed: str
-    feature_set: str
-    version: str
-    rows: int
-    files_written: int
-    seconds: float
+_OWN_BYTES = 300_000_000
+_BYTES_PER_VALUE = 10
+_BYTES_PER_ROW = 900
 
 
 @dataclass(frozen=True)
@@ -68,6 +58,9 @@ def build_features(
     feed: str | None = None,
     session: str = "regular",
     set_name: str = "core",
+    adjustment: str = "raw",
+    context: str | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Build a feature set over the whole history of symbols and publish the catalogue that shows it.
@@ -83,6 +76,16 @@ def build_features(
         None takes `sip` before `iex` before the only other one.
     session
         `regular` or `all`: the hours whose bars make up the history.
+    set_name
+        A set of the house, of an installed package, or the path of a module of your own.
+    adjustment
+        `raw`, or `split`, `dividend`, `all`: prices in the terms of the first session held, which no later
+        action changes.
+    context
+        Symbol that features of other symbols' bars look at; None takes the set's own, `none` none.
+    workers
+        Symbols at a time. None takes `BARLAKE_WORKERS`, else one for each core; one where there is little to do,
+        and never more than fit into memory.
 
     Raises
     ------
@@ -95,27 +98,126 @@ def build_features(
     StorageError
         If the disk is full or refuses.
     """
-    settings = lake.settings
-    source = LakeBars(lake) if settings.source_duckdb_path is None else DuckDBBars(settings.source_duckdb_path)
-    elsewhere = settings.dest_parquet_dir
-    tables = lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
+    request = _Request(set_name, context, SessionFilter.parse(session), parse_adjustment(adjustment))
+    builder = request.builder(lake)
     try:
-        return build(
-            source,
-            symbols,
-            tables=tables,
-            calendar=lake.calendar,
-            feature_set=find_feature_set(set_name),
-            feed=feed,
-            session=SessionFilter.parse(session),
-            progress=progress,
-        )
+        return _build_all(builder, request, builder.source.targets(symbols, feed), workers, progress or _silent)
     finally:
-        _publish(lake, tables, settings.dest_duckdb_path)
+        _publish(lake, builder.tables)
 
 
-def _publish(lake: Lake, tables: FeatureTables, elsewhere: Path | None) -> None:
+def builder_of(
+    lake: Lake, *, set_name: str = "core", context: str | None = None, session: str = "regular", adjustment: str = "raw"
+) -> SymbolBuilder:
+    """What builds the tables of a set from a lake, and reads what they are made from; options as `build_features`."""
+    request = _Request(set_name, context, SessionFilter.parse(session), parse_adjustment(adjustment))
+    return request.builder(lake)
+
+
+def symbol_bytes(rows: int, columns: int) -> int:
+    """Bytes that building one symbol takes at its peak, in a process of its own: measured, rounded up."""
+    return _OWN_BYTES + rows * (_BYTES_PER_ROW + _BYTES_PER_VALUE * columns)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is built, in a form that goes to another process."""
+
+    set_name: str
+    context: str | None
+    session: SessionFilter
+    adjustment: Adjustment
+
+    def builder(self, lake: Lake) -> SymbolBuilder:
+        return SymbolBuilder(
+            lake, source_of(lake), feature_tables_of(lake), lake.calendar, self._set(), self.session, self.adjustment
+        )
+
+    def _set(self) -> FeatureSet:
+        found = find_feature_set(self.set_name)
+        if self.context is None:
+            return found
+        return found.with_context(None if self.context.lower() == "none" else self.context)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A lake, in a form that goes to another process."""
+
+    root: Path
+    settings: Settings
+    store: Store
+
+
+@dataclass(frozen=True)
+class _Task:
+    target: Target
+    inputs: dict[str, Any]
+
+
+def _build_all(
+    builder: SymbolBuilder, request: _Request, targets: Sequence[Target], workers: int | None, progress: Progress
+) -> BuildReport:
+    done: dict[Target, SymbolBuild | BarlakeError] = {}
+    tasks = []
+    for target in targets:
+        inputs = builder.inputs_now(target)
+        if builder.is_current(target, inputs):
+            done[target] = builder.report(target)
+        else:
+            tasks.append(_Task(target, inputs))
+    progress("", len(done), len(targets))
+    count = _workers_for(tasks, len(builder.feature_set.features), workers)
+    place = _Place(builder.lake.root, builder.lake.settings, builder.lake.store)
+    work = functools.partial(_attempt, builder) if count == 1 else functools.partial(_build_elsewhere, place, request)
+    current = len(done)
+    made = run_parallel(
+        work,
+        tasks,
+        workers=count,
+        progress=lambda name, finished, _: progress(name, current + finished, len(targets)),
+        name_of=lambda task: task.target.symbol,
+    )
+    done |= zip((task.target for task in tasks), made, strict=True)
+    return _report([done[target] for target in targets])
+
+
+def _workers_for(tasks: Sequence[_Task], columns: int, workers: int | None) -> int:
+    if not tasks:
+        return 1
+    rows = [task.inputs["rows"] for task in tasks]
+    if workers is None and sum(rows) < _WORTH_A_PROCESS:
+        return 1
+    count = plan_workers(workers, items=len(tasks)).count
+    fitting = available_bytes() // symbol_bytes(max(rows), columns)
+    return max(1, min(count, fitting))
+
+
+def _attempt(builder: SymbolBuilder, task: _Task) -> SymbolBuild | BarlakeError:
+    """One symbol; what is wrong with its bars does not keep the others from being built."""
+    try:
+        return builder.build(task.target, task.inputs)
+    except (InvalidInputError, NotFoundError) as error:
+        return error
+
+
+def _build_elsewhere(place: _Place, request: _Request, task: _Task) -> SymbolBuild | BarlakeError:
+    with Lake(place.root, place.settings, store=place.store) as lake:
+        return _attempt(request.builder(lake), task)
+
+
+def _report(found: Sequence[SymbolBuild | BarlakeError]) -> BuildReport:
+    faults = [one for one in found if isinstance(one, BarlakeError)]
+    built = tuple(one for one in found if isinstance(one, SymbolBuild))
+    if faults:
+        others = f" {len(built)} other symbols were built." if built else ""
+        raise InvalidInputError(" ".join(map(str, faults)) + others) from faults[0]
+    return BuildReport(built)
+
+
+def _publish(lake: Lake, tables: FeatureTables) -> None:
     """Bring a catalogue up to the tables, unless it is newer than the last of them."""
+    elsewhere = lake.settings.dest_duckdb_path
     catalogue = lake.catalogue_path if elsewhere is None else elsewhere
     written = tables.last_written()
     if written is None or (catalogue.exists() and catalogue.stat().st_mtime >= written.timestamp()):
@@ -124,119 +226,6 @@ def _publish(lake: Lake, tables: FeatureTables, elsewhere: Path | None) -> None:
         lake.publish()
     else:
         publish_features(elsewhere, tables)
-
-
-def build(
-    source: BarSource,
-    symbols: Sequence[str],
-    *,
-    tables: FeatureTables,
-    calendar: Calendar,
-    feature_set: FeatureSet,
-    feed: str | None = None,
-    session: SessionFilter = SessionFilter.REGULAR,
-    progress: Progress | None = None,
-) -> BuildReport:
-    """Build a feature set from a source into tables, one symbol at a time.
-
-    Raises
-    ------
-    InvalidInputError
-        At the end, for all symbols whose bars cannot carry features.
-    """
-    targets = source.targets(symbols, feed)
-    told = progress or _silent
-    done: list[SymbolBuild] = []
-    faults: list[InvalidInputError] = []
-    for index, target in enumerate(targets):
-        told(target.symbol, index, len(targets))
-        try:
-            done.append(_build_symbol(source, target, tables, calendar, feature_set, session))
-        except InvalidInputError as error:
-            faults.append(error)
-    told("", len(targets), len(targets))
-    if faults:
-        built = f" {len(done)} other symbols were built." if done else ""
-        raise InvalidInputError(" ".join(map(str, faults)) + built) from faults[0]
-    return BuildReport(tuple(done))
-
-
-def _build_symbol(
-    source: BarSource,
-    target: Target,
-    tables: FeatureTables,
-    calendar: Calendar,
-    feature_set: FeatureSet,
-    session: SessionFilter,
-) -> SymbolBuild:
-    begun = time.perf_counter()
-    key = feature_set.key(feed=target.feed, session=session)
-    inputs = current_inputs(source, target, calendar)
-    written = 0
-    if not tables.is_current(key, target.symbol, inputs):
-        bars, inputs = _read_unchanged(source, target, calendar, inputs)
-        written = _write(tables, key, target, bars, inputs, calendar, feature_set, session)
-    entry = tables.entry(key, target.symbol) or {"rows": 0}
-    return SymbolBuild(
-        symbol=target.symbol,
-        feed=target.feed,
-        feature_set=key.name,
-        version=key.version,
-        rows=entry["rows"],
-        files_written=written,
-        seconds=round(time.perf_counter() - begun, 3),
-    )
-
-
-def _read_unchanged(
-    source: BarSource, target: Target, calendar: Calendar, inputs: dict[str, Any]
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Bars and what they are, for sure: an ingest may be writing while they are read."""
-    for _ in range(_ATTEMPTS):
-        bars = source.read(target)
-        after = current_inputs(source, target, calendar)
-        if after == inputs:
-            return bars, inputs
-        inputs = after
-    raise ConflictError(
-        f"the bars of {target.symbol} changed each of {_ATTEMPTS} times they were read: build again when the "
-        "ingest has finished."
-    )
-
-
-def _write(
-    tables: FeatureTables,
-    key: FeatureSetKey,
-    target: Target,
-    bars: pl.DataFrame,
-    inputs: dict[str, Any],
-    calendar: Calendar,
-    feature_set: FeatureSet,
-    session: SessionFilter,
-) -> int:
-    history = on_sessions(bars, calendar, session, feed=target.feed)
-    if history.is_empty():
-        raise InvalidInputError(
-            f"symbol {target.symbol!r} has {bars.height} bars but none of session {session.value!r}: build with "
-            "--session all, or ingest its regular hours."
-        )
-    check_bars(history, target.symbol)
-    table = feature_table(FeatureInputs(history), feature_set.features)
-    definition = feature_set.definition(feed=target.feed, session=session)
-    return tables.write(key, target.symbol, table, inputs=inputs, definition=definition)
-
-
-def current_inputs(source: BarSource, target: Target, calendar: Calendar) -> dict[str, Any]:
-    """What a table of a symbol would be made from now; equal for equal bars in equal hours.
-
-    A hash of the sessions is part of it: an added early close changes features, too.
-    """
-    given = source.inputs(target)
-    inputs = {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in given.items()}
-    first, last = (dt.datetime.fromisoformat(inputs[side]).astimezone(NEW_YORK).date() for side in ("first", "last"))
-    sessions = calendar.frame.filter(pl.col("session").is_between(first, last)).select("session", "open", "close")
-    text = canonical_json(sessions.rows())
-    return {**inputs, "calendar_hash": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _silent(symbol: str, done: int, total: int) -> None:

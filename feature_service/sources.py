@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from typing import Any, Protocol
 import polars as pl
 
 from barlake import Lake
+from barlake.adjust_forward import adjust_forward
 from barlake.artifacts import canonical_json
 from barlake.duckdb_source import read_bars_from_duckdb, symbols_in_duckdb
 from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
-from barlake.keys import parse_feed, parse_symbol, preferred_feed
+from barlake.factors import forward_steps_of
+from barlake.keys import Adjustment, parse_feed, parse_symbol, preferred_feed
 from barlake.partitions import content_hashes
 
-__all__ = ["BarSource", "DuckDBBars", "LakeBars", "Target"]
+__all__ = ["BarSource", "DuckDBBars", "LakeBars", "Target", "hash_of_rows", "source_of"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,25 @@ class BarSource(Protocol):
     def targets(self, symbols: Sequence[str], feed: str | None) -> list[Target]:
         """What these symbols mean here; no symbol means all, each from the feed that goes first."""
 
-    def inputs(self, target: Target) -> dict[str, Any]:
-        """What is held of a symbol: feed, rows, first, last, content_hash; equal for equal bars."""
+    def inputs(self, target: Target, adjustment: Adjustment) -> dict[str, Any]:
+        """What is held of a symbol: feed, rows, first, last, content_hash; equal for equal bars.
 
-    def read(self, target: Target) -> pl.DataFrame:
-        """All bars of a symbol, oldest first."""
+        Of adjusted bars with `actions_hash`: over what their prices are multiplied by.
+        """
+
+    def read(self, target: Target, adjustment: Adjustment) -> pl.DataFrame:
+        """All bars of a symbol, oldest first; adjusted ones in the terms of the first session held."""
+
+
+def source_of(lake: Lake) -> BarSource:
+    """The source that a lake's settings name: its own bars, or those of a DuckDB file."""
+    path = lake.settings.source_duckdb_path
+    return LakeBars(lake) if path is None else DuckDBBars(path)
+
+
+def hash_of_rows(frame: pl.DataFrame) -> str:
+    """SHA-256 over the values of a small frame, row by row."""
+    return hashlib.sha256(canonical_json(frame.rows()).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -67,20 +84,36 @@ class LakeBars:
             )
         return [Target(self.lake.feed_of(name, feed), name) for name in names]
 
-    def inputs(self, target: Target) -> dict[str, Any]:
+    def inputs(self, target: Target, adjustment: Adjustment) -> dict[str, Any]:
         """The lake's snapshot of the symbol."""
         snapshot = self.lake.snapshot(target.symbol, feed=target.feed).as_dict()
         one = snapshot["symbols"][0]
-        return {"feed": snapshot["feed"], **{name: one[name] for name in ("rows", "first", "last", "content_hash")}}
+        found = {"feed": snapshot["feed"], **{name: one[name] for name in ("rows", "first", "last", "content_hash")}}
+        if adjustment is not Adjustment.RAW:
+            found["actions_hash"] = hash_of_rows(self._steps(target))
+        return found
 
-    def read(self, target: Target) -> pl.DataFrame:
-        """All bars of the symbol, of all hours."""
-        return self.lake.bars(target.symbol, feed=target.feed)
+    def read(self, target: Target, adjustment: Adjustment) -> pl.DataFrame:
+        """All bars of the symbol, of all hours.
+
+        Raises
+        ------
+        NotFoundError
+            If a dividend to adjust by has no close to be measured by.
+        """
+        bars = self.lake.bars(target.symbol, feed=target.feed)
+        if adjustment is Adjustment.RAW:
+            return bars
+        return adjust_forward(bars, self._steps(target), adjustment)
+
+    def _steps(self, target: Target) -> pl.DataFrame:
+        lake, sessions = self.lake, self.lake.calendar.of(target.feed).frame
+        return forward_steps_of(lake.store, lake.manifest, sessions, feed=target.feed, symbol=target.symbol)
 
 
 @dataclass(frozen=True)
 class DuckDBBars:
-    """Bars out of a DuckDB file with a view or table `bars`."""
+    """Bars out of a DuckDB file with a view or table `bars`. Nothing is known of corporate actions there."""
 
     path: Path
 
@@ -114,19 +147,32 @@ class DuckDBBars:
             found.append(Target(first, name))
         return found
 
-    def inputs(self, target: Target) -> dict[str, Any]:
+    def inputs(self, target: Target, adjustment: Adjustment) -> dict[str, Any]:
         """Counts and a hash over the values of every session, made by reading all of them."""
-        bars = self.read(target)
+        bars = self.read(target, adjustment)
+        first, last = bars["timestamp"].min(), bars["timestamp"].max()
+        if not isinstance(first, dt.datetime) or not isinstance(last, dt.datetime):
+            raise NotFoundError(f"symbol {target.symbol!r} of feed {target.feed!r} has no bars in {self.path}.")
         sessions = content_hashes(bars, target.feed)
-        lines = canonical_json(sessions.select("session", "content_hash").rows())
         return {
             "feed": target.feed,
             "rows": bars.height,
-            "first": bars["timestamp"].min(),
-            "last": bars["timestamp"].max(),
-            "content_hash": hashlib.sha256(lines.encode()).hexdigest(),
+            "first": first.isoformat(),
+            "last": last.isoformat(),
+            "content_hash": hash_of_rows(sessions.select("session", "content_hash")),
         }
 
-    def read(self, target: Target) -> pl.DataFrame:
-        """All bars of the symbol, of all hours."""
+    def read(self, target: Target, adjustment: Adjustment) -> pl.DataFrame:
+        """All bars of the symbol, of all hours.
+
+        Raises
+        ------
+        InvalidInputError
+            If adjusted bars are asked for.
+        """
+        if adjustment is not Adjustment.RAW:
+            raise InvalidInputError(
+                f"adjustment {adjustment.value!r} needs corporate actions, and {self.path} has none: use raw, or "
+                "import the bars and the actions into the lake."
+            )
         return read_bars_from_duckdb(self.path, [target.symbol], target.feed)

@@ -1,54 +1,74 @@
-"""Which feature tables are not what today's bars, hours and code would give."""
+"""Which feature tables are not what today's bars, hours, records and code would give."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from barlake import Lake
-from barlake.feature_tables import FeatureTables
-from barlake.keys import SessionFilter, parse_symbol
-from feature_service.build import current_inputs
-from feature_service.sets import find_feature_set
-from feature_service.sources import LakeBars, Target
+from barlake.artifacts import canonical_json
+from barlake.keys import parse_symbol
+from feature_service.build import builder_of
+from feature_service.sources import Target
+from feature_service.symbol_build import SymbolBuilder
 
 __all__ = ["StaleTable", "stale_tables"]
+
+_CHANGED = {
+    "content_hash": "its bars have changed",
+    "context": "the bars of its context symbol have changed",
+    "macro_hash": "macro values have changed",
+    "news_hash": "its news have changed",
+    "actions_hash": "its corporate actions have changed",
+    "calendar_hash": "the hours of its sessions have changed",
+}
+"""What to say, by the first of these inputs that differs."""
 
 
 @dataclass(frozen=True)
 class StaleTable:
-    """A table to be built: the version it will have, and the hash of the bars it will be made from."""
+    """A table to be built: the version it will have, and the hash of what it will be made from."""
 
     set_name: str
     symbol: str
     feed: str
     version: str
-    bars_hash: str
+    inputs_hash: str
     why: str
 
 
 def stale_tables(lake: Lake, sets: Iterable[str], symbols: Iterable[str], *, feed: str) -> list[StaleTable]:
-    """Tables of these sets and symbols that are missing or were made from other bars; nothing is built.
+    """Tables of these sets and symbols that are missing or were made from something else; nothing is built.
 
-    Only the manifests are read. A symbol of which the feed holds no regular bar has no table and needs none.
+    Only manifests and records are read, no bars. A symbol of which the feed holds no regular bar has no table
+    and needs none.
 
     Raises
     ------
     NotFoundError
-        If there is no such set.
+        If there is no such set, or its context symbol is not held.
     """
-    wanted = {name: find_feature_set(name) for name in sets}
-    elsewhere = lake.settings.dest_parquet_dir
-    tables = lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
-    source, found = LakeBars(lake), []
-    for symbol in dict.fromkeys(map(parse_symbol, symbols)) if wanted else ():
+    builders = {name: builder_of(lake, set_name=name) for name in sets}
+    found = []
+    for symbol in dict.fromkeys(map(parse_symbol, symbols)) if builders else ():
         if not lake.manifest.held(feed=feed, symbol=symbol)["regular_rows"].sum():
             continue
-        inputs = current_inputs(source, Target(feed, symbol), lake.calendar)
-        for name, chosen in wanted.items():
-            key = chosen.key(feed=feed, session=SessionFilter.REGULAR)
-            if tables.is_current(key, symbol, inputs):
-                continue
-            why = "never built" if tables.entry(key, symbol) is None else "its bars have changed"
-            found.append(StaleTable(name, symbol, feed, key.version, str(inputs["content_hash"]), why))
+        for name, builder in builders.items():
+            target = Target(feed, symbol)
+            inputs = builder.inputs_now(target)
+            if not builder.is_current(target, inputs):
+                hashed = hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
+                why = _why(builder, target, inputs)
+                found.append(StaleTable(name, symbol, feed, builder.key(feed).version, hashed, why))
     return found
+
+
+def _why(builder: SymbolBuilder, target: Target, inputs: Mapping[str, Any]) -> str:
+    entry = builder.tables.entry(builder.key(target.feed), target.symbol)
+    if entry is None:
+        return "never built"
+    before = entry["inputs"]
+    changed = (said for name, said in _CHANGED.items() if before.get(name) != inputs.get(name))
+    return next(changed, "a file of it is missing")

@@ -188,7 +188,7 @@ def plan_features(lake: Lake, sets: Iterable[str], symbols: Iterable[str], *, fe
     return [
         Due(
             Job(
-                f"features/{one.set_name}/{one.symbol}/{one.version}-{one.bars_hash[:12]}",
+                f"features/{one.set_name}/{one.symbol}/{one.version}-{one.inputs_hash[:12]}",
                 "features",
                 {"set_name": one.set_name, "symbol": one.symbol, "feed": one.feed},
                 Agent.FEATURES,

@@ -14,18 +14,20 @@ import pytest
 from barlake import Lake
 from barlake.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from barlake.feature_tables import FeatureTables
-from barlake.keys import FeatureSetKey, SessionFilter
+from barlake.keys import Adjustment, FeatureSetKey, SessionFilter
 from barlake.sessions import Calendar
 from barlake.settings import Settings
 from barlake.testing import make_bars, temporary_lake
-from feature_service.build import build, build_features
+from feature_service.build import build_features
 from feature_service.compute import feature_table, on_sessions
 from feature_service.inputs import FeatureInputs
 from feature_service.sets import CORE
 from feature_service.sources import LakeBars, Target
+from feature_service.symbol_build import SymbolBuilder
 
 SESSIONS = [dt.date(2023, 12, 28), dt.date(2023, 12, 29), dt.date(2024, 1, 2), dt.date(2024, 1, 3)]
 FEED = "synthetic"
+SPY = Target(FEED, "SPY")
 
 
 @pytest.fixture
@@ -142,7 +144,9 @@ def test_symbols_of_other_feeds_do_not_mix(lake: Lake) -> None:
 def test_progress_is_told_from_first_to_last(lake: Lake) -> None:
     told: list[tuple[str, int, int]] = []
     build_features(lake, ["SPY", "QQQ"], progress=lambda *step: told.append(step))
-    assert told == [("SPY", 0, 2), ("QQQ", 1, 2), ("", 2, 2)]
+    assert told == [("", 0, 2), ("SPY", 1, 2), ("QQQ", 2, 2)]
+    build_features(lake, ["SPY", "QQQ"], progress=lambda *step: told.append(step))
+    assert told[3:] == [("", 2, 2)]
 
 
 def test_the_catalogue_shows_the_features(lake: Lake) -> None:
@@ -193,8 +197,8 @@ def test_a_symbol_without_regular_hours_does_not_keep_the_others_from_being_buil
 class ChangingBars(LakeBars):
     """A lake that another process keeps writing into while it is read."""
 
-    def read(self, target: Target) -> pl.DataFrame:
-        bars = super().read(target)
+    def read(self, target: Target, adjustment: Adjustment) -> pl.DataFrame:
+        bars = super().read(target, adjustment)
         volume = self.lake.snapshot(target.symbol).moment.microsecond
         changed = make_bars(SESSIONS, seed=0).tail(1).with_columns(volume=pl.lit(volume, pl.Int64))
         self.lake.write_bars(changed, feed=FEED, symbol=target.symbol)
@@ -203,13 +207,7 @@ class ChangingBars(LakeBars):
 
 def test_bars_that_keep_changing_are_not_given_the_wrong_name(lake: Lake) -> None:
     with pytest.raises(ConflictError, match="build again when the ingest has finished"):
-        build(
-            ChangingBars(lake),
-            ["SPY"],
-            tables=lake.feature_tables,
-            calendar=lake.calendar,
-            feature_set=CORE,
-        )
+        SymbolBuilder(lake, ChangingBars(lake), lake.feature_tables, lake.calendar, CORE).build(SPY)
     assert lake.feature_tables.versions().is_empty()
 
 
@@ -218,7 +216,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(lake: Lake, tmp_path: Pa
     in_the_way.write_text("a file, not a folder")
     tables = FeatureTables(in_the_way)
     with pytest.raises(StorageError, match="cannot write"):
-        build(LakeBars(lake), ["SPY"], tables=tables, calendar=lake.calendar, feature_set=CORE)
+        SymbolBuilder(lake, LakeBars(lake), tables, lake.calendar, CORE).build(SPY)
 
 
 def test_an_added_early_close_is_an_input_too(lake: Lake) -> None:
@@ -229,8 +227,8 @@ def test_an_added_early_close_is_an_input_too(lake: Lake) -> None:
         .otherwise("close")
         .alias("close")
     )
-    report = build(LakeBars(lake), ["SPY"], tables=lake.feature_tables, calendar=Calendar(shorter), feature_set=CORE)
-    assert (report.files_written, report.symbols[0].rows) == (1, 1380)
+    built = SymbolBuilder(lake, LakeBars(lake), lake.feature_tables, Calendar(shorter), CORE).build(SPY)
+    assert (built.files_written, built.rows) == (1, 1380)
 
 
 # Another source, other destinations ------------------------------------------------------------------

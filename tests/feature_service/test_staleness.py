@@ -36,7 +36,7 @@ def test_the_hash_tells_bars_apart_and_equal_ones_not() -> None:
         assert stale_tables(lake, ["core"], ["SPY"], feed="sip") == [first]
         lake.write_bars(make_bars(DAYS, seed=3).head(1), feed="sip", symbol="SPY")
         (second,) = stale_tables(lake, ["core"], ["SPY"], feed="sip")
-        assert (second.version, second.bars_hash != first.bars_hash) == (first.version, True)
+        assert (second.version, second.inputs_hash != first.inputs_hash) == (first.version, True)
 
 
 def test_bars_outside_regular_hours_alone_make_no_table() -> None:
