@@ -23,7 +23,7 @@ from barlake.leak_proof.moments import Moments, draw
 from barlake.leak_proof.report import Finding, ProofReport
 from barlake.leak_proof.sweep import sweep
 from barlake.leak_proof.trial import Trial
-from barlake.leak_proof.world import Compute, Future, World
+from barlake.leak_proof.world import Compute, Future, World, piece_span
 
 __all__ = ["Effort", "Progress", "prove"]
 
@@ -49,11 +49,11 @@ class Effort:
         What is put in place of the future, by turns.
     """
 
-    whole: int = 8
+    whole: int = 6
     pieces: int = 24
-    per_piece: int = 6
+    per_piece: int = 5
     piece_rows: int = 3000
-    sweeps: int = 12
+    sweeps: int = 8
     futures: tuple[Future, ...] = (Future.WILD, Future.CUT, Future.RISE, Future.FALL)
 
 
@@ -136,13 +136,14 @@ def _anchored(trial: Trial, world: World, moments: Moments, effort: Effort, kind
     """A piece of history around one moment, tried at it and at others near it."""
     clock = world.clock.instants
     ahead = effort.piece_rows // 6
-    at = int(np.searchsorted(clock, anchor, side="right"))
-    first, end = max(at - (effort.piece_rows - ahead), 0), min(at + ahead, clock.size - 1)
-    near_first, near_end = int(clock[max(at - ahead, 0)]), int(clock[max(end - ahead // 4, 0)])
+    row = int(np.searchsorted(clock, anchor, side="right"))
+    first, end = piece_span(clock, row, effort.piece_rows - ahead, ahead)
+    # What is near its own end could look no farther than that.
+    near_first, near_end = int(clock[max(row - ahead, 0)]), int(clock[min(row + ahead // 2, clock.size - 2)])
     near = {name: found[(found >= near_first) & (found < near_end)] for name, found in moments.items()}
     around = clock[(clock >= near_first) & (clock < near_end)]
     drawn = [(kind, anchor), *draw(near, around, effort.per_piece - 1, seed)]
-    _try_piece(trial, world.between(int(clock[first]), int(clock[end]) + 1), drawn, effort.futures, turn=seed)
+    _try_piece(trial, world.between(first, end), drawn, effort.futures, turn=seed)
 
 
 def _try_piece(

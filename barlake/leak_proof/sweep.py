@@ -3,14 +3,13 @@
 Some rows, far enough from each other, are nudged together. What is computed from the past alone answers at the
 nudged row and fades after it; what looks ahead answers already in the row before. A long memory still remembers
 the nudge before that one, so an answer counts only where it rises again after it had faded. Rounding makes this
-no proof, therefore every place pointed at is tried at its own moment, over the history up to there, bit by bit.
+no proof, therefore every place pointed at is tried at its own moment, bit by bit.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,30 +18,26 @@ import polars as pl
 from barlake.leak_proof.compare import Answer, answer_of
 from barlake.leak_proof.moments import Moments
 from barlake.leak_proof.trial import Trial
-from barlake.leak_proof.world import Future, Instants, World
+from barlake.leak_proof.world import Future, Instants, World, piece_span
 
 __all__ = ["sweep"]
 
-_SPACINGS = (61, 61, 61, 487)
+_SPACINGS = (97, 97, 97, 487)
 """Rows between nudges, by turns. Primes: no rhythm of sessions and hours has the same rows nudged always."""
 
-_CONFIRM_PER_COLUMN = 2
-_CONFIRM_ROWS_AFTER = 64
+_FADED = (15, 30)
+"""So many rows before a nudged one the answer to the one before it must have faded."""
+
+_CONFIRMED = 16
+"""Rows tried at most of those that one sweep points at."""
+
+_ROWS_BEFORE, _ROWS_AFTER = 3000, 64
 _FAINT = 1e-7
 _RISES = 3.0
 _SESSION_STARTS = "last bar of a session"
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Pointed:
-    """A column, the row before a nudged one, and how much it answers there."""
-
-    column: str
-    row: int
-    strength: float
 
 
 def sweep(
@@ -81,28 +76,33 @@ def _swept(trial: Trial, world: World, whole: Answer, rows: IndexArray) -> None:
     pointed: dict[int, list[str]] = {}
     for name in whole.values.columns:
         if name not in trial.seen:
-            for one in _pointed_at(name, whole.values[name], nudged.values[name], rows)[:_CONFIRM_PER_COLUMN]:
-                pointed.setdefault(one.row, []).append(name)
-    for row, names in pointed.items():
-        _confirm(trial, world, row, names)
+            for row in _chosen(_pointed_at(whole.values[name], nudged.values[name], rows)):
+                pointed.setdefault(row, []).append(name)
+    # A row that many columns point at is worth more than one that a single column does.
+    busiest = sorted(pointed, key=lambda row: -len(pointed[row]))[:_CONFIRMED]
+    for row in busiest:
+        _confirm(trial, world, row, pointed[row])
 
 
-def _pointed_at(name: str, before: pl.Series, after: pl.Series, rows: IndexArray) -> list[_Pointed]:
-    """Rows before a nudged one at which the answer is there already, the strongest first."""
+def _chosen(pointed: list[tuple[float, int]]) -> set[int]:
+    """The row pointed at most strongly, and one that is not: many long memories point strongly, and wrongly."""
+    rows = [row for _, row in sorted(pointed, reverse=True)]
+    return {rows[0], rows[len(rows) // 2]} if rows else set()
+
+
+def _pointed_at(before: pl.Series, after: pl.Series, rows: IndexArray) -> list[tuple[float, int]]:
+    """Rows just before a nudged one at which the answer is there already, each after how much it stands out."""
     if not (before.dtype.is_numeric() or before.dtype == pl.Boolean):
         return []
     change = _change(before, after)
     rows = rows[rows >= _SPACINGS[0]]
     own = change[rows]
-    typical = float(np.median(own[np.isfinite(own)])) if np.isfinite(own).any() else 0.0
+    own = own[np.isfinite(own)]
+    faint = _FAINT * (float(np.median(own)) if own.size else 0.0)
     early = change[rows - 1]
-    faded = np.max([change[rows - back] for back in range(_SPACINGS[0] // 4, _SPACINGS[0] // 2)], axis=0)
-    stands_out = (early > _FAINT * typical) & (early > _RISES * faded)
-    places = np.flatnonzero(stands_out)
-    found = [
-        _Pointed(name, int(rows[at]) - 1, float(early[at] / (faded[at] + _FAINT * typical or 1.0))) for at in places
-    ]
-    return sorted(found, key=lambda one: -one.strength)
+    faded = np.max([change[rows - back] for back in range(*_FADED)], axis=0)
+    places = np.flatnonzero((early > faint) & (early > _RISES * faded))
+    return [(float(early[at] / max(faded[at], faint, _FAINT)), int(rows[at]) - 1) for at in places]
 
 
 def _change(before: pl.Series, after: pl.Series) -> FloatArray:
@@ -114,10 +114,9 @@ def _change(before: pl.Series, after: pl.Series) -> FloatArray:
 
 
 def _confirm(trial: Trial, world: World, row: int, names: Sequence[str]) -> None:
-    """Try one moment over the history up to a little after it."""
+    """Try one moment, in a short piece of history around it."""
     clock = world.clock.instants
-    end = min(row + _CONFIRM_ROWS_AFTER, clock.size - 1)
-    piece = world.between(int(clock[0]), int(clock[end]) + 1)
+    piece = world.between(*piece_span(clock, row, _ROWS_BEFORE, _ROWS_AFTER))
     before = answer_of(trial.compute, piece.frames, names)
     for future in (Future.WILD, Future.RISE):
         trial.look(piece, before, "pointed at by a sweep", int(clock[row]), future, names)

@@ -16,7 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-__all__ = ["KNOWN_AT", "Compute", "Frames", "Future", "Instants", "Source", "World", "instants", "minutes"]
+__all__ = [
+    "KNOWN_AT",
+    "Compute",
+    "Frames",
+    "Future",
+    "Instants",
+    "Source",
+    "World",
+    "instants",
+    "minutes",
+    "piece_span",
+]
 
 Frames = Mapping[str, pl.DataFrame]
 Instants = npt.NDArray[np.int64]
@@ -26,6 +37,7 @@ KNOWN_AT = "known_at"
 
 _LONGEST_FACTOR = 3.0
 _NUDGE = 0.02
+_BEAT = 1000
 
 
 class Compute(Protocol):
@@ -54,6 +66,15 @@ class Future(StrEnum):
 def minutes(count: int = 1) -> pl.Expr:
     """When a bar of so many minutes is known: its opening instant plus its length."""
     return pl.col("timestamp") + pl.duration(minutes=count)
+
+
+def piece_span(clock: Instants, row: int, rows_before: int, rows_after: int) -> tuple[int, int]:
+    """First instant, and end, of a piece of history around a row.
+
+    It begins at a row whose number is a multiple of 1000, where a rhythm that is counted in rows keeps its beat.
+    """
+    first = max(row - rows_before, 0) // _BEAT * _BEAT
+    return int(clock[first]), int(clock[min(row + rows_after, clock.size - 1)]) + 1
 
 
 def instants(frame: pl.DataFrame, known_at: pl.Expr) -> Instants:
