@@ -28,6 +28,7 @@ from app.commands import (
     quality,
     records,
     register,
+    repro,
     research,
     schedule,
     securities,
@@ -89,6 +90,7 @@ application.command("feature-quality")(feature_quality.feature_quality)
 application.command("train")(research.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)
+application.command("repro")(repro.repro)
 application.command("emulate")(sources.emulate)
 application.command("worker")(jobs.worker)
 application.command("backfill")(jobs.backfill)
