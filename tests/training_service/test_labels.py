@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from barlake.errors import InvalidInputError
-from training_service.labels import Target, TargetSpec, make_labels
+from barlake.sessions import Calendar
+from tests.training_service.plain_labels import PlainBars
+from training_service.labels import Target, TargetSpec, Task, make_labels
 
 ANSWERS = Path(__file__).parents[1] / "answers"
 
@@ -30,19 +32,45 @@ def answer(name: str) -> pl.DataFrame:
     )
 
 
+TWO = {"volatility_window": 2.0}
+
+
 @pytest.mark.parametrize(
-    ("name", "target", "horizon_bars"),
+    ("name", "spec"),
     [
-        ("labels_direction_1_bar.csv", Target.DIRECTION, 1),
-        ("labels_direction_2_bars.csv", Target.DIRECTION, 2),
-        ("labels_return_1_bar.csv", Target.RETURN, 1),
+        ("labels_direction_1_bar.csv", TargetSpec.parse("direction", 1)),
+        ("labels_direction_2_bars.csv", TargetSpec.parse("direction", 2)),
+        ("labels_return_1_bar.csv", TargetSpec.parse("return", 1)),
+        ("labels_return_to_close.csv", TargetSpec.parse("return", "close")),
+        ("labels_scaled_return_2_bars.csv", TargetSpec.parse("scaled_return", 2, parameters=TWO)),
+        ("labels_triple_barrier_2_bars.csv", TargetSpec.parse("triple_barrier", 2, task="regression", parameters=TWO)),
     ],
 )
-def test_labels_are_those_worked_out_by_hand(name: str, target: Target, horizon_bars: int) -> None:
+def test_labels_are_those_worked_out_by_hand(name: str, spec: TargetSpec) -> None:
     expected = answer(name)
-    labels = make_labels(expected, TargetSpec.parse(target, horizon_bars))
+    labels = make_labels(expected, spec)
     assert labels["known_at"].to_list() == expected["known_at"].to_list()
-    assert labels["label"].to_list() == pytest.approx(expected["label"].to_list(), abs=1e-15)
+    assert labels["label"].is_null().equals(expected["label"].is_null())
+    assert labels["label"].drop_nulls().to_list() == pytest.approx(expected["label"].drop_nulls(), rel=1e-12, abs=1e-15)
+
+
+def test_a_class_is_1_where_the_number_is_above_the_threshold() -> None:
+    bars = answer("labels_scaled_return_2_bars.csv").drop("label", "known_at")
+    for threshold, classes in ((-500.0, [1.0, 1.0]), (0.9, [0.0, 1.0]), (1.0, [0.0, 0.0])):
+        parameters = {**TWO, "threshold": threshold}
+        spec = TargetSpec.parse("scaled_return", 2, task="classification", parameters=parameters)
+        assert make_labels(bars, spec)["label"].drop_nulls().to_list() == classes
+    barriers = make_labels(bars, TargetSpec.parse("triple_barrier", 2, parameters=TWO))
+    assert barriers["label"].drop_nulls().to_list() == [0.0, 1.0, 1.0]
+
+
+def test_a_price_that_never_moved_has_no_volatility_to_scale_by() -> None:
+    bars = minutes_of([list(range(10))]).with_columns(
+        pl.Series("close", [100.0, 101.0, 101.0, 101.0, 101.0, 102.0, 103.0, 101.0, 102.0, 104.0])
+    )
+    labels = make_labels(bars, TargetSpec.parse("scaled_return", 1, parameters=TWO))["label"]
+    # Both returns before 14:33 and before 14:34 are 0; the first two bars have fewer than two.
+    assert [row for row, label in enumerate(labels) if label is None] == [0, 1, 3, 4, 9]
 
 
 def minutes_of(sessions: list[list[int]]) -> pl.DataFrame:
@@ -56,32 +84,67 @@ def minutes_of(sessions: list[list[int]]) -> pl.DataFrame:
         for minute in sorted(minutes)
     ]
     frame = pl.DataFrame(rows, schema={"session": pl.Date(), "timestamp": pl.Datetime("us", "UTC")}, orient="row")
-    close = np.random.default_rng(len(rows)).uniform(1, 2, len(rows))
-    return frame.with_columns(pl.Series("close", close))
+    generator = np.random.default_rng(len(rows))
+    moves = generator.choice([0.0, 1.0], len(rows), p=[0.4, 0.6]) * generator.normal(0, 0.01, len(rows))
+    return frame.with_columns(pl.Series("close", 100 * np.exp(np.cumsum(moves))))
 
 
 sessions_with_holes = st.lists(
     st.lists(st.integers(0, 20), unique=True, min_size=1, max_size=20), min_size=1, max_size=4
 )
+CLOSES_EARLY = Calendar(
+    pl.DataFrame({"session": [dt.date(2024, 1, day) for day in range(2, 6)]}).with_columns(
+        close=pl.col("session").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(hours=14, minutes=48)
+    )
+)
+"""Sessions of eighteen minutes, so that some bars stand after the close."""
+
+windows = st.fixed_dictionaries({"volatility_window": st.integers(2, 5)})
+widths = st.fixed_dictionaries(
+    {"volatility_window": st.integers(2, 5), "upper": st.floats(0.2, 3), "lower": st.floats(0.2, 3)}
+)
+horizons = st.one_of(st.just("close"), st.integers(1, 6))
+specs = st.one_of(
+    st.builds(TargetSpec.parse, st.sampled_from(["direction", "return"]), horizons),
+    st.builds(TargetSpec.parse, st.just("scaled_return"), horizons, parameters=windows),
+    st.builds(
+        TargetSpec.parse,
+        st.just("scaled_return"),
+        horizons,
+        task=st.just("classification"),
+        parameters=st.fixed_dictionaries({"volatility_window": st.integers(2, 5), "threshold": st.floats(-1, 1)}),
+    ),
+    st.builds(TargetSpec.parse, st.just("triple_barrier"), horizons, task=st.sampled_from(Task), parameters=widths),
+)
 
 
-@given(sessions_with_holes, st.integers(1, 6))
-def test_every_label_agrees_with_a_plain_search_for_its_future_bar(
-    sessions: list[list[int]], horizon_bars: int
+@given(sessions_with_holes, specs)
+def test_every_label_agrees_with_one_worked_out_bar_by_bar(sessions: list[list[int]], spec: TargetSpec) -> None:
+    bars = minutes_of(sessions)
+    labels = make_labels(bars, spec, calendar=CLOSES_EARLY)
+    plain = PlainBars.of(bars, CLOSES_EARLY.frame)
+    for row in labels.iter_rows(named=True):
+        value, known_at = plain.label(row["timestamp"], spec)
+        assert row["known_at"] == known_at
+        assert row["label"] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-15))
+
+
+@given(sessions_with_holes, specs, st.integers(0, 100), st.integers(0, 2**32 - 1))
+def test_a_label_depends_on_nothing_that_comes_after_it_is_known(
+    sessions: list[list[int]], spec: TargetSpec, cut: int, seed: int
 ) -> None:
     bars = minutes_of(sessions)
-    labels = make_labels(bars, TargetSpec.parse("return", horizon_bars))
-    close = dict(zip(bars["timestamp"], bars["close"], strict=True))
-    held = set(close)
-    step = dt.timedelta(minutes=1)
-    for row in labels.iter_rows(named=True):
-        path = [row["timestamp"] + step * ahead for ahead in range(1, horizon_bars + 1)]
-        if held.issuperset(path):
-            assert row["label"] == pytest.approx(np.log(close[path[-1]] / close[row["timestamp"]]), abs=1e-15)
-            assert row["known_at"] == path[-1] + step
-        else:
-            assert row["label"] is None
-            assert row["known_at"] is None
+    moment = bars["timestamp"][cut % bars.height]
+    is_later = pl.col("timestamp") >= moment
+    assume(bars.height > bars.filter(is_later).height)
+    noise = pl.Series(np.random.default_rng(seed).uniform(0.5, 2, bars.height))
+    changed = bars.with_columns(pl.when(is_later).then(pl.col("close") * noise).otherwise("close").alias("close"))
+    before, after, cut_off = (
+        make_labels(some, spec, calendar=CLOSES_EARLY).filter(pl.col("known_at") <= moment)
+        for some in (bars, changed, bars.filter(~is_later))
+    )
+    assert before.equals(after)
+    assert before.equals(cut_off)
 
 
 def test_no_label_crosses_a_session_border_even_one_minute_wide() -> None:
