@@ -11,8 +11,9 @@ import pytest
 from barlake.keys import SessionFilter
 from barlake.sessions import Calendar
 from barlake.testing import make_bars
-from feature_service.compute import on_sessions
+from feature_service.compute import compute_features, on_sessions
 from feature_service.inputs import FeatureInputs
+from feature_service.sets import FULL
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +54,16 @@ def full_inputs(history: pl.DataFrame, calendar: Calendar) -> FeatureInputs:
     news = pl.DataFrame({"known_at": [released[0] + dt.timedelta(seconds=int(at)) for at in seconds]})
     bars = on_sessions(other, calendar, SessionFilter.REGULAR)
     return FeatureInputs(history, context=bars, macro=macro, news=news.cast(pl.Datetime("us", "UTC")))
+
+
+@pytest.fixture(scope="session")
+def context(calendar: Calendar) -> pl.DataFrame:
+    """A context symbol in the same sessions, which lacks every fifth minute and the first session."""
+    sessions = calendar.in_range(dt.date(2024, 6, 18), dt.date(2024, 7, 31))["session"].to_list()
+    return on_sessions(make_bars(sessions, seed=8, keep=0.8, first_price=100.0), calendar, SessionFilter.REGULAR)
+
+
+@pytest.fixture(scope="session")
+def full(history: pl.DataFrame, context: pl.DataFrame) -> pl.DataFrame:
+    """The set `full` over the history beside the context symbol, in float64."""
+    return compute_features(FeatureInputs(history, context=context), FULL.features)
