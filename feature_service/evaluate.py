@@ -27,6 +27,10 @@ def evaluate(frame: pl.DataFrame, features: Sequence[Feature], dtype: type[pl.Da
     """
     for one in features:
         _check_columns(one, frame)
+    if frame.height == 1:
+        # A column of one row divided by a number is divided, a longer one is multiplied by the reciprocal: the
+        # last bit of the first row would depend on whether there is a second.
+        return [column.head(1) for column in evaluate(pl.concat([frame, frame], rechunk=True), features, dtype)]
     batches = [features[start : start + _BATCH] for start in range(0, len(features), _BATCH)]
     return [column for batch in batches for column in _batch(frame, batch, dtype)]
 
