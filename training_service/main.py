@@ -20,8 +20,8 @@ from rich.table import Table
 import barlake
 from barlake.keys import SessionFilter
 from training_service.labels import Target, TargetSpec
-from training_service.models import Estimator
 from training_service.plan import parse_symbols
+from training_service.presets import DEFAULT_PRESET, PRESETS
 from training_service.report import TrainReport
 from training_service.train import train
 
@@ -142,8 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--horizon", default="5", help="minutes the label looks ahead, or close (default 5)")
     parser.add_argument(
         "--estimator",
-        choices=[one.value for one in Estimator],
-        help="default: the linear one, logistic for a direction and ridge for a return",
+        default=DEFAULT_PRESET,
+        help=f"{', '.join(PRESETS)}, or module:function (default {DEFAULT_PRESET})",
     )
     parser.add_argument("--folds", type=int, default=5, help="walk-forward tests (default 5)")
     parser.add_argument("--feature-set", default="core", help="name of the feature set (default core)")

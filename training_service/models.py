@@ -1,101 +1,215 @@
-"""Estimators as scikit-learn pipelines, fitted the same way every time.
+"""What model to train, and the scikit-learn pipeline that this means.
 
-Each pipeline has the steps `scaler`, `imputer` and `model`. Columns are known by name; null and NaN both mean
-"not known".
+A pipeline of the house has the steps `scaler`, `imputer`, `selector` and `model`; one of a user's own has the
+steps it has. Columns are known by name; null and NaN both mean "not known".
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from barlake.errors import InvalidInputError
-from training_service.labels import Task
+from barlake.errors import BarlakeError, InvalidInputError, did_you_mean
+from training_service.own_pipelines import OwnPipeline, is_import_path
+from training_service.presets import DEFAULT_PRESET, PRESETS, Preset
+from training_service.stopping import require_stoppable
+from training_service.targets import Task
 
-__all__ = ["Estimator", "fit_pipeline", "make_pipeline", "predict", "to_signal"]
+__all__ = [
+    "ModelSpec",
+    "fit_pipeline",
+    "is_classifier",
+    "make_pipeline",
+    "predict",
+    "set_parameters",
+    "to_signal",
+]
 
 FloatArray = npt.NDArray[np.float64]
+
+CALIBRATIONS = ("sigmoid", "isotonic")
 
 _INNER_THREADS = 1
 """OpenMP and BLAS add in an order that depends on how many threads share the work: one thread, same bits."""
 
 
-class Estimator(StrEnum):
-    """Kinds of model. `logistic` is for classes, `ridge` for numbers, the boosted trees for both."""
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model, with which settings: all that decides it but the data and the seed.
 
-    LOGISTIC = "logistic"
-    RIDGE = "ridge"
-    HIST_GRADIENT_BOOSTING = "hist_gradient_boosting"
+    Parameters
+    ----------
+    estimator
+        A preset (`logistic`, `ridge`, `random_forest`, `hist_gradient_boosting`, `lightgbm`, `xgboost`), or the
+        import path of a function that makes a Pipeline: `my_models:make_pipeline`.
+    parameters
+        Settings of the last step (`max_iter`), or of any step (`scaler__with_mean`), that differ from the preset's.
+    class_weight
+        `balanced`, or the weights of class 0 and class 1; None weighs every row alike. Classification only.
+    select
+        How many columns the selector keeps: those most correlated with the label in the training; None keeps all.
+    calibration
+        `sigmoid` or `isotonic`: probabilities are mended on the last fifth of the training sessions, which the
+        model itself does not learn from then. Classification only.
+    early_stopping
+        Whether boosted trees learn how many iterations to make from the last fifth of the training sessions;
+        they are fitted again on all of them with that many.
+    """
+
+    estimator: str = DEFAULT_PRESET
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    class_weight: str | tuple[float, float] | None = None
+    select: int | None = None
+    calibration: str | None = None
+    early_stopping: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the settings as JSON can hold them."""
+        weight = self.class_weight
+        return {
+            "estimator": self.estimator,
+            "estimator_parameters": dict(self.parameters),
+            "class_weight": list(weight) if isinstance(weight, tuple) else weight,
+            "select": self.select,
+            "calibration": self.calibration,
+            "early_stopping": self.early_stopping,
+        }
 
     @classmethod
-    def parse(cls, value: str | None, task: Task) -> Estimator:
-        """Estimator of that name, fit for the task; None gives the linear one.
+    def from_dict(cls, given: Mapping[str, Any]) -> ModelSpec:
+        """Read back what `as_dict` gave; other entries of a manifest may stand beside it."""
+        weight = given["class_weight"]
+        return cls(
+            estimator=given["estimator"],
+            parameters=given["estimator_parameters"],
+            class_weight=tuple(weight) if isinstance(weight, list) else weight,
+            select=given["select"],
+            calibration=given["calibration"],
+            early_stopping=given["early_stopping"],
+        )
 
-        The linear model is the default because at one minute there is little to learn: it has one weight per
-        column, fits in seconds, and cannot follow noise as far as trees can.
+    @property
+    def preset(self) -> Preset | None:
+        """The preset, or None for a pipeline of one's own; an unknown name is an `InvalidInputError`."""
+        if is_import_path(self.estimator):
+            return None
+        if self.estimator not in PRESETS:
+            near = did_you_mean(self.estimator, PRESETS)
+            raise InvalidInputError(
+                f"estimator {self.estimator!r} is not known: use one of {', '.join(PRESETS)}, or the import path of a "
+                f"function that makes a Pipeline, such as my_models:make_pipeline.{near}"
+            )
+        return PRESETS[self.estimator]
 
-        Raises
-        ------
-        InvalidInputError
-            If there is no such estimator, or it does not do this task.
-
-        Examples
-        --------
-        >>> Estimator.parse(None, Task.REGRESSION)
-        <Estimator.RIDGE: 'ridge'>
-        """
-        usable = {
-            Task.CLASSIFICATION: (cls.LOGISTIC, cls.HIST_GRADIENT_BOOSTING),
-            Task.REGRESSION: (cls.RIDGE, cls.HIST_GRADIENT_BOOSTING),
-        }[task]
-        if value is None:
-            return usable[0]
-        for member in usable:
-            if member.value == str(value).lower():
-                return member
-        names = " or ".join(member.value for member in usable)
-        raise InvalidInputError(f"estimator {value!r} does no {task.value}: use {names}.")
+    def check(self, task: Task) -> None:
+        """Raise `InvalidInputError` if these settings contradict the task or each other; makes one pipeline to see."""
+        if task is not Task.CLASSIFICATION:
+            for name in ("class_weight", "calibration"):
+                if getattr(self, name) is not None:
+                    raise InvalidInputError(
+                        f"{name} {getattr(self, name)!r} is for classification, this is {task.value}: leave it out."
+                    )
+        if self.calibration not in {None, *CALIBRATIONS}:
+            raise InvalidInputError(f"calibration {self.calibration!r} is not known: use {' or '.join(CALIBRATIONS)}.")
+        if self.select is not None and self.select < 1:
+            raise InvalidInputError(f"select {self.select} is below 1: keep at least one column.")
+        _require_class_weight(self.class_weight)
+        pipeline = make_pipeline(self, task, seed=0)
+        if self.early_stopping:
+            require_stoppable(pipeline.steps[-1][1])
 
 
-def make_pipeline(estimator: Estimator, task: Task, *, seed: int) -> Pipeline:
-    """Unfitted pipeline of `scaler`, `imputer` and `model`.
+def make_pipeline(spec: ModelSpec, task: Task, *, seed: int) -> Pipeline:
+    """Unfitted pipeline of a spec.
 
-    Linear models get columns of mean 0 and variance 1 with 0 for what is not known: the mean. Trees take
-    neither step (`passthrough`): they do not mind scale and learn what a missing value says.
+    A preset gets the steps `scaler`, `imputer`, `selector` and `model`. Linear models get columns of mean 0 and
+    variance 1 with 0 for what is not known: the mean. Trees mind no scale and learn what a missing value says:
+    their first steps are `passthrough`, save that a selector needs a value in every cell and gets the median.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such estimator or parameter, it cannot do this task, or a library of an extra is missing.
     """
-    if estimator is Estimator.HIST_GRADIENT_BOOSTING:
-        return Pipeline([("scaler", "passthrough"), ("imputer", "passthrough"), ("model", _trees(task, seed))])
-    # Exact second-order steps: indicators are close to collinear, where gradient steps crawl.
-    model = LogisticRegression(solver="newton-cholesky") if estimator is Estimator.LOGISTIC else Ridge()
-    imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
-    return Pipeline([("scaler", StandardScaler()), ("imputer", imputer), ("model", model)])
+    preset = spec.preset
+    if preset is None:
+        if spec.select is not None:
+            raise InvalidInputError(
+                f"select {spec.select} goes with a preset: {spec.estimator} makes its own steps, put a selector there."
+            )
+        pipeline = OwnPipeline.load(spec.estimator).make(task, seed)
+    else:
+        pipeline = _preset_pipeline(preset, task, spec.select, seed)
+    set_parameters(pipeline, spec.parameters, estimator=spec.estimator)
+    return pipeline
 
 
-def _trees(task: Task, seed: int) -> Any:
-    kind = HistGradientBoostingClassifier if task is Task.CLASSIFICATION else HistGradientBoostingRegressor
-    return kind(
-        max_iter=100,
-        learning_rate=0.05,
-        # Small, well filled trees: a leaf of a few minutes is noise.
-        max_leaf_nodes=15,
-        min_samples_leaf=200,
-        # Stopping early would hold out rows at random, whose labels overlap those it trains on.
-        early_stopping=False,
-        random_state=seed,
-    )
+def _preset_pipeline(preset: Preset, task: Task, select: int | None, seed: int) -> Pipeline:
+    if task not in preset.tasks:
+        names = " or ".join(name for name, one in PRESETS.items() if task in one.tasks)
+        raise InvalidInputError(f"estimator {preset.name!r} does no {task.value}: use {names}.")
+    scaler: Any = "passthrough"
+    imputer: Any = "passthrough"
+    if not preset.takes_missing:
+        scaler = StandardScaler()
+        imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
+    elif select is not None:
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    selector = "passthrough" if select is None else SelectKBest(absolute_correlation, k=select)
+    steps = [("scaler", scaler), ("imputer", imputer), ("selector", selector), ("model", preset.make(task, seed))]
+    return Pipeline(steps)
 
 
-def fit_pipeline(pipeline: Pipeline, columns: pl.DataFrame, label: FloatArray) -> tuple[str, ...]:
+def set_parameters(pipeline: Pipeline, parameters: Mapping[str, Any], *, estimator: str) -> None:
+    """Set parameters in place; a name without `__` is one of the last step.
+
+    Raises
+    ------
+    InvalidInputError
+        If a name is not a parameter; the message offers near ones.
+    """
+    last, model = pipeline.steps[-1]
+    for name, value in parameters.items():
+        full = name if "__" in name else f"{last}__{name}"
+        known = pipeline.get_params()
+        if full not in known:
+            near = did_you_mean(name, [*model.get_params(), *known])
+            raise InvalidInputError(f"estimator {estimator!r} has no parameter {name!r}.{near}")
+        pipeline.set_params(**{full: value})
+
+
+def absolute_correlation(columns: FloatArray, label: FloatArray) -> FloatArray:
+    """How strongly each column goes with the label, from 0 to 1; 0 for a constant column.
+
+    Parameters
+    ----------
+    columns
+        Shape (n_rows, n_columns), without NaN.
+    label
+        Shape (n_rows,).
+
+    Returns
+    -------
+    Shape (n_columns,): the absolute value of Pearson's correlation.
+    """
+    centred, deviation = columns - columns.mean(axis=0), label - label.mean()
+    scale = np.sqrt((centred**2).sum(axis=0) * (deviation**2).sum())
+    covariance = np.abs(deviation @ centred)
+    strength: FloatArray = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+    return strength
+
+
+def fit_pipeline(pipeline: Pipeline, columns: pl.DataFrame, label: FloatArray, **fit_options: Any) -> tuple[str, ...]:
     """Fit in place; returns the names of columns in which no training row has a value.
 
     Such a column stays in the pipeline under its name as a constant 0, so that it has no weight and no split
@@ -107,26 +221,45 @@ def fit_pipeline(pipeline: Pipeline, columns: pl.DataFrame, label: FloatArray) -
         One Float64 column per feature, null where not known, one row per label.
     label
         Shape (n_rows,), without NaN.
+    fit_options
+        Passed on to `Pipeline.fit`, such as `model__sample_weight`.
 
     Raises
     ------
     InvalidInputError
-        If a classifier is given one class only: there is nothing to tell apart.
+        If a classification has one class only: there is nothing to tell apart. Or if an estimator refuses its
+        parameters or the rows.
     """
     empty = tuple(name for name in columns.columns if columns[name].null_count() == columns.height)
     filled = columns.with_columns(pl.lit(0.0).alias(name) for name in empty)
     if is_classifier(pipeline) and np.unique(label).size == 1:
         raise InvalidInputError(
-            f"all {label.size} training labels are {label[0]:g}: a classifier needs both 0 and 1. "
+            f"all {label.size} training labels are {label[0]:g}: a direction needs rises and falls. "
             "Use fewer folds, or ingest more sessions."
         )
+    _require_enough_columns(pipeline, columns)
     with threadpool_limits(limits=_INNER_THREADS):
-        pipeline.fit(filled, label)
+        try:
+            pipeline.fit(filled, label, **fit_options)
+        except BarlakeError:
+            raise
+        except (ValueError, TypeError) as refusal:
+            raise InvalidInputError(
+                f"{type(pipeline.steps[-1][1]).__name__} refuses the fit: {refusal}. "
+                "Mend its parameters, or the steps before it."
+            ) from refusal
     return empty
 
 
 def predict(pipeline: Pipeline, columns: pl.DataFrame) -> FloatArray:
-    """Probability of a 1 from a classifier, the predicted label from a regressor; shape (n_rows,)."""
+    """Probability of a 1 from a classifier, the predicted label from a regressor; shape (n_rows,).
+
+    Raises
+    ------
+    InvalidInputError
+        If the columns are not those of the training in the same order.
+    """
+    _require_same_columns(pipeline, columns)
     with threadpool_limits(limits=_INNER_THREADS):
         if is_classifier(pipeline):
             return np.asarray(pipeline.predict_proba(columns)[:, 1], dtype=np.float64)
@@ -149,3 +282,28 @@ def to_signal(prediction: FloatArray, task: Task) -> FloatArray:
 def is_classifier(pipeline: Pipeline) -> bool:
     """Whether the last step predicts classes."""
     return hasattr(pipeline, "predict_proba")
+
+
+def _require_class_weight(weight: str | tuple[float, float] | None) -> None:
+    if isinstance(weight, str) and weight != "balanced":
+        raise InvalidInputError(f"class_weight {weight!r} is not known: use balanced, or two weights such as 1,2.")
+    if isinstance(weight, tuple) and not (len(weight) == 2 and all(0 < one < np.inf for one in weight)):  # noqa: PLR2004 - two classes
+        raise InvalidInputError(f"class_weight {weight}: give two finite weights above 0, of class 0 and of class 1.")
+
+
+def _require_enough_columns(pipeline: Pipeline, columns: pl.DataFrame) -> None:
+    for _, step in pipeline.steps:
+        if isinstance(step, SelectKBest) and isinstance(step.k, int) and step.k > columns.width:
+            raise InvalidInputError(
+                f"select {step.k} is more than the {columns.width} columns there are: ask for fewer."
+            )
+
+
+def _require_same_columns(pipeline: Pipeline, columns: pl.DataFrame) -> None:
+    """Some libraries take columns by position without a word; names decide here for all of them."""
+    known = next((step.feature_names_in_ for _, step in pipeline.steps if hasattr(step, "feature_names_in_")), None)
+    if known is not None and list(known) != columns.columns:
+        raise InvalidInputError(
+            f"a model fitted on {len(known)} columns was given {columns.width} others: give it the columns of its "
+            "training, in the same order (`columns` of its manifest)."
+        )

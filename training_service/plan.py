@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import importlib.metadata
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,9 @@ from barlake.lake import Lake
 from training_service.fold_spec import FoldSpec
 from training_service.labels import TargetSpec
 from training_service.libraries import model_libraries
-from training_service.models import Estimator, make_pipeline
+from training_service.models import ModelSpec, make_pipeline
+from training_service.own_pipelines import OwnPipeline, is_import_path
+from training_service.search_space import SearchKind, SearchSpec
 
 __all__ = ["TrainPlan", "feature_inputs", "feature_tables_of", "make_plan", "parse_symbols"]
 
@@ -30,7 +34,8 @@ class TrainPlan:
     features: FeatureSetKey
     session: SessionFilter
     spec: TargetSpec
-    estimator: Estimator
+    model: ModelSpec
+    search: SearchSpec | None
     folds: FoldSpec
     seed: int
     inputs: dict[str, Any]
@@ -38,18 +43,23 @@ class TrainPlan:
     @property
     def parameters(self) -> dict[str, Any]:
         """The options as a manifest holds them."""
-        model = make_pipeline(self.estimator, self.spec.task, seed=self.seed)["model"]
         return {
             "symbols": list(self.symbols),
             "feed": self.feed,
             "feature_set": {"name": self.features.name, "version": self.features.version},
             "session": self.session.value,
             **self.spec.as_dict(),
-            "estimator": self.estimator.value,
-            "estimator_parameters": model.get_params(),
+            **self.model.as_dict(),
+            "estimator_settings": self._settings(),
+            "search": None if self.search is None else self.search.as_dict(),
             **self.folds.as_dict(),
             "seed": self.seed,
         }
+
+    def _settings(self) -> dict[str, Any]:
+        """All settings of the last step that are plain values, its defaults too: they say what was fitted."""
+        model = make_pipeline(self.model, self.spec.task, seed=self.seed).steps[-1][1]
+        return {name: value for name, value in model.get_params(deep=False).items() if _is_plain(value)}
 
     def model_id(self, code: str) -> str:
         """Id of the model this plan makes with that code."""
@@ -83,12 +93,10 @@ def make_plan(
     lake: Lake,
     symbols: str | Iterable[str],
     *,
-    target: str,
-    horizon: int | str,
-    task: str | None,
-    target_parameters: Mapping[str, float] | None,
-    estimator: str | None,
-    folds: int,
+    spec: TargetSpec,
+    model: ModelSpec,
+    search: SearchSpec | None,
+    folds: FoldSpec,
     feature_set: str,
     session: str,
     feed: str | None,
@@ -96,9 +104,7 @@ def make_plan(
 ) -> TrainPlan:
     """Check the options and find the feature tables; parameters as in `train`."""
     names = parse_symbols(symbols)
-    spec = TargetSpec.parse(target, horizon, task=task, parameters=target_parameters)
-    parsed_estimator = Estimator.parse(estimator, spec.task)
-    fold_spec = FoldSpec(folds)
+    model.check(spec.task)
     if not 0 <= seed <= _MAX_SEED:
         raise InvalidInputError(f"seed {seed} is out of range: use 0 to {_MAX_SEED}.")
     part = SessionFilter.parse(session)
@@ -108,19 +114,35 @@ def make_plan(
     inputs = {
         "feature_tables": feature_inputs(tables, features, names),
         # A pickled model opens only in the versions that wrote it: another version makes another model.
-        "libraries": model_libraries(make_pipeline(parsed_estimator, spec.task, seed=seed)),
+        "libraries": _libraries(model, search, spec, seed),
     }
+    if is_import_path(model.estimator):
+        inputs["own_pipeline"] = {"path": model.estimator, "sha256": OwnPipeline.load(model.estimator).sha256}
     return TrainPlan(
         symbols=names,
         feed=feed,
         features=features,
         session=part,
         spec=spec,
-        estimator=parsed_estimator,
-        folds=fold_spec,
+        model=model,
+        search=search,
+        folds=folds,
         seed=seed,
         inputs=inputs,
     )
+
+
+def _libraries(model: ModelSpec, search: SearchSpec | None, spec: TargetSpec, seed: int) -> dict[str, str]:
+    found = model_libraries(make_pipeline(model, spec.task, seed=seed))
+    if search is not None and search.kind is SearchKind.OPTUNA:
+        found["optuna"] = importlib.metadata.version("optuna")
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int | str)
 
 
 def feature_tables_of(lake: Lake) -> FeatureTables:

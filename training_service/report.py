@@ -9,6 +9,7 @@ from typing import Any
 
 from barlake.artifacts import Artifact
 from training_service.dataset import Dataset
+from training_service.fitting import FittedModel
 from training_service.labels import Task
 from training_service.scores import Outcome, beats_baseline, score, verdict
 from training_service.walk import FittedFold
@@ -25,8 +26,9 @@ class TrainReport:
     created
         False if the same inputs had made this model before, so that nothing was written.
     results
-        join (rows and drop rates), columns, label_rows, folds (borders, rows, empty_columns and scores of
-        each), overall (scores of all test rows together), beats_baseline, verdict.
+        join (rows and drop rates), columns, label_rows, folds (borders, rows, empty_columns, model and scores of
+        each), model (how the one fitted on everything came about: `FittedModel.facts`), overall (scores of all
+        test rows together), beats_baseline, verdict.
     """
 
     model_id: str
@@ -81,7 +83,7 @@ class TrainReport:
         }
 
 
-def results_of(dataset: Dataset, folds: list[FittedFold]) -> dict[str, Any]:
+def results_of(dataset: Dataset, folds: list[FittedFold], full_model: FittedModel) -> dict[str, Any]:
     """Figures of a finished walk forward, as JSON can hold them."""
     task = dataset.spec.task
     scored = [_fold_figures(fold, task) for fold in folds]
@@ -91,6 +93,7 @@ def results_of(dataset: Dataset, folds: list[FittedFold]) -> dict[str, Any]:
         "columns": list(dataset.columns),
         "label_rows": dataset.frame.height - dataset.frame["label"].null_count(),
         "folds": scored,
+        "model": dict(full_model.facts),
         "overall": overall,
         "beats_baseline": beats_baseline(overall, task),
         "verdict": verdict(overall, [one["scores"] for one in scored], task),
@@ -109,5 +112,6 @@ def _fold_figures(fold: FittedFold, task: Task) -> dict[str, Any]:
         "first_timestamp": timestamp.item(0).isoformat(),
         "last_timestamp": timestamp.item(-1).isoformat(),
         "empty_columns": list(fold.empty_columns),
+        "model": dict(fold.facts),
         "scores": score(fold.outcome, task),
     }

@@ -8,12 +8,10 @@ and the manifest with options, inputs and scores.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
-from sklearn.pipeline import Pipeline
 
 from barlake.artifacts import code_hash
 from barlake.durable import storage_errors
@@ -22,32 +20,63 @@ from barlake.keys import ArtifactKind, SessionFilter
 from barlake.lake import Lake
 from training_service import (
     dataset,
+    fitting,
     fold_check,
     fold_ranges,
     fold_spec,
     folds,
     labels,
     models,
+    own_pipelines,
+    presets,
     report,
     scores,
+    search,
+    search_space,
+    stopping,
+    stretches,
     targets,
     walk,
 )
 from training_service.card import write_card
 from training_service.dataset import Dataset, make_dataset
+from training_service.fitting import FittedModel, ModelMaker
 from training_service.fold_ranges import fold_table
-from training_service.labels import Target
+from training_service.fold_spec import FoldSpec
+from training_service.labels import Target, TargetSpec
 from training_service.model_files import FULL_MODEL, fold_file, save_model
-from training_service.models import make_pipeline
+from training_service.models import ModelSpec
 from training_service.plan import TrainPlan, feature_inputs, feature_tables_of, make_plan
+from training_service.presets import DEFAULT_PRESET
 from training_service.report import TrainReport, results_of
-from training_service.walk import FittedFold, Progress, fit_on_everything, walk_forward
+from training_service.search import SearchingModelMaker
+from training_service.search_space import SearchSpec
+from training_service.walk import FittedFold, MakeModel, Progress, fit_on_everything, walk_forward
 
 __all__ = ["FOLDS", "PREDICTIONS", "train"]
 
 PREDICTIONS = "predictions.parquet"
 FOLDS = "folds.parquet"
-_CODE = (dataset, fold_check, fold_ranges, fold_spec, folds, labels, models, report, scores, targets, walk)
+_CODE = (
+    dataset,
+    fitting,
+    fold_check,
+    fold_ranges,
+    fold_spec,
+    folds,
+    labels,
+    models,
+    own_pipelines,
+    presets,
+    report,
+    scores,
+    search,
+    search_space,
+    stopping,
+    stretches,
+    targets,
+    walk,
+)
 """The modules that decide a model's numbers; a change in one of them makes another model."""
 
 
@@ -59,8 +88,9 @@ def train(
     horizon: int | str = 5,
     task: str | None = None,
     target_parameters: Mapping[str, float] | None = None,
-    estimator: str | None = None,
-    folds: int = 5,
+    estimator: str | ModelSpec = DEFAULT_PRESET,
+    search: SearchSpec | None = None,
+    folds: int | FoldSpec = 5,
     feature_set: str = "core",
     session: str = SessionFilter.REGULAR,
     feed: str | None = None,
@@ -83,10 +113,12 @@ def train(
     task, target_parameters
         As in `TargetSpec.parse`.
     estimator
-        `logistic` or `hist_gradient_boosting` for classes, `ridge` or `hist_gradient_boosting` for
-        numbers; None takes the linear one.
+        A preset or the import path of one's own, with its settings as they come; a `ModelSpec` says more.
+    search
+        Looks for parameters inside the training rows of every fold, and of the model fitted on everything.
     folds
-        How many walk-forward tests; together they cover all but about 1 / (folds + 1) of the sessions.
+        How many walk-forward tests; together they cover all but about 1 / (folds + 1) of the sessions. A
+        `FoldSpec` says more.
     feature_set, session
         Which feature tables: the newest build of this set over these hours.
     feed
@@ -108,12 +140,10 @@ def train(
     plan = make_plan(
         lake,
         symbols,
-        target=target,
-        horizon=horizon,
-        task=task,
-        target_parameters=target_parameters,
-        estimator=estimator,
-        folds=folds,
+        spec=TargetSpec.parse(target, horizon, task=task, parameters=target_parameters),
+        model=ModelSpec(estimator) if isinstance(estimator, str) else estimator,
+        search=search,
+        folds=FoldSpec(folds) if isinstance(folds, int) else folds,
         feature_set=feature_set,
         session=session,
         feed=feed,
@@ -130,7 +160,7 @@ def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainRe
     steps = plan.folds.n_splits + 2
     data = _read(lake, plan)
     folds = plan.folds.split(data.frame)
-    make_model = functools.partial(make_pipeline, plan.estimator, plan.spec.task, seed=plan.seed)
+    make_model = _maker(plan)
     progress(f"{data.frame.height:,} rows joined", 1, steps)
     fitted = walk_forward(
         data,
@@ -147,7 +177,7 @@ def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainRe
         _write_files(draft.path, fitted, full_model)
         with storage_errors(draft.path):
             fold_table(folds, data.frame).write_parquet(draft.path / FOLDS)
-        draft.results.update(results_of(data, fitted))
+        draft.results.update(results_of(data, fitted, full_model))
         write_card(
             draft.path,
             model_id,
@@ -161,6 +191,11 @@ def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainRe
     return TrainReport.of(lake.artifacts.find(ArtifactKind.MODEL, model_id), created=True)
 
 
+def _maker(plan: TrainPlan) -> MakeModel:
+    maker = ModelMaker(plan.model, plan.spec.task, plan.seed)
+    return maker if plan.search is None else SearchingModelMaker(maker, plan.search)
+
+
 def _read(lake: Lake, plan: TrainPlan) -> Dataset:
     source, tables = feature_tables_of(lake), {}
     for symbol in plan.symbols:
@@ -171,12 +206,12 @@ def _read(lake: Lake, plan: TrainPlan) -> Dataset:
     return make_dataset(tables, spec=plan.spec, calendar=lake.calendar.of(plan.feed))
 
 
-def _write_files(folder: Path, fitted: list[FittedFold], full_model: Pipeline) -> None:
+def _write_files(folder: Path, fitted: list[FittedFold], full_model: FittedModel) -> None:
     with storage_errors(folder):
         pl.concat([fold.predictions for fold in fitted]).write_parquet(folder / PREDICTIONS)
         for fold in fitted:
             save_model(fold.pipeline, folder / fold_file(fold.number))
-        save_model(full_model, folder / FULL_MODEL)
+        save_model(full_model.pipeline, folder / FULL_MODEL)
 
 
 def _silent(what: str, done: int, steps: int) -> None:

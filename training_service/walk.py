@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,9 +17,10 @@ from sklearn.pipeline import Pipeline
 
 from barlake.parallel import run_parallel
 from training_service.dataset import Dataset
+from training_service.fitting import FittedModel
 from training_service.fold_check import check_folds
 from training_service.folds import Fold, RowArray
-from training_service.models import fit_pipeline, predict, to_signal
+from training_service.models import predict, to_signal
 from training_service.scores import Outcome
 from training_service.targets import Task
 
@@ -27,8 +29,8 @@ __all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "fit_on_everythin
 Progress = Callable[[str, int, int], None]
 """Called with what was done, how many steps are done, and how many there are."""
 
-MakeModel = Callable[[], Pipeline]
-"""Makes an unfitted pipeline, the same each time."""
+MakeModel = Callable[[pl.DataFrame, Sequence[str]], FittedModel]
+"""Given labelled rows of the past and the names of the feature columns, gives a fitted model."""
 
 _WORTH_A_WORKER = 2_000_000
 """Training values, over all folds, from which fitting takes longer than starting worker processes does."""
@@ -49,6 +51,8 @@ class FittedFold:
         prediction, signal.
     outcome
         The test bars with a label.
+    facts
+        How the model came about: `FittedModel.facts`.
     """
 
     number: int
@@ -58,6 +62,7 @@ class FittedFold:
     empty_columns: tuple[str, ...]
     predictions: pl.DataFrame
     outcome: Outcome
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ def walk_forward(
     ----------
     folds
         Row numbers of training and test, as a splitter gives them; they are checked before anything is fitted.
+    make_model
+        Fits a model on the training rows of a fold, in the same way each time.
     workers
         As in `run_parallel`; None works in this process where the folds are small.
     progress
@@ -136,21 +143,17 @@ def fit_folds(
     )
 
 
-def fit_on_everything(dataset: Dataset, make_model: MakeModel) -> Pipeline:
+def fit_on_everything(dataset: Dataset, make_model: MakeModel) -> FittedModel:
     """One model fitted on every labelled row, for bars later than all of them."""
-    labelled = dataset.frame.filter(pl.col("label").is_not_null())
-    pipeline = make_model()
-    fit_pipeline(pipeline, labelled.select(dataset.columns), labelled["label"].to_numpy())
-    return pipeline
+    return make_model(dataset.frame.filter(pl.col("label").is_not_null()), dataset.columns)
 
 
 def _fit_fold(symbol: str, columns: tuple[str, ...], task: Task, make_model: MakeModel, work: _Work) -> FittedFold:
     past, future = work.frame[work.training], work.frame[work.test]
-    label, pipeline = past["label"].to_numpy(), make_model()
-    empty_columns = fit_pipeline(pipeline, past.select(columns), label)
+    label, model = past["label"].to_numpy(), make_model(past, columns)
     fitted_before = past["known_at"].max()
     assert isinstance(fitted_before, dt.datetime)  # noqa: S101 - narrows polars' Any
-    prediction = predict(pipeline, future.select(columns))
+    prediction = predict(model.pipeline, future.select(columns))
     predictions = future.select(
         pl.lit(symbol).alias("symbol"),
         "session",
@@ -163,4 +166,13 @@ def _fit_fold(symbol: str, columns: tuple[str, ...], task: Task, make_model: Mak
     has_label = future["label"].is_not_null().to_numpy()
     known = future["label"].to_numpy()[has_label]
     outcome = Outcome(known, prediction[has_label], np.full(known.size, label.mean()))
-    return FittedFold(work.number, pipeline, past.height, fitted_before, empty_columns, predictions, outcome)
+    return FittedFold(
+        number=work.number,
+        pipeline=model.pipeline,
+        training_rows=past.height,
+        fitted_before=fitted_before,
+        empty_columns=model.empty_columns,
+        predictions=predictions,
+        outcome=outcome,
+        facts=model.facts,
+    )

@@ -63,9 +63,12 @@ def train(
         str, typer.Option("--horizon", help="Minutes the label looks ahead, or close: to the session's close.")
     ] = "5",
     estimator: Annotated[
-        str | None,
-        typer.Option("--estimator", help="logistic, ridge or hist_gradient_boosting. Default: the linear one."),
-    ] = None,
+        str,
+        typer.Option(
+            "--estimator",
+            help="logistic, ridge, random_forest, hist_gradient_boosting, lightgbm, xgboost, or module:function.",
+        ),
+    ] = "hist_gradient_boosting",
     folds: Annotated[int, typer.Option("--folds", help="Walk-forward tests.")] = 5,
     feature_set: Annotated[str, typer.Option("--feature-set", help="Name of the feature set.")] = "core",
     session: Annotated[

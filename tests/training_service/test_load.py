@@ -14,9 +14,9 @@ from sklearn.pipeline import Pipeline
 from barlake.errors import FormatError, NotFoundError
 from barlake.keys import ArtifactKind
 from barlake.lake import Lake
-from training_service.labels import Target
 from training_service.load import load_model
-from training_service.models import Estimator, make_pipeline
+from training_service.models import ModelSpec, make_pipeline
+from training_service.targets import Task
 from training_service.train import train
 
 
@@ -47,7 +47,7 @@ def test_a_model_comes_back_fitted(full_lake: Lake) -> None:
     report = train(full_lake, "SPY", folds=2)
     for name in ("model.joblib", "fold-00.joblib", "fold-01.joblib"):
         pipeline = load_model(full_lake, report.model_id[:6], name=name)
-        assert pipeline.feature_names_in_.tolist() == report.results["columns"]
+        assert pipeline["model"].feature_names_in_.tolist() == report.results["columns"]
 
 
 def test_a_tampered_file_is_not_loaded_and_its_code_does_not_run(full_lake: Lake, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_model_of_another_scikit_learn_is_an_error_that_names_both_versions(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("sklearn.base.__version__", "1.2.3")
-        model_id = model_of(lake, make_pipeline(Estimator.LOGISTIC, Target.DIRECTION, seed=0))
+        model_id = model_of(lake, make_pipeline(ModelSpec("logistic"), Task.CLASSIFICATION, seed=0))
     with pytest.raises(
         FormatError, match=r"fitted with scikit-learn 1\.2\.3 \(installed is .* `pip install scikit-learn==1\.2\.3`"
     ):
@@ -105,7 +105,7 @@ def test_a_model_of_a_module_that_is_not_here_says_which(
 def test_that_error_does_not_depend_on_the_callers_warning_filters(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("sklearn.base.__version__", "1.2.3")
-        model_id = model_of(lake, Pipeline([("model", make_pipeline(Estimator.RIDGE, Target.RETURN, seed=0))]))
+        model_id = model_of(lake, Pipeline([("model", make_pipeline(ModelSpec("ridge"), Task.REGRESSION, seed=0))]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         with pytest.raises(FormatError, match="train again"):

@@ -33,7 +33,7 @@ def test_an_artifact_holds_predictions_a_model_per_fold_and_one_of_everything(fu
 
 
 def test_the_manifest_says_what_was_asked_and_what_it_came_from(full_lake: Lake) -> None:
-    report = train(full_lake, ["SPY", "QQQ"], target="return", horizon=3, folds=2, seed=9)
+    report = train(full_lake, ["SPY", "QQQ"], target="return", horizon=3, estimator="ridge", folds=2, seed=9)
     artifact = full_lake.artifacts.find(ArtifactKind.MODEL, report.model_id)
     expected = {
         "symbols": ["SPY", "QQQ"],
@@ -43,6 +43,8 @@ def test_the_manifest_says_what_was_asked_and_what_it_came_from(full_lake: Lake)
         "target": "return",
         "horizon": 3,
         "estimator": "ridge",
+        "estimator_parameters": {},
+        "search": None,
         "folds": 2,
         "seed": 9,
     }

@@ -1,7 +1,6 @@
 """The walk forward: no prediction depends on a bar after it, and each fold's model only on its past."""
 
 import datetime as dt
-import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,10 +10,11 @@ import pytest
 
 from barlake.errors import LookAheadError
 from training_service.dataset import Dataset, make_dataset
+from training_service.fitting import ModelMaker
 from training_service.fold_spec import FoldSpec
 from training_service.folds import CombinatorialPurged
 from training_service.labels import Target, TargetSpec
-from training_service.models import Estimator, make_pipeline, predict
+from training_service.models import ModelSpec, predict
 from training_service.walk import FittedFold, fit_folds, fit_on_everything, walk_forward
 
 Bars = dict[str, pl.DataFrame]
@@ -22,12 +22,16 @@ FeatureTable = Callable[[pl.DataFrame], pl.DataFrame]
 HORIZON = 5
 
 
-def walked(data: Dataset, estimator: Estimator, *, whole_sessions: bool = True) -> list[FittedFold]:
+def maker_of(estimator: str, data: Dataset) -> ModelMaker:
+    return ModelMaker(ModelSpec(estimator), data.spec.task)
+
+
+def walked(data: Dataset, estimator: str, *, whole_sessions: bool = True) -> list[FittedFold]:
     folds = FoldSpec(3, whole_sessions=whole_sessions).split(data.frame)
-    return walk_forward(data, folds, functools.partial(make_pipeline, estimator, data.spec.task, seed=0))
+    return walk_forward(data, folds, maker_of(estimator, data))
 
 
-def predictions_of(data: Dataset, estimator: Estimator, *, whole_sessions: bool = True) -> pl.DataFrame:
+def predictions_of(data: Dataset, estimator: str, *, whole_sessions: bool = True) -> pl.DataFrame:
     return pl.concat([fold.predictions for fold in walked(data, estimator, whole_sessions=whole_sessions)])
 
 
@@ -60,15 +64,15 @@ def moments_to_try(predictions: pl.DataFrame) -> list[dt.datetime]:
 @pytest.mark.parametrize(
     ("estimator", "target"),
     [
-        (Estimator.LOGISTIC, Target.DIRECTION),
-        (Estimator.RIDGE, Target.RETURN),
-        (Estimator.HIST_GRADIENT_BOOSTING, Target.DIRECTION),
+        ("logistic", Target.DIRECTION),
+        ("ridge", Target.RETURN),
+        ("hist_gradient_boosting", Target.DIRECTION),
     ],
 )
 def test_changing_every_bar_after_a_moment_leaves_all_predictions_up_to_it_bit_for_bit(
     market: Bars,
     feature_table: FeatureTable,
-    estimator: Estimator,
+    estimator: str,
     target: Target,
     whole_sessions: bool,  # noqa: FBT001 - pytest hands it over
 ) -> None:
@@ -87,7 +91,7 @@ def test_that_proof_catches_labels_that_are_not_purged(market: Bars, feature_tab
         pretended = honest.frame.with_columns(
             pl.when(pl.col("label").is_not_null()).then("timestamp").alias("known_at")
         )
-        return predictions_of(replace(honest, frame=pretended), Estimator.RIDGE, whole_sessions=False)
+        return predictions_of(replace(honest, frame=pretended), "ridge", whole_sessions=False)
 
     before = leaking(market)
     first = before.filter(fold=1)["timestamp"][0]
@@ -103,7 +107,7 @@ def test_a_folds_model_depends_on_nothing_known_after_fitted_before(
     whole_sessions: bool,  # noqa: FBT001 - pytest hands it over
 ) -> None:
     data = dataset_of(market, feature_table, Target.RETURN)
-    folds = walked(data, Estimator.RIDGE, whole_sessions=whole_sessions)
+    folds = walked(data, "ridge", whole_sessions=whole_sessions)
     for fold in folds:
         too_late = ~(pl.col("known_at") <= fold.fitted_before).fill_null(value=False)
         noise = pl.Series(np.random.default_rng(fold.number).normal(size=data.frame.height))
@@ -111,7 +115,7 @@ def test_a_folds_model_depends_on_nothing_known_after_fitted_before(
             pl.when(too_late & pl.col(name).is_not_null()).then(noise).otherwise(name).alias(name)
             for name in ("label", *data.columns)
         )
-        again = walked(replace(data, frame=perturbed), Estimator.RIDGE, whole_sessions=whole_sessions)
+        again = walked(replace(data, frame=perturbed), "ridge", whole_sessions=whole_sessions)
         columns = data.frame.select(data.columns)
         same = again[fold.number].pipeline
         assert predict(same, columns).tobytes() == predict(fold.pipeline, columns).tobytes()
@@ -124,7 +128,7 @@ def test_every_fold_was_fitted_before_its_first_test_bar_opens(
     whole_sessions: bool,  # noqa: FBT001 - pytest hands it over
 ) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
-    for fold in walked(data, Estimator.LOGISTIC, whole_sessions=whole_sessions):
+    for fold in walked(data, "logistic", whole_sessions=whole_sessions):
         assert fold.fitted_before <= fold.predictions["timestamp"][0]
         assert fold.predictions["fitted_before"].unique().to_list() == [fold.fitted_before]
 
@@ -133,7 +137,7 @@ def test_every_row_of_the_out_of_sample_period_is_predicted_with_or_without_labe
     market: Bars, feature_table: FeatureTable
 ) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
-    predictions = predictions_of(data, Estimator.LOGISTIC)
+    predictions = predictions_of(data, "logistic")
     period = data.frame.filter(pl.col("timestamp") >= predictions["timestamp"][0])
     assert predictions["timestamp"].to_list() == period["timestamp"].to_list()
     assert period["label"].null_count() > 0
@@ -142,14 +146,14 @@ def test_every_row_of_the_out_of_sample_period_is_predicted_with_or_without_labe
 
 def test_only_rows_with_a_label_are_scored(market: Bars, feature_table: FeatureTable) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
-    for fold in walked(data, Estimator.LOGISTIC):
+    for fold in walked(data, "logistic"):
         rows = data.frame.filter(pl.col("timestamp").is_in(fold.predictions["timestamp"].implode()))
         assert fold.outcome.label.size == rows["label"].drop_nulls().len() < rows.height
 
 
 def test_the_baseline_of_a_fold_is_the_mean_of_its_training_labels(market: Bars, feature_table: FeatureTable) -> None:
     data = dataset_of(market, feature_table, Target.RETURN)
-    for fold in walked(data, Estimator.RIDGE):
+    for fold in walked(data, "ridge"):
         past = data.frame.filter(pl.col("known_at") <= fold.fitted_before)
         assert fold.outcome.baseline == pytest.approx(np.full(fold.outcome.label.size, past["label"].mean()))
 
@@ -158,7 +162,7 @@ def test_prediction_columns_have_the_names_and_types_that_simulations_read(
     market: Bars, feature_table: FeatureTable
 ) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
-    assert dict(predictions_of(data, Estimator.LOGISTIC).schema) == {
+    assert dict(predictions_of(data, "logistic").schema) == {
         "symbol": pl.String(),
         "session": pl.Date(),
         "timestamp": pl.Datetime("us", "UTC"),
@@ -175,13 +179,13 @@ def test_a_feature_that_begins_after_the_first_fold_was_fitted_is_named(
     data = dataset_of(market, feature_table, Target.DIRECTION)
     begins = data.frame["session"].unique().sort()[4]
     late = data.frame.with_columns(pl.when(pl.col("session") >= begins).then("stretch_10").alias("stretch_10"))
-    folds = walked(replace(data, frame=late), Estimator.LOGISTIC)
+    folds = walked(replace(data, frame=late), "logistic")
     assert [fold.empty_columns for fold in folds] == [("stretch_10",), ("stretch_10",), ()]
 
 
 def test_the_last_model_has_seen_every_label(market: Bars, feature_table: FeatureTable) -> None:
     data = dataset_of(market, feature_table, Target.RETURN)
-    pipeline = fit_on_everything(data, functools.partial(make_pipeline, Estimator.RIDGE, data.spec.task, seed=0))
+    pipeline = fit_on_everything(data, maker_of("ridge", data)).pipeline
     labelled = data.frame.drop_nulls("label")
     assert pipeline["scaler"].n_samples_seen_[0] == labelled["log_return_1"].drop_nulls().len()
 
@@ -192,7 +196,7 @@ def test_progress_is_told_after_each_fold(market: Bars, feature_table: FeatureTa
     walk_forward(
         data,
         FoldSpec(3).split(data.frame),
-        functools.partial(make_pipeline, Estimator.LOGISTIC, data.spec.task, seed=0),
+        maker_of("logistic", data),
         progress=lambda _, done, total: told.append((done, total)),
     )
     assert told == [(1, 3), (2, 3), (3, 3)]
@@ -203,7 +207,7 @@ def test_folds_fitted_by_two_workers_are_those_fitted_here_bit_for_bit(
 ) -> None:
     data = dataset_of(market, feature_table, Target.DIRECTION)
     folds = FoldSpec(3).split(data.frame)
-    make_model = functools.partial(make_pipeline, Estimator.HIST_GRADIENT_BOOSTING, data.spec.task, seed=0)
+    make_model = maker_of("hist_gradient_boosting", data)
     told: list[tuple[str, int, int]] = []
     here = walk_forward(data, folds, make_model, workers=1)
     there = walk_forward(data, folds, make_model, workers=2, progress=lambda *step: told.append(step))
@@ -225,7 +229,7 @@ def test_a_fold_whose_training_lies_on_both_sides_of_its_test_is_no_walk_forward
     arrays = {"timestamp": frame["timestamp"].to_numpy(), "known_at": frame["known_at"].to_numpy()}
     splitter = CombinatorialPurged(4, 1, **arrays)
     folds = list(splitter.split(frame, groups=frame["session"].to_numpy()))
-    make_model = functools.partial(make_pipeline, Estimator.LOGISTIC, data.spec.task, seed=0)
+    make_model = maker_of("logistic", data)
     with pytest.raises(LookAheadError, match="known only after the test begins"):
         walk_forward(data, folds, make_model)
     fitted = fit_folds(data, folds, make_model)
