@@ -33,7 +33,7 @@ from training_service.card import CARD, write_card
 from training_service.libraries import require_same_versions
 from training_service.load import load_pipeline
 from training_service.model_files import FULL_MODEL, save_model
-from training_service.models import predict
+from training_service.models import fitted_columns, predict
 
 __all__ = ["KNOWN_TYPES", "Exchanged", "export_model", "import_model"]
 
@@ -193,7 +193,7 @@ def _refused_by_skops(model_id: str) -> Iterator[None]:
 
 def _answers(pipeline: Pipeline) -> FloatArray:
     """What a model says to made-up rows that are the same everywhere; shape (64,)."""
-    names = [str(name) for name in pipeline.feature_names_in_]
+    names = fitted_columns(pipeline)
     # Of many sizes, because a feature may be a price or a return: one size would sit where a model says 0 or 1.
     sizes = 10.0 ** -(np.arange(_PROBE_ROWS) % 8)[:, None]
     rows = np.random.default_rng(0).standard_normal((_PROBE_ROWS, len(names))) * sizes

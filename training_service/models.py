@@ -28,6 +28,7 @@ from training_service.targets import Task
 __all__ = [
     "ModelSpec",
     "fit_pipeline",
+    "fitted_columns",
     "is_classifier",
     "make_pipeline",
     "predict",
@@ -279,6 +280,15 @@ def to_signal(prediction: FloatArray, task: Task) -> FloatArray:
     return (prediction > 0.5).astype(np.float64) if task is Task.CLASSIFICATION else prediction  # noqa: PLR2004 - even odds
 
 
+def fitted_columns(pipeline: Pipeline) -> list[str]:
+    """Names of the columns a pipeline was fitted on, in their order; empty where no step keeps them.
+
+    A pipeline asks its first step only, and `passthrough` knows nothing.
+    """
+    kept = (step.feature_names_in_ for _, step in pipeline.steps if hasattr(step, "feature_names_in_"))
+    return [str(name) for name in next(kept, ())]
+
+
 def is_classifier(pipeline: Pipeline) -> bool:
     """Whether the last step predicts classes."""
     return hasattr(pipeline, "predict_proba")
@@ -301,8 +311,8 @@ def _require_enough_columns(pipeline: Pipeline, columns: pl.DataFrame) -> None:
 
 def _require_same_columns(pipeline: Pipeline, columns: pl.DataFrame) -> None:
     """Some libraries take columns by position without a word; names decide here for all of them."""
-    known = next((step.feature_names_in_ for _, step in pipeline.steps if hasattr(step, "feature_names_in_")), None)
-    if known is not None and list(known) != columns.columns:
+    known = fitted_columns(pipeline)
+    if known and known != columns.columns:
         raise InvalidInputError(
             f"a model fitted on {len(known)} columns was given {columns.width} others: give it the columns of its "
             "training, in the same order (`columns` of its manifest)."

@@ -19,6 +19,7 @@ from barlake.lake import Lake
 from barlake.testing import temporary_lake
 from training_service.exchange import KNOWN_TYPES, export_model, import_model
 from training_service.load import load_model
+from training_service.models import fitted_columns
 from training_service.train import train
 
 skops_io = pytest.importorskip("skops.io")
@@ -80,7 +81,7 @@ def test_a_model_comes_back_in_another_lake_under_its_id_with_its_tables(
 def test_plain_skops_reads_the_model_of_an_export(full_lake: Lake, exported: tuple[str, Path]) -> None:
     model, path = exported
     opened = skops_io.load(path, trusted=sorted(KNOWN_TYPES & set(skops_io.get_untrusted_types(file=path))))
-    assert opened.feature_names_in_.tolist() == load_model(full_lake, model).feature_names_in_.tolist()
+    assert fitted_columns(opened) == fitted_columns(load_model(full_lake, model)) != []
 
 
 def test_an_import_of_what_is_here_writes_nothing(full_lake: Lake, exported: tuple[str, Path]) -> None:
