@@ -166,6 +166,8 @@ def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainRe
         data,
         folds,
         make_model,
+        # A search shares its own candidates out among the workers.
+        workers=None if plan.search is None else 1,
         progress=lambda what, done, _: progress(what, 1 + done, steps),
     )
     full_model = fit_on_everything(data, make_model)
