@@ -7,32 +7,29 @@ from typing import Any
 
 from barlake.artifacts import Artifact
 from barlake.lake import Lake
+from training_service.fold_spec import FoldSpec
+from training_service.models import ModelSpec
 from training_service.report import TrainReport
+from training_service.search_space import SearchSpec
 from training_service.train import train
 from training_service.walk import Progress
 
 __all__ = ["train_again", "train_options"]
 
-_SAME_NAME = (
-    "symbols", "target", "horizon", "task", "target_parameters", "estimator", "folds", "session", "feed", "seed",
-)  # fmt: skip
+_SAME_NAME = ("symbols", "target", "horizon", "task", "target_parameters", "session", "feed", "seed")
+_FOLDS = ("window", "train_sessions", "embargo_sessions")
 
 
 def train_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Keyword arguments that `train` was called with, from the parameters of a model's manifest."""
-    same = (
-        "symbols",
-        "target",
-        "horizon",
-        "task",
-        "target_parameters",
-        "estimator",
-        "folds",
-        "session",
-        "feed",
-        "seed",
-    )
-    return {**{name: parameters[name] for name in same}, "feature_set": parameters["feature_set"]["name"]}
+    search = parameters["search"]
+    return {
+        **{name: parameters[name] for name in _SAME_NAME},
+        "estimator": ModelSpec.from_dict(parameters),
+        "search": None if search is None else SearchSpec.from_dict(search),
+        "folds": FoldSpec.parse(parameters["folds"], **{name: parameters[name] for name in _FOLDS}),
+        "feature_set": parameters["feature_set"]["name"],
+    }
 
 
 def train_again(lake: Lake, model: Artifact, *, progress: Progress | None = None) -> TrainReport:

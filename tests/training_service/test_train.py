@@ -11,8 +11,11 @@ import pytest
 from barlake.errors import FormatError, InvalidInputError, NotFoundError
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
-from training_service.models import predict
+from training_service.again import train_options
+from training_service.fold_spec import FoldSpec
+from training_service.models import ModelSpec, predict
 from training_service.plan import parse_symbols
+from training_service.search_space import Range, SearchKind, SearchSpec
 from training_service.train import PREDICTIONS, train
 
 Fill = Callable[..., None]
@@ -201,3 +204,26 @@ def test_features_built_elsewhere_are_read_from_there(lake: Lake, fill: Fill, tm
     (lake.root / "features").rename(tmp_path / "elsewhere")
     lake.settings = lake.settings.model_copy(update={"dest_parquet_dir": tmp_path / "elsewhere"})
     assert train(lake, "SPY", folds=2).created
+
+
+def test_what_a_manifest_holds_is_enough_to_ask_for_the_same_training(full_lake: Lake) -> None:
+    search = SearchSpec(SearchKind.RANDOM, {"alpha": Range(1.0, 9.0)}, candidates=2, inner_folds=1)
+    report = train(
+        full_lake,
+        "SPY",
+        target="return",
+        estimator=ModelSpec("ridge", {"fit_intercept": False}, select=2),
+        search=search,
+        folds=FoldSpec.parse(2, window="rolling", train_sessions=3, embargo_sessions=1),
+        seed=3,
+    )
+    again = train(full_lake, **train_options(report.parameters))
+    assert (again.model_id, again.created) == (report.model_id, False)
+
+
+def test_every_fold_and_the_last_model_tell_what_their_search_tried(full_lake: Lake) -> None:
+    search = SearchSpec(SearchKind.GRID, {"alpha": (1.0, 1e4)}, inner_folds=1)
+    report = train(full_lake, "SPY", target="return", estimator="ridge", search=search, folds=2)
+    for model in (report.results["model"], *(fold["model"] for fold in report.results["folds"])):
+        assert [one["parameters"] for one in model["search"]["tried"]] == [{"alpha": 1.0}, {"alpha": 1e4}]
+        assert model["search"]["best"] in ({"alpha": 1.0}, {"alpha": 1e4})
