@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
+from barlake.indices import index_advice
 from barlake.keys import preferred_feed
 
 __all__ = ["chosen_feed", "require_held"]
@@ -49,5 +50,5 @@ def require_held(names: Sequence[str], held: set[str], feed: str | None) -> None
         if name not in held:
             raise NotFoundError(
                 f"symbol {name!r} has no bars{where} in this lake.{did_you_mean(name, held)} "
-                f"`barlake symbols` lists what is here; `barlake ingest {name}` fetches it."
+                f"`barlake symbols` lists what is here. {index_advice(name) or f'`barlake ingest {name}` fetches it.'}"
             )

@@ -155,6 +155,11 @@ def test_a_symbol_without_bars_is_answered_with_the_nearest(full_lake: Lake) -> 
         train(full_lake, "SPYY")
 
 
+def test_an_index_is_answered_with_the_fund_that_follows_it_and_the_sources_that_have_it(full_lake: Lake) -> None:
+    with pytest.raises(NotFoundError, match=r"VIX is an index .* `barlake ingest VIXY` .*yahoo: \^VIX}.*VIXCLS"):
+        train(full_lake, "SPY,VIX")
+
+
 def test_features_of_other_hours_are_not_taken(lake: Lake, fill: Fill) -> None:
     fill(lake, "SPY", session="all")
     with pytest.raises(NotFoundError, match="over session 'regular'"):
