@@ -134,7 +134,7 @@ def _of_timeframe(
 ) -> list[pl.Series]:
     frame = longer_bars(inputs.bars, timeframe)
     frame = frame.hstack(known_columns(frame, inputs, (name for one in features for name in one.inputs), timeframe))
-    columns = evaluate(frame.rechunk(), features, dtype)
+    columns = evaluate(frame, features, dtype)
     if timeframe is Timeframe.MINUTE:
         return columns
     rows = known_rows(inputs.bars, frame, timeframe)

@@ -27,12 +27,22 @@ def evaluate(frame: pl.DataFrame, features: Sequence[Feature], dtype: type[pl.Da
     """
     for one in features:
         _check_columns(one, frame)
-    if frame.height == 1:
-        # A column of one row divided by a number is divided, a longer one is multiplied by the reciprocal: the
-        # last bit of the first row would depend on whether there is a second.
-        return [column.head(1) for column in evaluate(pl.concat([frame, frame], rechunk=True), features, dtype)]
+    whole = _materialised(frame)
     batches = [features[start : start + _BATCH] for start in range(0, len(features), _BATCH)]
-    return [column for batch in batches for column in _batch(frame, batch, dtype)]
+    found = [column for batch in batches for column in _batch(whole, batch, dtype)]
+    return [column.head(frame.height) for column in found]
+
+
+def _materialised(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows, every value of its own, in one piece; a single row twice.
+
+    A column that is held as one value, as that of a single row is, is divided by a number; any other is
+    multiplied by the reciprocal. The last bit of a row would depend on whether later ones are there.
+    """
+    columns = frame.get_columns()
+    if frame.height == 1:
+        columns = [pl.concat([column, column]) for column in columns]
+    return pl.DataFrame([column.rechunk() for column in columns])
 
 
 def _batch(frame: pl.DataFrame, features: Sequence[Feature], dtype: type[pl.DataType]) -> list[pl.Series]:

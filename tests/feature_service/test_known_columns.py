@@ -226,3 +226,15 @@ def test_what_could_be_known_at_an_instant_is_all_that_its_row_is_made_of(
         assert part.height == row + 1
         changed = [name for name in whole.columns if part[name].ne_missing(whole[name].head(row + 1)).any()]
         assert not changed, row
+
+
+def test_a_row_has_the_same_bits_in_a_history_of_one_of_few_and_of_many(
+    history: pl.DataFrame, context: pl.DataFrame
+) -> None:
+    later = history.filter(pl.col("session") > dt.date(2024, 6, 20))
+    inputs = FeatureInputs(later, context=context)
+    whole = compute_features(inputs, FULL.features)
+    first_of_second = int((later["session"] == later["session"][0]).sum()) + 1
+    for rows in [*range(1, 12), 64, 65, first_of_second]:
+        part = compute_features(FeatureInputs(later.head(rows), context=context), FULL.features)
+        assert not [name for name in whole.columns if part[name].ne_missing(whole[name].head(rows)).any()], rows
