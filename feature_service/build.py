@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from barlake import Lake
 from barlake.adjust import parse_adjustment
-from barlake.errors import BarlakeError, InvalidInputError, NotFoundError
+from barlake.errors import BarlakeError, ConflictError, InvalidInputError, NotFoundError
 from barlake.feature_catalogue import publish_features
 from barlake.feature_tables import FeatureTables
 from barlake.keys import Adjustment, SessionFilter
@@ -18,6 +19,7 @@ from barlake.memory import available_bytes
 from barlake.parallel import plan_workers, run_parallel
 from barlake.settings import Settings
 from barlake.stores import Store
+from feature_service.proof_on_build import proof_of
 from feature_service.sets import FeatureSet, find_feature_set
 from feature_service.sources import Target, source_of
 from feature_service.symbol_build import SymbolBuild, SymbolBuilder, feature_tables_of
@@ -93,6 +95,8 @@ def build_features(
         If a symbol, or the set, is not there.
     InvalidInputError
         If bars cannot carry features; the other symbols are built all the same.
+    LookAheadError
+        If a feature of a set of your own looks ahead; nothing is built then.
     ConflictError
         If the bars of a symbol kept changing while they were read.
     StorageError
@@ -128,9 +132,16 @@ class _Request:
     session: SessionFilter
     adjustment: Adjustment
 
-    def builder(self, lake: Lake) -> SymbolBuilder:
+    def builder(self, lake: Lake, proof: Mapping[str, Any] | None = None) -> SymbolBuilder:
         return SymbolBuilder(
-            lake, source_of(lake), feature_tables_of(lake), lake.calendar, self._set(), self.session, self.adjustment
+            lake=lake,
+            source=source_of(lake),
+            tables=feature_tables_of(lake),
+            calendar=lake.calendar,
+            feature_set=self._set(),
+            session=self.session,
+            adjustment=self.adjustment,
+            proof=proof,
         )
 
     def _set(self) -> FeatureSet:
@@ -153,6 +164,7 @@ class _Place:
 class _Task:
     target: Target
     inputs: dict[str, Any]
+    version: str
 
 
 def _build_all(
@@ -165,11 +177,16 @@ def _build_all(
         if builder.is_current(target, inputs):
             done[target] = builder.report(target)
         else:
-            tasks.append(_Task(target, inputs))
+            tasks.append(_Task(target, inputs, builder.key(target.feed).version))
     progress("", len(done), len(targets))
+    builder = dataclasses.replace(builder, proof=proof_of(builder, [task.target for task in tasks]))
     count = _workers_for(tasks, len(builder.feature_set.features), workers)
     place = _Place(builder.lake.root, builder.lake.settings, builder.lake.store)
-    work = functools.partial(_attempt, builder) if count == 1 else functools.partial(_build_elsewhere, place, request)
+    work = (
+        functools.partial(_attempt, builder)
+        if count == 1
+        else functools.partial(_build_elsewhere, place, request, builder.proof)
+    )
     current = len(done)
     made = run_parallel(
         work,
@@ -201,9 +218,17 @@ def _attempt(builder: SymbolBuilder, task: _Task) -> SymbolBuild | BarlakeError:
         return error
 
 
-def _build_elsewhere(place: _Place, request: _Request, task: _Task) -> SymbolBuild | BarlakeError:
+def _build_elsewhere(
+    place: _Place, request: _Request, proof: Mapping[str, Any] | None, task: _Task
+) -> SymbolBuild | BarlakeError:
     with Lake(place.root, place.settings, store=place.store) as lake:
-        return _attempt(request.builder(lake), task)
+        builder = request.builder(lake, proof)
+        if builder.key(task.target.feed).version != task.version:
+            raise ConflictError(
+                f"feature set {request.set_name!r} is other code here than where the build was begun: build again when "
+                "its file has come to rest, with the same release on every machine."
+            )
+        return _attempt(builder, task)
 
 
 def _report(found: Sequence[SymbolBuild | BarlakeError]) -> BuildReport:

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import barlake
 from barlake.errors import BarlakeError
+from barlake.keys import Adjustment
 from feature_service.build import BuildReport, build_features
-from feature_service.sets import FEATURE_SETS
 
 __all__ = ["main"]
 
@@ -51,7 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", help="folder of the lake (default: BARLAKE_ROOT or ./data)")
     parser.add_argument("--feed", help="default: sip before iex before the only other one")
     parser.add_argument("--session", choices=["regular", "all"], default="regular", help="hours to use")
-    parser.add_argument("--set", dest="set_name", choices=list(FEATURE_SETS), default="core", help="feature set")
+    parser.add_argument("--set", dest="set_name", default="core", help="core, full, one of a package, or a file")
+    parser.add_argument("--adjustment", choices=list(Adjustment), default="raw", help="of prices")
+    parser.add_argument("--context", metavar="SYMBOL", help="other symbol that features look at, or none")
+    parser.add_argument("--workers", type=int, help="symbols at a time (default: BARLAKE_WORKERS, or one per core)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
 
@@ -66,6 +69,9 @@ def _build(options: argparse.Namespace, console: Console) -> BuildReport:
             feed=options.feed,
             session=options.session,
             set_name=options.set_name,
+            adjustment=options.adjustment,
+            context=options.context,
+            workers=options.workers,
             progress=lambda symbol, done, total: bar.update(
                 task, description=f"features {symbol}".strip(), completed=done, total=total
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,8 @@ class SymbolBuilder:
         `regular` or `all`: the hours whose bars make up the history.
     adjustment
         Of prices and volumes; anything but `raw` is in the terms of the first session held.
+    proof
+        What the leak proof of a set of one's own tried: part of what a manifest says of the version.
     """
 
     lake: Lake
@@ -59,6 +62,7 @@ class SymbolBuilder:
     feature_set: FeatureSet
     session: SessionFilter = SessionFilter.REGULAR
     adjustment: Adjustment = Adjustment.RAW
+    proof: Mapping[str, Any] | None = None
 
     def key(self, feed: str) -> FeatureSetKey:
         """Name and version of the tables over one feed's bars."""
@@ -128,10 +132,8 @@ class SymbolBuilder:
         if not self.is_current(target, inputs):
             read, inputs = self._read_unchanged(target, inputs)
             table = feature_table(read, self.feature_set.features)
-            definition = self.feature_set.definition(feed=target.feed, session=self.session, adjustment=self.adjustment)
-            written = self.tables.write(
-                self.key(target.feed), target.symbol, table, inputs=inputs, definition=definition
-            )
+            key, definition = self.key(target.feed), self._definition(target.feed)
+            written = self.tables.write(key, target.symbol, table, inputs=inputs, definition=definition)
         return self.report(target, files_written=written, seconds=time.perf_counter() - begun)
 
     def report(self, target: Target, *, files_written: int = 0, seconds: float = 0.0) -> SymbolBuild:
@@ -141,6 +143,10 @@ class SymbolBuilder:
         return SymbolBuild(
             target.symbol, target.feed, key.name, key.version, entry["rows"], files_written, round(seconds, 3)
         )
+
+    def _definition(self, feed: str) -> dict[str, Any]:
+        stated = self.feature_set.definition(feed=feed, session=self.session, adjustment=self.adjustment)
+        return stated if self.proof is None else {**stated, "proof": dict(self.proof)}
 
     # --- what it is made from ------------------------------------------------------------------
 

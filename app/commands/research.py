@@ -12,7 +12,7 @@ from rich.console import Console
 import barlake
 from app.commands.options import AsJson, End, Feed, Root, Start, Symbols
 from app.console import figures, frame_rows, print_frame, print_json, progress, say
-from barlake.keys import ArtifactKind, SessionFilter
+from barlake.keys import Adjustment, ArtifactKind, SessionFilter
 
 __all__ = ["demo", "features", "runs", "simulate", "train"]
 
@@ -35,7 +35,21 @@ def features(
     session: Annotated[
         str, typer.Option("--session", help="Hours to use: regular or all.")
     ] = SessionFilter.REGULAR.value,
-    set_name: Annotated[str, typer.Option("--set", help="Feature set.")] = "core",
+    set_name: Annotated[
+        str,
+        typer.Option("--set", help="Feature set: core, full, one of a package, or a file of yours: my_features.py."),
+    ] = "core",
+    adjustment: Annotated[
+        str,
+        typer.Option("--adjustment", help="Of prices: raw, split, dividend or all; as of the first session held."),
+    ] = Adjustment.RAW.value,
+    context: Annotated[
+        str | None,
+        typer.Option("--context", help="Other symbol that features look at, or none. Default: the set's own."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Symbols at a time. Default: BARLAKE_WORKERS, or one for each core.")
+    ] = None,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +58,15 @@ def features(
 
     with barlake.open(root) as lake, progress(shown=not as_json) as start:
         report = build_features(
-            lake, symbols or [], feed=feed, session=session, set_name=set_name, progress=start("features")
+            lake,
+            symbols or [],
+            feed=feed,
+            session=session,
+            set_name=set_name,
+            adjustment=adjustment,
+            context=context,
+            workers=workers,
+            progress=start("features"),
         )
     if as_json:
         print_json(report.as_dict())

@@ -82,7 +82,7 @@ def test_a_wrong_request_is_one_message_and_exit_1(
     assert captured.out == ""
 
 
-@pytest.mark.parametrize("arguments", [["--session", "night"], ["--set", "other"], ["--nothing"]])
+@pytest.mark.parametrize("arguments", [["--session", "night"], ["--adjustment", "other"], ["--nothing"]])
 def test_a_wrong_option_is_exit_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main(arguments)
