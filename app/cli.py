@@ -33,6 +33,7 @@ from app.commands import (
     schedule,
     securities,
     sources,
+    training,
     update,
 )
 from app.console import notice
@@ -87,7 +88,7 @@ application.command("retention")(care.retention)
 application.command("stats")(care.stats)
 application.command("features")(research.features)
 application.command("feature-quality")(feature_quality.feature_quality)
-application.command("train")(research.train)
+application.command("train")(training.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)
 application.command("repro")(repro.repro)

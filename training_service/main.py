@@ -18,10 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 import barlake
-from barlake.keys import SessionFilter
-from training_service.labels import Target, TargetSpec
+from training_service.labels import TargetSpec
+from training_service.options import add_options, train_arguments
 from training_service.plan import parse_symbols
-from training_service.presets import DEFAULT_PRESET, PRESETS
 from training_service.report import TrainReport
 from training_service.train import train
 
@@ -109,20 +108,14 @@ def _figure(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) >= _SMALL else f"{value:#.3g}"
 
 
-def _train(options: argparse.Namespace, errors: Console) -> TrainReport:
-    with barlake.open(options.root) as lake, _progress_bar(errors) as bar:
+def _train(given: argparse.Namespace, errors: Console) -> TrainReport:
+    options = {name: value for name, value in vars(given).items() if name != "json"}
+    with barlake.open(options.pop("root")) as lake, _progress_bar(errors) as bar:
         task = bar.add_task("training", total=None)
         return train(
             lake,
-            parse_symbols(options.symbols),
-            target=options.target,
-            horizon=options.horizon,
-            estimator=options.estimator,
-            folds=options.folds,
-            feature_set=options.feature_set,
-            session=options.session,
-            feed=options.feed,
-            seed=options.seed,
+            parse_symbols(options.pop("symbols")),
+            **train_arguments(**options),
             progress=lambda what, done, total: bar.update(task, completed=done, total=total, description=what),
         )
 
@@ -138,24 +131,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a model on feature tables and predict the first symbol walk-forward.",
     )
     parser.add_argument("symbols", nargs="+", help="the symbol to predict, then context symbols: SPY,QQQ")
-    parser.add_argument("--target", default=Target.DIRECTION, choices=[one.value for one in Target])
-    parser.add_argument("--horizon", default="5", help="minutes the label looks ahead, or close (default 5)")
-    parser.add_argument(
-        "--estimator",
-        default=DEFAULT_PRESET,
-        help=f"{', '.join(PRESETS)}, or module:function (default {DEFAULT_PRESET})",
-    )
-    parser.add_argument("--folds", type=int, default=5, help="walk-forward tests (default 5)")
-    parser.add_argument("--feature-set", default="core", help="name of the feature set (default core)")
-    parser.add_argument(
-        "--session",
-        default=SessionFilter.REGULAR,
-        choices=[SessionFilter.REGULAR.value, SessionFilter.ALL.value],
-        help="hours the features were built over (default regular)",
-    )
-    parser.add_argument("--feed", help="default: sip before iex before the only other one")
+    add_options(parser)
     parser.add_argument("--root", type=Path, help="the lake's folder (default BARLAKE_ROOT, or ./data)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of whatever an estimator draws (default 0)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
 

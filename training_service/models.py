@@ -26,6 +26,7 @@ from training_service.stopping import require_stoppable
 from training_service.targets import Task
 
 __all__ = [
+    "CALIBRATIONS",
     "ModelSpec",
     "fit_pipeline",
     "fitted_columns",

@@ -1,4 +1,4 @@
-"""From bars to a simulated result: features, models, runs, and all of it as a demo."""
+"""From bars to a simulated result: features, simulations and their runs, and all of it as a demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.commands.options import AsJson, End, Feed, Root, Start, Symbols
 from app.console import figures, frame_rows, print_frame, print_json, progress, say
 from barlake.keys import Adjustment, ArtifactKind, SessionFilter
 
-__all__ = ["demo", "features", "runs", "simulate", "train"]
+__all__ = ["demo", "features", "runs", "simulate"]
 
 
 def demo(root: Root = None, as_json: AsJson = False) -> None:
@@ -72,57 +72,6 @@ def features(
         print_json(report.as_dict())
     else:
         print_frame(pl.DataFrame(report.as_dict()["symbols"]))
-
-
-def train(
-    symbols: Annotated[
-        list[str], typer.Argument(help="The symbol to predict, then context symbols: SPY,QQQ.", show_default=False)
-    ],
-    target: Annotated[
-        str, typer.Option("--target", help="direction, return, scaled_return or triple_barrier.")
-    ] = "direction",
-    horizon: Annotated[
-        str, typer.Option("--horizon", help="Minutes the label looks ahead, or close: to the session's close.")
-    ] = "5",
-    estimator: Annotated[
-        str,
-        typer.Option(
-            "--estimator",
-            help="logistic, ridge, random_forest, hist_gradient_boosting, lightgbm, xgboost, or module:function.",
-        ),
-    ] = "hist_gradient_boosting",
-    folds: Annotated[int, typer.Option("--folds", help="Walk-forward tests.")] = 5,
-    feature_set: Annotated[str, typer.Option("--feature-set", help="Name of the feature set.")] = "core",
-    session: Annotated[
-        str, typer.Option("--session", help="Hours the features were built over.")
-    ] = SessionFilter.REGULAR.value,
-    feed: Feed = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of whatever an estimator draws.")] = 0,
-    root: Root = None,
-    as_json: AsJson = False,
-) -> None:
-    """Train a model walk-forward, with scores beside a naive baseline."""
-    from training_service.main import print_report
-    from training_service.train import train as train_model
-
-    with barlake.open(root) as lake, progress(shown=not as_json) as start:
-        report = train_model(
-            lake,
-            ",".join(symbols),
-            target=target,
-            horizon=horizon,
-            estimator=estimator,
-            folds=folds,
-            feature_set=feature_set,
-            session=session,
-            feed=feed,
-            seed=seed,
-            progress=start("training"),
-        )
-    if as_json:
-        print_json(report.as_dict())
-    else:
-        print_report(report, Console(soft_wrap=True, highlight=False))
 
 
 def simulate(
