@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 
 import joblib
@@ -86,6 +87,7 @@ def ray_workers(workers: int, inner_threads: int) -> Iterator[None]:
         yield
         return
     address = load_settings().cluster
+    _check_that_someone_listens("Ray", address)  # Ray itself would try for minutes
     local = {"num_cpus": workers, "include_dashboard": False} if address is None else {"address": address}
     environment = {"env_vars": thread_limits(inner_threads)}
     try:
@@ -96,6 +98,17 @@ def ray_workers(workers: int, inner_threads: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_that_someone_listens(name: str, address: str | None) -> None:
+    """Try `host:port`; other forms (`auto`, `ray://...`) are left to the library."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise _silent_cluster(name, f"{host}:{port}", error) from error
 
 
 def _has_current(client: type) -> bool:
