@@ -7,6 +7,7 @@ filled.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,8 @@ class Dataset:
     ----------
     frame
         session, timestamp, close, label (null: none), known_at (null with it), the features of the
-        primary, then close and features of each context symbol. Features are Float64, null where not known.
+        primary, then close and features of each context symbol. Features have the type they were built with,
+        and are null where not known.
     spec
         What the labels say.
     columns
@@ -140,22 +142,43 @@ def make_dataset(
     """
     if not tables:
         raise InvalidInputError("no symbol was given: name at least one, the one to predict first.")
-    selected = {symbol: _selected(symbol, table, columns) for symbol, table in tables.items()}
-    symbol, *context = selected
-    frame = _labelled(symbol, selected[symbol], spec, calendar)
-    names = feature_columns(selected[symbol])
-    missing = {}
-    for name in context:
-        renamed = _as_context(name, selected[name])
-        missing[name] = tables[symbol].join(renamed, on="timestamp", how="anti").height
-        frame = frame.join(renamed, on="timestamp", how="inner", validate="1:1", maintain_order="left")
-        names += [column for column in renamed.columns if column not in {"timestamp", f"close_{name}"}]
-    if frame.is_empty():
+    cleaned = {symbol: _cleaned(symbol, table, columns) for symbol, table in tables.items()}
+    symbol, *context = cleaned
+    labelled = _labelled(symbol, cleaned[symbol], spec, calendar)
+    rows = _common_rows(cleaned)
+    missing = {name: rows[name].null_count() for name in context}
+    rows = rows.drop_nulls()
+    if rows.is_empty():
         raise InvalidInputError(
             f"{', '.join(tables)} share no minute: nothing is left after the join. "
             "Look at `barlake coverage`, or leave a symbol out."
         )
-    return Dataset(symbol, spec, frame, tuple(names), JoinReport(tables[symbol].height, frame.height, missing))
+    parts = [
+        _rows_of(labelled, rows[symbol]),
+        *(_rows_of(_as_context(name, cleaned[name]), rows[name]) for name in context),
+    ]
+    frame = pl.concat(parts, how="horizontal")
+    keys = {"session", "timestamp", "close", "label", "known_at", *(f"close_{name}" for name in context)}
+    names = tuple(name for name in frame.columns if name not in keys)
+    return Dataset(symbol, spec, frame, names, JoinReport(labelled.height, frame.height, missing))
+
+
+def _common_rows(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """One column per symbol: the row of each minute of the first symbol, null where another lacks the minute.
+
+    Joining row numbers and gathering each column once afterwards costs a third of joining all columns.
+    """
+    symbol, *context = tables
+    rows = tables[symbol].select("timestamp").with_row_index(symbol)
+    for name in context:
+        other = tables[name].select("timestamp").with_row_index(name)
+        rows = rows.join(other, on="timestamp", how="left", validate="1:1", maintain_order="left")
+    return rows.select(*tables)
+
+
+def _rows_of(table: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """The rows of these numbers, which rise; the table itself when they are all of it."""
+    return table if rows.len() == table.height else table[rows]
 
 
 def _labelled(symbol: str, table: pl.DataFrame, spec: TargetSpec, calendar: Calendar | None) -> pl.DataFrame:
@@ -177,35 +200,40 @@ def _labelled(symbol: str, table: pl.DataFrame, spec: TargetSpec, calendar: Cale
 
 def _as_context(symbol: str, table: pl.DataFrame) -> pl.DataFrame:
     columns = ["close", *feature_columns(table)]
-    return table.select("timestamp", pl.col(columns).name.suffix(f"_{symbol}"))
+    return table.select(pl.col(columns).name.suffix(f"_{symbol}"))
 
 
-def _selected(symbol: str, table: pl.DataFrame, wanted: Sequence[str] | None) -> pl.DataFrame:
-    """Keys, close and the wanted features of a table, as Float64 with null for what is not known."""
+def _cleaned(symbol: str, table: pl.DataFrame, wanted: Sequence[str] | None) -> pl.DataFrame:
+    """Keys, close and the wanted features of a table, with null for what is not known."""
+    columns = _wanted_columns(symbol, table, wanted)
+    if (table["timestamp"].sort().diff() == dt.timedelta(0)).any():
+        raise InvalidInputError(f"the feature table of {symbol} holds a minute twice: build it again.")
+    numbers = [name for name in columns if not table.schema[name].is_float()]
+    selected = table.select("session", "timestamp", "close", *columns).with_columns(pl.col(numbers).cast(pl.Float64))
+    finite = selected.select(pl.col(columns).is_finite().all()).row(0, named=True)
+    odd = [name for name, is_finite in finite.items() if not is_finite]
+    for name in odd:
+        if selected[name].is_infinite().any():
+            raise InvalidInputError(
+                f"feature {name} of {symbol} is infinite somewhere: a feature is a number or null. Mend the "
+                "feature and build it again."
+            )
+    return selected.with_columns(pl.col(odd).fill_nan(None))
+
+
+def _wanted_columns(symbol: str, table: pl.DataFrame, wanted: Sequence[str] | None) -> list[str]:
     held = feature_columns(table)
     if not held:
         raise InvalidInputError(
             f"the feature table of {symbol} has no feature: build one with `barlake features {symbol}`."
         )
-    unknown = [name for name in wanted or () if name not in held]
-    if unknown:
-        raise InvalidInputError(
-            f"feature {unknown[0]!r} is not in the table of {symbol}: it has {', '.join(held)}."
-            f"{did_you_mean(unknown[0], held)}"
-        )
-    if table["timestamp"].is_duplicated().any():
-        raise InvalidInputError(f"the feature table of {symbol} holds a minute twice: build it again.")
-    columns = held if wanted is None else [name for name in held if name in wanted]
-    cleaned = table.select("session", "timestamp", "close", pl.col(columns).cast(pl.Float64).fill_nan(None))
-    _require_finite(symbol, cleaned, columns)
-    return cleaned
-
-
-def _require_finite(symbol: str, table: pl.DataFrame, columns: Sequence[str]) -> None:
-    infinite = table.select(pl.col(columns).is_infinite().any()).row(0, named=True)
-    names = [name for name, found in infinite.items() if found]
-    if names:
-        raise InvalidInputError(
-            f"feature {names[0]} of {symbol} is infinite somewhere: a feature is a number or null. Mend the "
-            "feature and build it again."
-        )
+    if wanted is None:
+        return held
+    for name in wanted:
+        if name not in held:
+            raise InvalidInputError(
+                f"feature {name!r} is not in the table of {symbol}: it has {', '.join(held)}.{did_you_mean(name, held)}"
+            )
+    if not wanted:
+        raise InvalidInputError("columns is empty: name the features to keep, or None for all of them.")
+    return [name for name in held if name in wanted]

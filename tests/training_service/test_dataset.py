@@ -75,6 +75,35 @@ def test_nan_and_null_are_the_same_not_known(tables: Tables) -> None:
     assert data.frame["stretch_10"].null_count() == data.frame.height
 
 
+def test_only_the_columns_that_were_named_are_kept_in_the_order_of_the_table(tables: Tables) -> None:
+    data = make_dataset(tables, spec=TargetSpec.parse("direction", 5), columns=["stretch_10"])
+    assert data.columns == ("stretch_10", "stretch_10_QQQ")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [(["strech_10"], "feature 'strech_10' is not in the table of SPY.* Did you mean 'stretch_10'"), ([], "is empty")],
+)
+def test_columns_that_cannot_be_kept_are_refused(tables: Tables, columns: list[str], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        make_dataset(tables, spec=TargetSpec.parse("direction", 5), columns=columns)
+
+
+def test_features_keep_the_precision_they_were_built_with(tables: Tables) -> None:
+    mixed = tables["SPY"].with_columns(pl.col("stretch_10").cast(pl.Float64), pl.lit(1).alias("whole"))
+    frame = make_dataset({"SPY": mixed}, spec=TargetSpec.parse("direction", 5)).frame
+    types = [frame.schema[name] for name in ("log_return_1", "stretch_10", "whole")]
+    assert types == [pl.Float32(), pl.Float64(), pl.Float64()]
+
+
+def test_the_dataset_knows_the_target_of_its_labels(tables: Tables) -> None:
+    spec = TargetSpec.parse("triple_barrier", 30, parameters={"upper": 2.0})
+    data = make_dataset(tables, spec=spec)
+    assert data.spec == spec
+    labels = make_labels(tables["SPY"], spec).filter(pl.col("timestamp").is_in(data.frame["timestamp"].implode()))
+    assert data.frame.select("label", "known_at").equals(labels.select("label", "known_at"))
+
+
 def test_keys_prices_and_volumes_are_no_features(tables: Tables) -> None:
     assert feature_columns(tables["SPY"]) == ["log_return_1", "stretch_10"]
 
