@@ -120,7 +120,10 @@ def _looked_at(cell: _Cell) -> Iterable[str]:
             )
         ]
         yield from own
-        if not own and cell.differs(seen.world.with_future(seen.instant, Future.CUT, source=name)):
+        if not own and any(
+            cell.differs(seen.world.with_future(seen.instant, future, source=name))
+            for future in (Future.CUT, Future.WILD)
+        ):
             yield f"{name} (rows)"
 
 
