@@ -8,6 +8,7 @@ in every bit. How it is tried: `barlake/leak_proof/` and docs/proof.md.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -41,6 +42,7 @@ __all__ = [
     "history_table",
     "inputs_moments",
     "inputs_world",
+    "newest_bars",
     "prefix_proof",
     "prove_computation",
     "prove_features",
@@ -152,6 +154,15 @@ def history_table(
         }
     )
     return declared.hstack(history_frame(needs).drop("column"))
+
+
+def newest_bars(inputs: FeatureInputs, count: int) -> FeatureInputs:
+    """The inputs of the newest so many bars; records stay, because the old ones still hold."""
+    bars = inputs.bars.tail(count)
+    context = inputs.context
+    if context is not None and bars.height:
+        context = context.filter(pl.col("timestamp") >= bars["timestamp"][0])
+    return dataclasses.replace(inputs, bars=bars, context=context)
 
 
 def inputs_world(inputs: FeatureInputs, *, seed: int = 0) -> World:

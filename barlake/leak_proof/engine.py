@@ -47,6 +47,8 @@ class Effort:
         Sweeps over all rows.
     futures
         What is put in place of the future, by turns.
+    random_share
+        Of the moments: how many are drawn from all rows, and not from a kind.
     """
 
     whole: int = 6
@@ -55,6 +57,7 @@ class Effort:
     piece_rows: int = 3000
     sweeps: int = 8
     futures: tuple[Future, ...] = (Future.WILD, Future.CUT, Future.RISE, Future.FALL)
+    random_share: float = 0.25
 
 
 def prove(
@@ -100,7 +103,7 @@ def prove(
         if progress is not None:
             progress(doing, number, len(listed))
         step()
-    findings = tuple(_findings(trial, world, whole))
+    findings = tuple(_findings(trial, world, whole, effort.futures))
     if progress is not None:
         progress("done", len(listed), len(listed))
     taken = time.perf_counter() - started
@@ -113,7 +116,7 @@ Step = tuple[str, Callable[[], None]]
 def _whole_steps(
     trial: Trial, world: World, whole: Answer, moments: Moments, effort: Effort, seed: int
 ) -> Iterable[Step]:
-    drawn = draw(moments, world.clock.instants, effort.whole, seed)
+    drawn = draw(moments, world.clock.instants, effort.whole, seed, random_share=effort.random_share)
     for (kind, instant), future in zip(drawn, itertools.cycle(effort.futures), strict=False):
         yield f"whole history: {kind}", functools.partial(trial.look, world, whole, kind, instant, future)
 
@@ -154,9 +157,9 @@ def _try_piece(
         trial.look(piece, before, kind, instant, futures[number % len(futures)])
 
 
-def _findings(trial: Trial, world: World, whole: Answer) -> Iterable[Finding]:
+def _findings(trial: Trial, world: World, whole: Answer, futures: tuple[Future, ...]) -> Iterable[Finding]:
     """What was seen, each tried once more for stability and then followed to its cause."""
     tried = sum(trial.tried.values())
     for name in [*whole.values.columns, ROWS]:
         if name in trial.seen:
-            yield located(trial.compute, world, whole, trial.seen[name], trial.wrong[name], tried)
+            yield located(trial, world, whole, name, tried, futures)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from barlake.leak_proof.compare import ROWS, Answer, answer_of
 from barlake.leak_proof.report import Finding, Verdict
-from barlake.leak_proof.trial import Suspicion
+from barlake.leak_proof.trial import Suspicion, Trial
 from barlake.leak_proof.world import Compute, Frames, Future, World
 
 __all__ = ["located"]
@@ -26,6 +27,7 @@ class _Cell:
 
     compute: Compute
     seen: Suspicion
+    futures: tuple[Future, ...]
 
     def other(self, frames: Frames) -> Answer:
         column = self.seen.column
@@ -40,10 +42,11 @@ class _Cell:
 
 
 def located(
-    compute: Compute, world: World, whole: Answer, seen: Suspicion, moments_wrong: int, moments_tried: int
+    trial: Trial, world: World, whole: Answer, column: str, moments_tried: int, futures: Sequence[Future]
 ) -> Finding:
-    """Follow a wrong value to its cause."""
-    cell = _Cell(compute, seen)
+    """Follow a wrong value to its cause, by the futures that this proof may use."""
+    seen = trial.seen[column]
+    cell = _Cell(trial.compute, seen, tuple(futures))
     unstable = cell.differs(seen.world.frames)
     if not unstable:
         cell = _earlier(cell, world, whole)
@@ -64,7 +67,7 @@ def located(
         rows_ahead=ahead,
         time_ahead=_instant(until) - _instant(seen.known_at),
         looked_at=() if unstable else tuple(_looked_at(cell)),
-        moments_wrong=moments_wrong,
+        moments_wrong=trial.wrong[column],
         moments_tried=moments_tried,
     )
 
@@ -76,12 +79,13 @@ def _earlier(cell: _Cell, world: World, whole: Answer) -> _Cell:
         return cell
     for place in _doubling(int(np.searchsorted(clock, seen.known_at))):
         instant = int(clock[place])
-        for future in (Future.CUT, Future.WILD):
+        for future in cell.futures[:2]:
             found = answer_of(cell.compute, world.with_future(instant, future), (seen.column,))
             for _, rows in whole.differences(found, instant):
                 row = int(rows[0])
                 known = int(whole.known_at[row])
-                return _Cell(cell.compute, Suspicion(seen.column, world, whole, row, known, instant, seen.kind, future))
+                found_here = Suspicion(seen.column, world, whole, row, known, instant, seen.kind, future)
+                return dataclasses.replace(cell, seen=found_here)
     return cell
 
 
@@ -121,8 +125,7 @@ def _looked_at(cell: _Cell) -> Iterable[str]:
         ]
         yield from own
         if not own and any(
-            cell.differs(seen.world.with_future(seen.instant, future, source=name))
-            for future in (Future.CUT, Future.WILD)
+            cell.differs(seen.world.with_future(seen.instant, future, source=name)) for future in cell.futures
         ):
             yield f"{name} (rows)"
 

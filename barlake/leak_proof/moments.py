@@ -22,7 +22,6 @@ Moments = dict[str, Instants]
 LONGER_BARS = (5, 15, 30, 60)
 """Minutes of the longer bars before whose ends a proof looks."""
 
-_SHARE_OF_RANDOM = 0.25
 _MIDDLE = (60, 300)
 _FIRST_ROWS = 300
 _RUNNING_US = 5 * 60 * 1_000_000
@@ -86,10 +85,12 @@ def record_moments(source: Source, what: str, *, within: Instants) -> Moments:
     }
 
 
-def draw(moments: Mapping[str, Instants], clock: Instants, count: int, seed: int) -> list[tuple[str, int]]:
-    """Moments of every kind by turns, and one of four at random, without repetition where that is possible."""
+def draw(
+    moments: Mapping[str, Instants], clock: Instants, count: int, seed: int, *, random_share: float = 0.25
+) -> list[tuple[str, int]]:
+    """Moments of every kind by turns, and a share of random ones."""
     chance = np.random.default_rng([seed, 7])
-    random = int(count * _SHARE_OF_RANDOM)
+    random = int(count * random_share)
     kinds = [(name, chance.permutation(found)) for name, found in moments.items() if found.size]
     kinds = [kinds[place] for place in chance.permutation(len(kinds))]
     chosen = [*_by_turns(kinds, count - random)]

@@ -161,8 +161,9 @@ LEAKS: dict[str, Cage] = {
     # rare
     "one_row_in_fifty": bars_leak(pl.when(MINUTE % 50 == 17).then(NEXT).otherwise(CLOSE), rows_ahead=1),
     "one_row_in_three_hundred": bars_leak(pl.when(MINUTE == 111).then(NEXT).otherwise(CLOSE), rows_ahead=1),
+    # Which bar is the last of its session is itself something that only the next one tells.
     "last_bar_of_the_session": bars_leak(
-        pl.when(SESSION.shift(-1) != SESSION).then(OPEN.shift(-1)).otherwise(OPEN), "bars.open", 1
+        pl.when(SESSION.shift(-1) != SESSION).then(OPEN.shift(-1)).otherwise(OPEN), "bars", 1
     ),
     "tomorrow_s_gap_at_the_close": bars_leak(
         pl.when(MINUTE >= 388).then(OPEN.first().over(SESSION).shift(-2)).otherwise(OPEN), "bars.open"
