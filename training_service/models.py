@@ -246,9 +246,9 @@ def fit_pipeline(pipeline: Pipeline, columns: pl.DataFrame, label: FloatArray, *
         except BarlakeError:
             raise
         except (ValueError, TypeError) as refusal:
+            steps = ", ".join(type(step).__name__ for _, step in pipeline.steps if step != "passthrough")
             raise InvalidInputError(
-                f"{type(pipeline.steps[-1][1]).__name__} refuses the fit: {refusal}. "
-                "Mend its parameters, or the steps before it."
+                f"the pipeline of {steps} refuses the fit: {refusal}. Mend its parameters or its steps."
             ) from refusal
     return empty
 

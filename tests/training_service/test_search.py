@@ -113,7 +113,10 @@ def test_a_candidate_that_fails_is_kept_with_its_reason_and_does_not_win(past: p
 
 @pytest.mark.parametrize("kind", list(SearchKind))
 def test_a_search_in_which_everything_fails_is_refused(past: pl.DataFrame, kind: SearchKind) -> None:
-    with pytest.raises(InvalidInputError, match="every candidate of the search failed, the first one of: Ridge"):
+    with pytest.raises(
+        InvalidInputError,
+        match="every candidate of the search failed, the first one of: the pipeline of StandardScaler",
+    ):
         search_parameters(RIDGE, SearchSpec(kind, {"alpha": (-1.0, -2.0)}, candidates=2), past, COLUMNS, workers=1)
 
 
