@@ -24,6 +24,7 @@ from app.commands import (
     jobs,
     lake,
     live,
+    models,
     operations,
     quality,
     records,
@@ -91,6 +92,7 @@ application.command("feature-quality")(feature_quality.feature_quality)
 application.command("train")(training.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)
+application.add_typer(models.application, name="models")
 application.command("repro")(repro.repro)
 application.command("emulate")(sources.emulate)
 application.command("worker")(jobs.worker)

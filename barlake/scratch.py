@@ -10,10 +10,14 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from barlake.artifacts import Artifact, ArtifactStore
 from barlake.feature_tables import FeatureTables
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
+from barlake.record_kinds import RecordKind
+from barlake.record_store import RecordStore
 
 __all__ = ["OneVersion", "ScratchLake"]
 
@@ -57,13 +61,31 @@ class ScratchLake(Lake):
     def publish(self) -> None:
         """Leave the other lake's catalogue as it is: it does not show what is made here."""
 
+    @property
+    def records(self) -> RecordStore:
+        """Daily bars, news and macro values, as they were at the moment of this lake."""
+        held = super().records
+        return held if self.moment is None else _RecordsThen(held, self.moment)
+
     def bars(self, *symbols_and_range: Any, **options: Any) -> Any:
         """Bars as in `Lake.bars`, as they were at the moment of this lake."""
-        return super().bars(*symbols_and_range, **{"as_of": self.moment, **options})
+        return super().bars(*symbols_and_range, **{**options, "as_of": options.get("as_of") or self.moment})
 
     def snapshot(self, *symbols_and_range: Any, **options: Any) -> Any:
         """Snapshot as in `Lake.snapshot`, as it was at the moment of this lake."""
-        return super().snapshot(*symbols_and_range, **{"as_of": self.moment, **options})
+        return super().snapshot(*symbols_and_range, **{**options, "as_of": options.get("as_of") or self.moment})
+
+
+class _RecordsThen(RecordStore):
+    """Records of another store, read as they were at an instant unless another one is named."""
+
+    def __init__(self, held: RecordStore, moment: dt.datetime) -> None:
+        self.__dict__.update(vars(held))
+        self._then = moment
+
+    def read(self, kind: RecordKind, **options: Any) -> pl.DataFrame:
+        """Versions as in `RecordStore.read`."""
+        return super().read(kind, **{**options, "as_of": options.get("as_of") or self._then})
 
 
 class OneVersion(FeatureTables):

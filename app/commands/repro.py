@@ -27,6 +27,9 @@ def repro(
             metavar="ID", help="A feature version, model or run: its id or first digits.", show_default=False
         ),
     ],
+    set_name: Annotated[
+        str | None, typer.Option("--set", help="The file of its feature set, if that is one of your own.")
+    ] = None,
     signals: Annotated[
         Path | None, typer.Option("--signals", help="The file of signals, for a run that came from one.")
     ] = None,
@@ -40,7 +43,7 @@ def repro(
     from app.repro.chain import reproduce
 
     with barlake.open(root) as lake, progress(shown=not as_json) as start:
-        report = reproduce(lake, result_id, signals=signals, progress=start("again"))
+        report = reproduce(lake, result_id, set_name=set_name, signals=signals, progress=start("again"))
     if as_json:
         print_json(report.as_dict())
     else:

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from app.repro.report import ReproReport, Step
-from app.repro.steps import features_again, features_of, model_again, run_again, tables_of
+from app.repro.steps import features_again, features_of, model_again, run_again
 from barlake.artifacts import Artifact
 from barlake.errors import NotFoundError
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
+from feature_service.symbol_build import feature_tables_of
 
 __all__ = ["Progress", "reproduce"]
 
@@ -26,7 +27,12 @@ _Work = tuple[str, Callable[[], Step]]
 
 
 def reproduce(
-    lake: Lake, given_id: str, *, signals: Path | None = None, progress: Progress | None = None
+    lake: Lake,
+    given_id: str,
+    *,
+    set_name: str | None = None,
+    signals: Path | None = None,
+    progress: Progress | None = None,
 ) -> ReproReport:
     """Make a feature version, a model or a run again from its manifest, with everything it hangs on.
 
@@ -36,6 +42,8 @@ def reproduce(
     ----------
     given_id
         Its id, or as much of its beginning as only one thing has.
+    set_name
+        Where its feature set is found, if not under its name: the file of a set of the user's own.
     signals
         The file a run was made from, if it was made from a file.
 
@@ -47,7 +55,7 @@ def reproduce(
         If a run came from a file of signals and `signals` is None.
     """
     found = _named(lake, given_id)
-    work = list(_work_of(lake, found, signals))
+    work = list(_work_of(lake, found, set_name, signals))
     steps = []
     for number, (what, step) in enumerate(work):
         if progress is not None:
@@ -58,27 +66,30 @@ def reproduce(
     return ReproReport(found.id, found.kind.value.removesuffix("s"), tuple(steps))
 
 
-def _work_of(lake: Lake, found: FeatureSetKey | Artifact, signals: Path | None) -> Iterator[_Work]:
+def _work_of(
+    lake: Lake, found: FeatureSetKey | Artifact, set_name: str | None, signals: Path | None
+) -> Iterator[_Work]:
     """The steps to one thing, in the order in which they are made."""
     if isinstance(found, FeatureSetKey):
-        held = tables_of(lake).versions(found.name).filter(version=found.version)
+        held = feature_tables_of(lake).versions(found.name).filter(version=found.version)
         for symbol in held["symbol"]:
-            yield f"features of {symbol}", partial(features_again, lake, found, symbol)
+            yield f"features of {symbol}", partial(features_again, lake, found, symbol, set_name=set_name)
     elif found.kind is ArtifactKind.MODEL:
-        key, tables = features_of(found), tables_of(lake)
+        key, tables = features_of(found), feature_tables_of(lake)
         for symbol in found.parameters["symbols"]:
             if tables.entry(key, symbol) is not None:
-                yield f"features of {symbol}", partial(features_again, lake, key, symbol)
-        yield f"model {found.id}", partial(model_again, lake, found)
+                yield f"features of {symbol}", partial(features_again, lake, key, symbol, set_name=set_name)
+        yield f"model {found.id}", partial(model_again, lake, found, set_name=set_name)
     else:
         if "model" in found.inputs:
-            yield from _work_of(lake, lake.artifacts.find(ArtifactKind.MODEL, found.inputs["model"]), None)
+            model = lake.artifacts.find(ArtifactKind.MODEL, found.inputs["model"])
+            yield from _work_of(lake, model, set_name, None)
         yield f"run {found.id}", partial(run_again, lake, found, signals=signals)
 
 
 def _named(lake: Lake, given_id: str) -> FeatureSetKey | Artifact:
     """The one feature version, model or run whose id begins so."""
-    rows = tables_of(lake).versions().select("name", "version").unique(maintain_order=True).rows()
+    rows = feature_tables_of(lake).versions().select("name", "version").unique(maintain_order=True).rows()
     found: dict[str, FeatureSetKey | Artifact] = {
         f"features {name} {version}": FeatureSetKey(name, version)
         for name, version in rows

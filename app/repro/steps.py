@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,16 @@ from app.repro.making import repeated
 from app.repro.report import Cause, Link, Made, Step
 from barlake.artifacts import Artifact, ArtifactStore
 from barlake.errors import FormatError, InvalidInputError, NotFoundError
-from barlake.feature_tables import FeatureTables
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
 from barlake.scratch import OneVersion, ScratchLake
 from feature_service.build import build_features
 from feature_service.sets import find_feature_set
+from feature_service.symbol_build import feature_tables_of
 from simulation_service.simulate import simulate_model, simulate_signals
 from training_service.again import train_again
 
-__all__ = ["features_again", "features_of", "model_again", "run_again", "tables_of"]
-
-
-def tables_of(lake: Lake) -> FeatureTables:
-    """Where the lake's features are built to."""
-    elsewhere = lake.settings.dest_parquet_dir
-    return lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
+__all__ = ["features_again", "features_of", "model_again", "run_again"]
 
 
 def features_of(model: Artifact) -> FeatureSetKey:
@@ -37,25 +32,31 @@ def features_of(model: Artifact) -> FeatureSetKey:
 # --- features ----------------------------------------------------------------------------------
 
 
-def features_again(lake: Lake, key: FeatureSetKey, symbol: str) -> Step:
-    """Build the table of one symbol again from its bars."""
-    tables = tables_of(lake)
+def features_again(lake: Lake, key: FeatureSetKey, symbol: str, *, set_name: str | None = None) -> Step:
+    """Build the table of one symbol again from its bars.
+
+    Parameters
+    ----------
+    set_name
+        Where the set is found, if not under its name: the file of a set of the user's own.
+
+    Raises
+    ------
+    NotFoundError
+        If the version has no table of the symbol.
+    """
+    what = f"features {key.name} {key.version} of {symbol}"
+    tables = feature_tables_of(lake)
     definition, entry = tables.definition(key), tables.entry(key, symbol)
     if entry is None:
         raise NotFoundError(f"version {key.version} of feature set {key.name!r} has no table of {symbol!r}.")
-    what = f"features {key.name} {key.version} of {symbol}"
     try:
-        find_feature_set(key.name)
+        find_feature_set(set_name or key.name)
     except NotFoundError as error:
         return Step(what, None, causes=(Cause(Link.CODE, str(error)),))
-    try:
-        tables.verify(key, symbol)
-        damage = []
-    except FormatError as error:
-        damage = [str(error)]
 
     def make(scratch: ScratchLake) -> Made:
-        build_features(scratch, [symbol], **_build_options(key, definition))
+        _build(scratch, [symbol], definition, set_name or key.name)
         made_key = scratch.feature_tables.latest(key.name, symbol, definition["feed"])
         made = scratch.feature_tables.entry(made_key, symbol)
         assert made is not None  # noqa: S101 - it was built a moment ago
@@ -68,12 +69,14 @@ def features_again(lake: Lake, key: FeatureSetKey, symbol: str) -> Step:
         make,
         fresh=ArtifactKind.FEATURES,
         made_at=dt.datetime.fromisoformat(entry["created_at"]),
-        damage=damage,
+        damage=_complaints([partial(tables.verify, key, symbol)]),
     )
 
 
-def _build_options(key: FeatureSetKey, definition: Mapping[str, Any]) -> dict[str, Any]:
-    return {"feed": definition["feed"], "session": definition["session"], "set_name": key.name}
+def _build(scratch: ScratchLake, symbols: Sequence[str], definition: Mapping[str, Any], set_name: str) -> None:
+    """Build as a definition says; in this process, because another one would not know the scratch lake."""
+    options = {name: definition[name] for name in ("feed", "session", "adjustment", "context") if name in definition}
+    build_features(scratch, symbols, set_name=set_name, workers=1, **options)
 
 
 def _made_table(entry: Mapping[str, Any], definition: Mapping[str, Any]) -> Made:
@@ -85,15 +88,17 @@ def _made_table(entry: Mapping[str, Any], definition: Mapping[str, Any]) -> Made
 # --- models and runs ---------------------------------------------------------------------------
 
 
-def model_again(lake: Lake, model: Artifact) -> Step:
-    """Train a model again on its feature tables, or on such as its bars gave when it was trained."""
-    tables = OneVersion(tables_of(lake).root, features_of(model))
+def model_again(lake: Lake, model: Artifact, *, set_name: str | None = None) -> Step:
+    """Train a model again on its feature tables, or on such as its bars gave when it was trained.
+
+    `set_name` as in `features_again`.
+    """
+    key = features_of(model)
+    tables = OneVersion(feature_tables_of(lake).root, key)
 
     def make(scratch: ScratchLake) -> Made:
         if scratch.moment is not None:
-            key, symbols = features_of(model), model.parameters["symbols"]
-            options = {"feed": model.parameters["feed"], "session": model.parameters["session"]}
-            build_features(scratch, symbols, set_name=key.name, **options)
+            _build(scratch, model.parameters["symbols"], tables.definition(key), set_name or key.name)
         train_again(scratch, model)
         return _made_artifact(scratch.artifacts.list(ArtifactKind.MODEL)[-1])
 
@@ -128,7 +133,7 @@ def run_again(lake: Lake, run: Artifact, *, signals: Path | None = None) -> Step
     return _again(lake, run, make)
 
 
-def _again(lake: Lake, stored: Artifact, make: Any, *, tables: FeatureTables | None = None) -> Step:
+def _again(lake: Lake, stored: Artifact, make: Any, *, tables: OneVersion | None = None) -> Step:
     return repeated(
         lake,
         f"{stored.kind.value.removesuffix('s')} {stored.id}",
@@ -136,7 +141,7 @@ def _again(lake: Lake, stored: Artifact, make: Any, *, tables: FeatureTables | N
         make,
         fresh=stored.kind,
         made_at=stored.created_at,
-        damage=_damage(stored),
+        damage=_complaints(partial(ArtifactStore.verified_file, stored, name) for name in stored.files),
         tables=tables,
     )
 
@@ -146,11 +151,12 @@ def _made_artifact(artifact: Artifact) -> Made:
     return Made(parts, artifact.inputs, artifact.code, artifact.libraries, artifact.seed)
 
 
-def _damage(artifact: Artifact) -> list[str]:
+def _complaints(checks: Iterable[Callable[[], object]]) -> list[str]:
+    """What checks of stored files have to say."""
     found = []
-    for name in artifact.files:
+    for check in checks:
         try:
-            ArtifactStore.verified_file(artifact, name)
+            check()
         except FormatError as error:
             found.append(str(error))
     return found
