@@ -5,12 +5,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.pipeline import Pipeline
 
 import barlake
 from app.repro.chain import reproduce
@@ -135,12 +132,29 @@ def test_another_library_is_told(loop: Loop, monkeypatch: pytest.MonkeyPatch) ->
     assert [cause.what for cause in step.causes] == [f"numba was {stored['numba']}, installed is 0.0.1"]
 
 
-def test_a_model_that_draws_without_the_seed_is_found_out(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unseeded(*_: Any, **__: Any) -> Pipeline:
-        return Pipeline([("model", RandomForestClassifier(2, max_depth=3))])
+NOISY = """
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.impute import SimpleImputer
 
-    monkeypatch.setattr("training_service.train.make_pipeline", unseeded)
-    model = train(loop.lake, "SPY", folds=2, seed=3).model_id
+class Noisy(LogisticRegression):
+    def fit(self, columns, label):
+        super().fit(columns, label)
+        self.coef_ = self.coef_ + np.random.default_rng().normal(size=self.coef_.shape)
+        return self
+
+def make_pipeline():
+    return Pipeline([("imputer", SimpleImputer(keep_empty_features=True)), ("model", Noisy(solver="newton-cholesky"))])
+"""
+
+
+def test_a_model_that_draws_without_the_seed_is_found_out(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "noisy_steps.py").write_text(NOISY, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    model = train(loop.lake, "SPY", estimator="noisy_steps:make_pipeline", folds=2, seed=3).model_id
     step = reproduce(loop.lake, model).steps[-1]
     assert (step.same, [cause.link for cause in step.causes]) == (False, [Link.SEED])
     assert "predictions.parquet" in step.differs
