@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import inspect
 import re
 import sys
 from types import ModuleType
@@ -13,9 +15,10 @@ from barlake.artifacts import canonical_json
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.keys import FeatureSetKey, SessionFilter
 from feature_service import feature_set, sets
+from feature_service.cross import context_return
 from feature_service.declare import feature
 from feature_service.returns import log_return
-from feature_service.sets import CORE, FeatureSet, find_feature_set
+from feature_service.sets import CORE, FULL, FeatureSet, find_feature_set
 from feature_service.trend import sma
 from feature_service.volatility import volatility
 
@@ -58,13 +61,60 @@ def test_code_that_a_feature_borrows_from_another_family_counts(monkeypatch: pyt
 
 
 def test_names_in_a_set_are_unique_and_read_like_columns() -> None:
-    names = [one.name for one in CORE.features]
-    assert len(set(names)) == len(names) == 37
+    assert len(CORE.features) == 37
+    names = [one.name for one in FULL.features]
+    assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
     assert {"sma_200", "rsi_14", "session_vwap", "minute_of_session"} <= set(names)
 
 
-@pytest.mark.parametrize("one", CORE.features, ids=lambda one: one.name)
+def test_the_full_set_begins_with_the_core_set_and_asks_for_context_macro_and_news() -> None:
+    assert FULL.features[: len(CORE.features)] == CORE.features
+    assert 115 <= len(FULL.features) <= 140
+    assert (FULL.context, FULL.needs_context, FULL.needs_macro, FULL.needs_news) == ("SPY", True, True, True)
+    assert FULL.macro_series == ("DGS10", "T10Y2Y", "VIXCLS")
+    assert (CORE.context, CORE.needs_context, CORE.needs_macro, CORE.needs_news) == (None, False, False, False)
+    assert len({one.family for one in FULL.features}) >= 10
+
+
+def test_another_adjustment_context_or_declared_version_is_another_version() -> None:
+    keys = {
+        key_of(FULL),
+        FULL.key(feed="sip", session=SessionFilter.REGULAR, adjustment="all"),
+        key_of(FULL.with_context("qqq")),
+        key_of(dataclasses.replace(FULL, version=2)),
+    }
+    assert len(keys) == 4
+    # A set that reads no context is the same whatever it is told.
+    assert key_of(CORE.with_context("QQQ")) == key_of(CORE)
+    assert FULL.with_context("qqq").context == "QQQ"
+
+
+def test_another_timeframe_or_default_is_another_version() -> None:
+    one, other = (
+        FeatureSet("one", (sma.named("average", window_bars=5, timeframe=timeframe),)) for timeframe in ("1Min", "5Min")
+    )
+    assert key_of(one) != key_of(other)
+    assert context_return.named("r", span_bars=1).parameters == {"span_bars": 1, "lag_bars": 0}
+
+
+def test_a_feature_knows_which_columns_it_reads() -> None:
+    read = {one.name: one.inputs for one in FULL.features}
+    assert read["sma_20"] == ("close",)
+    assert read["vix_change"] == ("macro_VIXCLS", "macro_VIXCLS_before")
+    assert read["beta_390"] == ("close", "context_close")
+    assert read["news_60_minutes"] == ("news_articles_60",)
+
+
+def test_the_definition_names_the_source_of_every_function_and_its_hash() -> None:
+    described = FULL.definition(feed="sip", session=SessionFilter.REGULAR)["features"]
+    average = next(one for one in described if one["name"] == "sma_20")
+    assert average["source"] == "feature_service.trend.sma"
+    assert average["source_hash"] == hashlib.sha256(inspect.getsource(sma.function).encode()).hexdigest()
+    assert {one["source_hash"] for one in described if one["family"] == "trend"} != {average["source_hash"]}
+
+
+@pytest.mark.parametrize("one", FULL.features, ids=lambda one: one.name)
 def test_every_feature_states_what_it_is_its_formula_unit_and_source(one: sets.Feature) -> None:
     assert one.unit
     assert re.search(r"^Formula: ", one.description, flags=re.MULTILINE)
