@@ -103,32 +103,17 @@ class FeatureTables:
         folder = self.folder(key)
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock"):
-                manifest = self._manifest(key) or {"format": FORMAT, "symbols": {}, "superseded": {}}
-                old = manifest["symbols"].get(symbol, {})
-                before = old.get("files", [])
+            # Symbols are written side by side; only their turns at the manifest wait for each other.
+            with FileLock(folder / f".lock-{quote(symbol, safe='')}"):
+                before = (self.entry(key, symbol) or {}).get("files", [])
                 files, written = self._write_years(folder, symbol, frame, before)
-                now = utc_now()
-                # What was measured of a table counts as long as the table does.
-                kept = {"quality": old["quality"]} if files == before and "quality" in old else {}
-                counted = named_files({"files": files, **kept})
-                gone = dict.fromkeys(named_files(old), now.isoformat())
-                manifest["superseded"] = {
-                    path: since for path, since in {**manifest["superseded"], **gone}.items() if path not in counted
-                }
-                manifest |= {"name": key.name, "version": key.version, "definition": dict(definition)}
-                manifest["symbols"][symbol] = {
-                    "inputs": dict(inputs),
-                    "rows": frame.height,
-                    "first": _iso(frame["timestamp"][0]),
-                    "last": _iso(frame["timestamp"][-1]),
-                    "created_at": now.isoformat(),
-                    "libraries": library_versions(),
-                    "files": files,
-                    **kept,
-                }
-                sweep(folder, symbol, manifest, now)
-                put_manifest(folder, manifest)
+                with FileLock(folder / ".lock"):
+                    manifest = self._manifest(key) or {"format": FORMAT, "symbols": {}, "superseded": {}}
+                    manifest |= {"name": key.name, "version": key.version, "definition": dict(definition)}
+                    now = utc_now()
+                    _enter(manifest, symbol, frame, inputs, files, now)
+                    sweep(folder, symbol, manifest, now)
+                    put_manifest(folder, manifest)
         return written
 
     @staticmethod
@@ -363,6 +348,35 @@ class FeatureTables:
 
     def _symbols_of(self, key: FeatureSetKey) -> list[str]:
         return sorted((self._manifest(key) or {"symbols": {}})["symbols"])
+
+
+def _enter(
+    manifest: dict[str, Any],
+    symbol: str,
+    frame: pl.DataFrame,
+    inputs: Mapping[str, Any],
+    files: list[dict[str, Any]],
+    now: dt.datetime,
+) -> None:
+    """Let these files count of a symbol, and those before them no more."""
+    old = manifest["symbols"].get(symbol, {})
+    # What was measured of a table counts as long as the table does.
+    kept = {"quality": old["quality"]} if files == old.get("files") and "quality" in old else {}
+    counted = named_files({"files": files, **kept})
+    gone = dict.fromkeys(named_files(old), now.isoformat())
+    manifest["superseded"] = {
+        path: since for path, since in {**manifest["superseded"], **gone}.items() if path not in counted
+    }
+    manifest["symbols"][symbol] = {
+        "inputs": dict(inputs),
+        "rows": frame.height,
+        "first": _iso(frame["timestamp"][0]),
+        "last": _iso(frame["timestamp"][-1]),
+        "created_at": now.isoformat(),
+        "libraries": library_versions(),
+        "files": files,
+        **kept,
+    }
 
 
 def _iso(stamp: object) -> str:
