@@ -38,7 +38,7 @@ def model_scores(model: Artifact) -> pl.DataFrame:
     """One row per measure: metric, value, low, high, and a column for each baseline."""
     rows = [
         {"metric": row.metric, "value": row.value, "low": row.low, "high": row.high, **row.baselines}
-        for row in score_rows(model.results)
+        for row in score_rows(model.results.get("overall", {}))
     ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -61,7 +61,7 @@ def short_facts(model: Artifact) -> dict[str, Any]:
 
 
 def _row(model: Artifact) -> dict[str, Any]:
-    parameters, row = model.parameters, headline(model.results)
+    parameters, row = model.parameters, headline(model.results.get("overall", {}))
     return {
         "model": model.id,
         "created_at": model.created_at,

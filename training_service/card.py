@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import polars as pl
 
 from barlake.artifacts import library_versions
 from barlake.durable import storage_errors
 from barlake.keys import SYNTHETIC_FEED
+from training_service.card_view import fold_lines, importance_bars, prediction_bars, score_lines
+from training_service.score_rows import score_rows
 
 __all__ = ["CARD", "render", "write_card"]
 
 CARD = "card.html"
 _TEMPLATE = "card.html.j2"
+_SMALL = 0.001
 
 
 def write_card(
@@ -68,6 +72,9 @@ def render(
     results: Mapping[str, Any],
 ) -> str:
     """HTML text of the card; parameters as in `write_card`."""
+    overall, folds = results.get("overall", {}), results.get("folds", [])
+    metric, lines = score_lines(overall, folds)
+    tables = {name: _table(folder / f"{name}.parquet") for name in ("predictions", "folds", "importance")}
     return _template().render(
         model_id=model_id,
         parameters=parameters,
@@ -75,10 +82,40 @@ def render(
         code=code,
         seed=seed,
         results=results,
-        tables=sorted(path.name for path in folder.glob("*.parquet")),
         libraries=library_versions(),
         is_synthetic=parameters.get("feed") == SYNTHETIC_FEED,
+        scores=score_rows(overall),
+        baselines=list(overall.get("baselines", {})),
+        metric=metric,
+        score_lines=lines,
+        fold_lines=fold_lines(tables["folds"]) if tables["folds"] is not None else [],
+        predictions=prediction_bars(tables["predictions"]) if tables["predictions"] is not None else [],
+        importance=importance_bars(tables["importance"]) if tables["importance"] is not None else [],
+        options=_options(parameters),
     )
+
+
+def _table(path: Path) -> pl.DataFrame | None:
+    return pl.read_parquet(path) if path.is_file() else None
+
+
+def _options(parameters: Mapping[str, Any], where: str = "") -> list[tuple[str, str]]:
+    """Options by their names, those inside of others with a dot; what is not set is left out."""
+    found = []
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            found += _options(value, f"{where}{name}.")
+        elif value is not None:
+            found.append((f"{where}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
+    return found
+
+
+def _number(value: float | None) -> str:
+    """A figure for eyes, with a true minus sign; a dash where it is not defined."""
+    if value is None:
+        return "\N{EN DASH}"
+    text = f"{value:,.4f}" if value == 0 or abs(value) >= _SMALL else f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 @functools.cache
@@ -86,5 +123,6 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["number"] = _number
     text = (importlib.resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(text)

@@ -14,14 +14,6 @@ __all__ = ["ScoreRow", "headline", "score_rows"]
 _HEADLINES = ("balanced_accuracy", "auc", "accuracy", "information_coefficient", "r2_vs_zero", "rmse")
 """The first of these that a model has is the one that stands for it."""
 
-_DEFINED = {
-    "auc": 0.5, "balanced_accuracy": 0.5, "r2_vs_mean": 0.0, "r2_vs_zero": 0.0, "information_coefficient": 0.0,
-}  # fmt: skip
-"""What the majority, or the mean, scores by definition."""
-
-_NO_SCORES = {"rows", "up_share"}
-_BASELINE = "baseline_"
-
 
 @dataclass(frozen=True)
 class ScoreRow:
@@ -34,21 +26,38 @@ class ScoreRow:
     baselines: Mapping[str, float | None]
 
 
-def score_rows(results: Mapping[str, Any]) -> list[ScoreRow]:
-    """Scores of all test rows together, in the order in which they were made; empty if there are none."""
-    overall = results.get("overall", {})
-    names = [
-        name
-        for name, value in overall.items()
-        if name not in _NO_SCORES and not name.startswith(_BASELINE) and isinstance(value, float | int | None)
-    ]
+def score_rows(scores: Mapping[str, Any]) -> list[ScoreRow]:
+    """Rows of scores as a manifest holds them, of all test rows or of one fold; empty if there are none.
+
+    Parameters
+    ----------
+    scores
+        `metrics`: by name a value with low and high; `baselines`: by name the values of the same metrics.
+    """
+    if "metrics" not in scores:
+        return _plain(scores)
+    baselines = scores.get("baselines", {})
     return [
-        ScoreRow(name, overall[name], None, None, {"baseline": overall.get(_BASELINE + name, _DEFINED.get(name))})
-        for name in names
+        ScoreRow(
+            name,
+            found["value"],
+            found["low"],
+            found["high"],
+            {baseline: values.get(name) for baseline, values in baselines.items()},
+        )
+        for name, found in scores.get("metrics", {}).items()
     ]
 
 
-def headline(results: Mapping[str, Any]) -> ScoreRow | None:
+def headline(scores: Mapping[str, Any]) -> ScoreRow | None:
     """The measure that stands for a model in one line; None if it has no scores."""
-    rows = {row.metric: row for row in score_rows(results)}
+    rows = {row.metric: row for row in score_rows(scores)}
     return next((rows[name] for name in _HEADLINES if name in rows), None)
+
+
+def _plain(scores: Mapping[str, Any]) -> list[ScoreRow]:
+    """Rows of scores that stand by themselves, as `accuracy` beside `baseline_accuracy`."""
+    names = [name for name in _HEADLINES if isinstance(scores.get(name), float)]
+    return [
+        ScoreRow(name, scores[name], None, None, {"constant": scores.get(f"baseline_{name}", 0.5)}) for name in names
+    ]
