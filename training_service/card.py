@@ -80,7 +80,6 @@ def render(
         parameters=parameters,
         inputs=inputs,
         code=code,
-        seed=seed,
         results=results,
         libraries=library_versions(),
         is_synthetic=parameters.get("feed") == SYNTHETIC_FEED,
@@ -91,7 +90,7 @@ def render(
         fold_lines=fold_lines(tables["folds"]) if tables["folds"] is not None else [],
         predictions=prediction_bars(tables["predictions"]) if tables["predictions"] is not None else [],
         importance=importance_bars(tables["importance"]) if tables["importance"] is not None else [],
-        options=_options(parameters),
+        options=_options({"seed": seed, **parameters}),
     )
 
 

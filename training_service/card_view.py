@@ -107,13 +107,22 @@ def fold_lines(folds: pl.DataFrame) -> list[FoldLine]:
         return (stamp - begin).total_seconds() / whole * 100
 
     lines: dict[int, list[Span]] = {}
-    for row in folds.iter_rows(named=True):
+    for row in _unbroken(folds).iter_rows(named=True):
         start = share(row["first_timestamp"])
         first, last = (row[side].date() for side in ("first_timestamp", "last_timestamp"))
         tip = f"{row['part']}: {row['rows']:,} rows, {first} to {last}"
         width = max(share(row["last_timestamp"]) - start, _NARROWEST)
         lines.setdefault(row["fold"], []).append(Span(row["part"], start, width, tip))
     return [FoldLine(number, spans) for number, spans in lines.items()]
+
+
+def _unbroken(folds: pl.DataFrame) -> pl.DataFrame:
+    """Stretches of one part with none of the other between them as one: rows without label do not show as holes."""
+    by_time = folds.sort("fold", "first_timestamp")
+    stretch = pl.struct("fold", "part").rle_id()
+    return by_time.group_by(stretch.alias("stretch"), maintain_order=True).agg(
+        pl.col("fold", "part", "first_timestamp").first(), pl.col("last_timestamp").last(), pl.col("rows").sum()
+    )
 
 
 def prediction_bars(predictions: pl.DataFrame) -> list[Bar]:

@@ -122,8 +122,8 @@ def test_scores_that_are_nowhere_defined_draw_nothing() -> None:
     assert score_lines({}, []) == ("", [])
 
 
-def test_folds_lie_on_one_line_of_time() -> None:
-    hours = [(0, "train", 0, 5), (0, "test", 6, 8), (1, "train", 0, 7), (1, "test", 8, 10)]
+def test_folds_lie_on_one_line_of_time_and_rows_without_label_are_no_holes() -> None:
+    hours = [(0, "train", 0, 2), (0, "train", 3, 5), (0, "test", 6, 8), (1, "train", 0, 7), (1, "test", 8, 10)]
     hour = dt.timedelta(hours=1)
     frame = pl.DataFrame(
         [(number, part, STAMP + first * hour, STAMP + last * hour, 9) for number, part, first, last in hours],
