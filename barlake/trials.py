@@ -139,7 +139,7 @@ class TrialLedger:
         study
             The question asked, such as `sip SPY`: its trials are the draws that the best one is chosen from.
         parameters
-            Everything that makes this try another one, its inputs too, as JSON can hold it.
+            Everything that was chosen for this try, as JSON can hold it. Equal ones are one draw, on newer bars too.
         parent_id
             The trial this one was made for.
 

@@ -61,6 +61,11 @@ class TrainPlan:
         model = make_pipeline(self.model, self.spec.task, seed=self.seed).steps[-1][1]
         return {name: value for name, value in model.get_params(deep=False).items() if _is_plain(value)}
 
+    @property
+    def study(self) -> str:
+        """The study its trial belongs to: whoever tries several targets of a symbol chooses among all of them."""
+        return f"{self.feed} {self.symbols[0]}"
+
     def model_id(self, code: str) -> str:
         """Id of the model this plan makes with that code."""
         return artifact_id(parameters=self.parameters, inputs=self.inputs, code=code)

@@ -11,7 +11,8 @@ from barlake.artifacts import Artifact
 from training_service.dataset import Dataset
 from training_service.fitting import FittedModel
 from training_service.labels import Task
-from training_service.scores import Outcome, beats_baseline, score, verdict
+from training_service.outcomes import Outcome
+from training_service.scores import Judgement, judge, score, verdict
 from training_service.walk import FittedFold
 
 __all__ = ["TrainReport", "results_of"]
@@ -28,7 +29,7 @@ class TrainReport:
     results
         join (rows and drop rates), columns, label_rows, folds (borders, rows, empty_columns, model and scores of
         each), model (how the one fitted on everything came about: `FittedModel.facts`), overall (scores of all
-        test rows together), beats_baseline, verdict.
+        test rows together, as `scores.score` gives them), beats_baseline, verdict.
     """
 
     model_id: str
@@ -57,7 +58,7 @@ class TrainReport:
 
     @property
     def beats_baseline(self) -> bool:
-        """Whether the model is better than the baseline over all test rows."""
+        """Whether the model is better than the baseline over all test rows, by more than chance gives."""
         return bool(self.results["beats_baseline"])
 
     @property
@@ -95,7 +96,7 @@ def results_of(dataset: Dataset, folds: list[FittedFold], full_model: FittedMode
         "folds": scored,
         "model": dict(full_model.facts),
         "overall": overall,
-        "beats_baseline": beats_baseline(overall, task),
+        "beats_baseline": judge(overall) is Judgement.BEATS,
         "verdict": verdict(overall, [one["scores"] for one in scored], task),
     }
 

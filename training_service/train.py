@@ -18,7 +18,10 @@ from barlake.durable import storage_errors
 from barlake.errors import ConflictError
 from barlake.keys import ArtifactKind, SessionFilter
 from barlake.lake import Lake
+from barlake.trials import Attempt, TrialKind
 from training_service import (
+    baselines,
+    bootstrap,
     dataset,
     fitting,
     fold_check,
@@ -27,6 +30,7 @@ from training_service import (
     folds,
     labels,
     models,
+    outcomes,
     own_pipelines,
     presets,
     report,
@@ -46,6 +50,7 @@ from training_service.fold_spec import FoldSpec
 from training_service.labels import Target, TargetSpec
 from training_service.model_files import FULL_MODEL, fold_file, save_model
 from training_service.models import ModelSpec
+from training_service.outcomes import Outcome, session_returns
 from training_service.plan import TrainPlan, feature_inputs, feature_tables_of, make_plan
 from training_service.presets import DEFAULT_PRESET
 from training_service.report import TrainReport, results_of
@@ -58,6 +63,8 @@ __all__ = ["FOLDS", "PREDICTIONS", "train"]
 PREDICTIONS = "predictions.parquet"
 FOLDS = "folds.parquet"
 _CODE = (
+    baselines,
+    bootstrap,
     dataset,
     fitting,
     fold_check,
@@ -66,6 +73,7 @@ _CODE = (
     folds,
     labels,
     models,
+    outcomes,
     own_pipelines,
     presets,
     report,
@@ -100,7 +108,7 @@ def train(
     """Train on the first symbol with the others as context, and predict it walk-forward.
 
     The same feature tables, options, code and scikit-learn version give the same id; a model that exists is
-    reported and nothing is written.
+    reported and nothing is written. Every training that begins is in the ledger of trials, whatever comes of it.
 
     Parameters
     ----------
@@ -153,24 +161,33 @@ def train(
     existing = lake.artifacts.get(ArtifactKind.MODEL, plan.model_id(code))
     if existing is not None:
         return TrainReport.of(existing, created=False)
-    return _make(lake, plan, code, progress or _silent)
+    with lake.trials.attempt(TrialKind.TRAINING, plan.study, plan.parameters) as trial:
+        _make(lake, plan, code, progress or _silent, trial)
+    lake.publish()
+    return TrainReport.of(lake.artifacts.find(ArtifactKind.MODEL, plan.model_id(code)), created=True)
 
 
-def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainReport:
+def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress, trial: Attempt) -> None:
     steps = plan.folds.n_splits + 2
     data = _read(lake, plan)
     folds = plan.folds.split(data.frame)
     make_model = _maker(plan)
     progress(f"{data.frame.height:,} rows joined", 1, steps)
+
+    def count(what: str, done: int, _: int) -> None:
+        trial.fits = done
+        progress(what, 1 + done, steps)
+
     fitted = walk_forward(
         data,
         folds,
         make_model,
         # A search shares its own candidates out among the workers.
         workers=None if plan.search is None else 1,
-        progress=lambda what, done, _: progress(what, 1 + done, steps),
+        progress=count,
     )
     full_model = fit_on_everything(data, make_model)
+    trial.fits += 1
     progress("model fitted on everything", steps, steps)
     model_id = plan.model_id(code)
     with lake.artifacts.create(
@@ -189,8 +206,8 @@ def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress) -> TrainRe
             seed=plan.seed,
             results=draft.results,
         )
-    lake.publish()
-    return TrainReport.of(lake.artifacts.find(ArtifactKind.MODEL, model_id), created=True)
+    trial.artifact_id, trial.scores = model_id, draft.results["overall"]
+    trial.returns = session_returns(Outcome.pooled([fold.outcome for fold in fitted]), plan.spec.task)
 
 
 def _maker(plan: TrainPlan) -> MakeModel:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
 
@@ -21,7 +20,7 @@ from training_service.fitting import FittedModel
 from training_service.fold_check import check_folds
 from training_service.folds import Fold, RowArray
 from training_service.models import predict, to_signal
-from training_service.scores import Outcome
+from training_service.outcomes import Outcome, outcome_columns
 from training_service.targets import Task
 
 __all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "fit_on_everything", "walk_forward"]
@@ -132,7 +131,8 @@ def fit_folds(
     For folds that are clean in another way than a walk forward, such as combinatorial ones: prove them with
     `check_folds` first.
     """
-    work = [_Work.of(dataset.frame, number, fold) for number, fold in enumerate(folds)]
+    frame = pl.concat([dataset.frame, outcome_columns(dataset.frame)], how="horizontal")
+    work = [_Work.of(frame, number, fold) for number, fold in enumerate(folds)]
     values = sum(one.training.size for one in work) * len(dataset.columns)
     return run_parallel(
         functools.partial(_fit_fold, dataset.symbol, dataset.columns, dataset.spec.task, make_model),
@@ -168,9 +168,7 @@ def _fit_fold(symbol: str, columns: tuple[str, ...], task: Task, make_model: Mak
         pl.Series("prediction", prediction),
         pl.Series("signal", to_signal(prediction, task)),
     )
-    has_label = future["label"].is_not_null().to_numpy()
-    known = future["label"].to_numpy()[has_label]
-    outcome = Outcome(known, prediction[has_label], np.full(known.size, label.mean()))
+    outcome = Outcome.of(future, prediction, training_mean=float(label.mean()))
     return FittedFold(
         number=work.number,
         pipeline=model.pipeline,

@@ -1,6 +1,7 @@
 """Training end to end on a small lake: the artifact, its lineage, and what happens the second time."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -232,3 +233,30 @@ def test_every_fold_and_the_last_model_tell_what_their_search_tried(full_lake: L
     for model in (report.results["model"], *(fold["model"] for fold in report.results["folds"])):
         assert [one["parameters"] for one in model["search"]["tried"]] == [{"alpha": 1.0}, {"alpha": 1e4}]
         assert model["search"]["best"] in ({"alpha": 1.0}, {"alpha": 1e4})
+
+
+def test_a_training_is_a_trial_with_its_scores_and_returns(full_lake: Lake) -> None:
+    report = train(full_lake, ["SPY", "QQQ"], folds=3)
+    row = full_lake.trials.frame("synthetic SPY").row(0, named=True)
+    assert (row["kind"], row["status"], row["fits"]) == ("training", "finished", 4)
+    assert row["artifact_id"] == report.model_id
+    assert json.loads(row["parameters"]) == report.parameters
+    assert json.loads(row["scores"]) == report.results["overall"]
+    assert row["sharpe"] == pytest.approx(report.results["overall"]["metrics"]["session_sharpe"]["value"])
+    predicted = pl.read_parquet(report.path / PREDICTIONS)["session"].unique().sort()
+    assert full_lake.trials.returns("synthetic SPY")["session"].to_list() == predicted.to_list()
+    assert full_lake.sql("select status from trials").rows() == [("finished",)]
+
+
+def test_a_model_that_exists_is_no_other_trial(full_lake: Lake) -> None:
+    for _ in range(2):
+        train(full_lake, "SPY", folds=2)
+    assert full_lake.trials.frame().height == 1
+
+
+def test_a_training_that_fails_is_a_trial_too(full_lake: Lake) -> None:
+    with pytest.raises(InvalidInputError):
+        train(full_lake, "SPY", folds=50)
+    row = full_lake.trials.frame().row(0, named=True)
+    assert (row["status"], row["fits"], row["artifact_id"]) == ("failed", 0, None)
+    assert "needs at least 51 sessions" in row["error"]

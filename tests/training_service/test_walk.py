@@ -155,7 +155,7 @@ def test_the_baseline_of_a_fold_is_the_mean_of_its_training_labels(market: Bars,
     data = dataset_of(market, feature_table, Target.RETURN)
     for fold in walked(data, "ridge"):
         past = data.frame.filter(pl.col("known_at") <= fold.fitted_before)
-        assert fold.outcome.baseline == pytest.approx(np.full(fold.outcome.label.size, past["label"].mean()))
+        assert fold.outcome.training_mean == pytest.approx(np.full(fold.outcome.label.size, past["label"].mean()))
 
 
 def test_prediction_columns_have_the_names_and_types_that_simulations_read(

@@ -1,0 +1,88 @@
+"""A training's report for a terminal: every score with its interval, beside the baselines and by fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import rich.box
+from rich.console import Console
+from rich.table import Table
+
+from training_service.labels import TargetSpec
+from training_service.report import TrainReport
+from training_service.scores import BASELINES, METRICS
+from training_service.targets import Task
+
+__all__ = ["print_report"]
+
+_SMALL = 0.1
+
+
+def print_report(report: TrainReport, console: Console) -> None:
+    """Print scores beside the baselines, what the join dropped, the model's id and what to run next."""
+    results, options = report.results, report.parameters
+    spec = TargetSpec.parse(
+        options["target"], options["horizon"], task=options["task"], parameters=options["target_parameters"]
+    )
+    overall = results["overall"]
+    console.print(
+        f"{report.symbols[0]}: {spec.title}, {options['estimator']}, {len(results['folds'])} walk-forward folds, "
+        f"{overall['rows']:,} labelled test rows in {overall['sessions']:,} sessions"
+    )
+    console.print(_score_table(overall, spec.task))
+    console.print(_fold_table(results["folds"], spec.task))
+    join = results["join"]
+    for symbol, rate in join["drop_rate_by_symbol"].items():
+        console.print(
+            f"drop rate {symbol}: {rate:.3%} ({join['missing'][symbol]:,} of {join['primary_rows']:,} bars of "
+            f"{report.symbols[0]} have no bar of {symbol} in the same minute)"
+        )
+    console.print(f"drop rate of the join: {join['drop_rate']:.3%} ({join['rows']:,} rows remain)")
+    for fold in results["folds"]:
+        if fold["empty_columns"]:
+            console.print(f"fold {fold['fold']} knew no value of: {', '.join(fold['empty_columns'])}")
+    console.print(report.verdict, markup=False)
+    console.print(f"model {report.model_id} ({'made' if report.created else 'existed, nothing was written'})")
+    console.print(f"next: {report.next_command}")
+
+
+def _score_table(scores: Mapping[str, Any], task: Task) -> Table:
+    """One row for each metric over all test rows: the model with its interval, then the baselines."""
+    table = _table("", "model", "95 % interval", *BASELINES[task].values())
+    for name in METRICS[task]:
+        found = scores["metrics"][name]
+        interval = "-" if found["low"] is None else f"{_figure(found['low'])} to {_figure(found['high'])}"
+        beside = (_figure(scores["baselines"][baseline][name]) for baseline in BASELINES[task])
+        table.add_row(_title(name), _figure(found["value"]), interval, *beside)
+    return table
+
+
+def _fold_table(folds: list[Mapping[str, Any]], task: Task) -> Table:
+    """One row for each fold with its first session: the model's metrics."""
+    table = _table("", *(_title(name) for name in METRICS[task]))
+    for fold in folds:
+        metrics = fold["scores"]["metrics"]
+        values = (_figure(metrics[name]["value"]) for name in METRICS[task])
+        table.add_row(f"fold {fold['fold']}, {fold['first_session']}", *values)
+    return table
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", overflow="fold")
+    return table
+
+
+def _title(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    return f"{value:.4f}" if abs(value) >= _SMALL else f"{value:#.3g}"
