@@ -26,6 +26,7 @@ from app.commands import (
     live,
     models,
     operations,
+    prove,
     quality,
     records,
     register,
@@ -89,6 +90,7 @@ application.command("retention")(care.retention)
 application.command("stats")(care.stats)
 application.command("features")(research.features)
 application.command("feature-quality")(feature_quality.feature_quality)
+application.add_typer(prove.application, name="prove")
 application.command("train")(training.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)

@@ -58,7 +58,7 @@ from training_service.search import SearchingModelMaker
 from training_service.search_space import SearchSpec
 from training_service.walk import FittedFold, MakeModel, Progress, fit_on_everything, walk_forward
 
-__all__ = ["FOLDS", "PREDICTIONS", "train"]
+__all__ = ["FOLDS", "PREDICTIONS", "model_maker", "read_dataset", "train"]
 
 PREDICTIONS = "predictions.parquet"
 FOLDS = "folds.parquet"
@@ -169,9 +169,9 @@ def train(
 
 def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress, trial: Attempt) -> None:
     steps = plan.folds.n_splits + 2
-    data = _read(lake, plan)
+    data = read_dataset(lake, plan)
     folds = plan.folds.split(data.frame)
-    make_model = _maker(plan)
+    make_model = model_maker(plan)
     progress(f"{data.frame.height:,} rows joined", 1, steps)
 
     def count(what: str, done: int, _: int) -> None:
@@ -210,12 +210,14 @@ def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress, trial: Att
     trial.returns = session_returns(Outcome.pooled([fold.outcome for fold in fitted]), plan.spec.task)
 
 
-def _maker(plan: TrainPlan) -> MakeModel:
+def model_maker(plan: TrainPlan) -> MakeModel:
+    """What fits one model of a plan, with its search where there is one."""
     maker = ModelMaker(plan.model, plan.spec.task, plan.seed)
     return maker if plan.search is None else SearchingModelMaker(maker, plan.search)
 
 
-def _read(lake: Lake, plan: TrainPlan) -> Dataset:
+def read_dataset(lake: Lake, plan: TrainPlan) -> Dataset:
+    """The plan's feature tables, verified and joined; errors as in `train`."""
     source, tables = feature_tables_of(lake), {}
     for symbol in plan.symbols:
         source.verify(plan.features, symbol)

@@ -12,10 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from barlake.errors import LookAheadError
 from barlake.leak_proof import Effort
 from training_service.dataset import Dataset, make_dataset
+from training_service.fitting import ModelMaker
 from training_service.fold_spec import FoldSpec
 from training_service.labels import TargetSpec, make_labels
 from training_service.leak_proof import prove_folds, prove_labels
-from training_service.models import ModelSpec, make_pipeline
+from training_service.models import ModelSpec
 from training_service.walk import fit_folds
 
 SOME = Effort(whole=16, pieces=30, per_piece=6, piece_rows=400, sweeps=0)
@@ -86,7 +87,7 @@ def dataset(tables: dict[str, pl.DataFrame]) -> Dataset:
 
 def honest(dataset: Dataset) -> pl.DataFrame:
     folds = FoldSpec(3).split(dataset.frame)
-    fitted = fit_folds(dataset, folds, lambda: make_pipeline(ModelSpec("logistic"), DIRECTION.task, seed=0), workers=1)
+    fitted = fit_folds(dataset, folds, ModelMaker(ModelSpec("logistic"), DIRECTION.task), workers=1)
     return pl.concat(one.predictions for one in fitted)
 
 
