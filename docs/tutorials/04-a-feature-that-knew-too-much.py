@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A feature that knew too much
 #
-# The dearest mistake of this trade is a column that holds a little of the future. Here one is planted, found by
-# name, and its model shown beside an honest one. The bars are a random walk (feed `synthetic`), so whatever is good here
-# is too good.
+# The dearest mistake of this trade is a column that holds a little of the future. Here one is planted and found by
+# name, beside an honest set and its model. The bars are a random walk (feed `synthetic`): whatever looks good here is
+# too good.
 
 # %%
 import datetime as dt
@@ -90,8 +90,8 @@ assert "log_return_5'" not in refusal
 # %% [markdown]
 # ## What it would have said
 #
-# Nothing of the refused set was written. Made by hand, the column would have looked like the discovery of a lifetime: it goes with the
-# next five minutes, of which it has seen two.
+# Nothing of the refused set was written. Made by hand, the column would have looked like the discovery of a lifetime:
+# it goes with the next five minutes, of which it has seen two.
 
 # %%
 step = bars["close"].log().diff()
