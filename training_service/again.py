@@ -7,6 +7,7 @@ from typing import Any
 
 from barlake.artifacts import Artifact
 from barlake.lake import Lake
+from training_service.combinatorial import CombinatorialSpec
 from training_service.fold_spec import FoldSpec
 from training_service.models import ModelSpec
 from training_service.report import TrainReport
@@ -22,12 +23,13 @@ _FOLDS = ("window", "train_sessions", "embargo_sessions")
 
 def train_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Keyword arguments that `train` was called with, from the parameters of a model's manifest."""
-    search = parameters["search"]
+    search, combinatorial = parameters["search"], parameters["combinatorial"]
     return {
         **{name: parameters[name] for name in _SAME_NAME},
         "estimator": ModelSpec.from_dict(parameters),
         "search": None if search is None else SearchSpec.from_dict(search),
         "folds": FoldSpec.parse(parameters["folds"], **{name: parameters[name] for name in _FOLDS}),
+        "combinatorial": None if combinatorial is None else CombinatorialSpec(**combinatorial),
         "feature_set": parameters["feature_set"]["name"],
     }
 

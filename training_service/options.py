@@ -8,6 +8,7 @@ from typing import Any
 
 from barlake.errors import InvalidInputError
 from barlake.keys import SessionFilter
+from training_service.combinatorial import CombinatorialSpec
 from training_service.fold_spec import FoldSpec
 from training_service.folds import Window
 from training_service.models import CALIBRATIONS, ModelSpec
@@ -34,6 +35,7 @@ def train_arguments(
     window: str = Window.ANCHORED,
     train_sessions: int | None = None,
     embargo: int = 0,
+    combinatorial: str | None = None,
     target_parameter: Iterable[str] = (),
     **rest: Any,
 ) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def train_arguments(
         "estimator": model,
         "search": _search(search, list(space), candidates, inner_folds),
         "folds": FoldSpec.parse(folds, window=window, train_sessions=train_sessions, embargo_sessions=embargo),
+        "combinatorial": None if combinatorial is None else CombinatorialSpec.parse(combinatorial),
         "target_parameters": _named("target_parameter", target_parameter),
     }
 
@@ -114,6 +117,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--window", default=Window.ANCHORED.value, choices=[one.value for one in Window])
     add("--train-sessions", type=int, help="length of a rolling window (default: that of the first fold)")
     add("--embargo", type=int, default=0, help="sessions left out before each test (default 0)")
+    add("--combinatorial", help="scores over many histories, too: blocks, then blocks tested at a time: 6,2")
     add("--feature-set", default="core", help="name of the feature set (default core)")
     hours = [SessionFilter.REGULAR.value, SessionFilter.ALL.value]
     add("--session", default=hours[0], choices=hours, help="hours the features were built over (default regular)")

@@ -13,6 +13,7 @@ from barlake.errors import InvalidInputError, NotFoundError
 from barlake.feature_tables import FeatureTables
 from barlake.keys import FeatureSetKey, SessionFilter, parse_symbol
 from barlake.lake import Lake
+from training_service.combinatorial import CombinatorialSpec
 from training_service.fold_spec import FoldSpec
 from training_service.labels import TargetSpec
 from training_service.libraries import model_libraries
@@ -37,6 +38,7 @@ class TrainPlan:
     model: ModelSpec
     search: SearchSpec | None
     folds: FoldSpec
+    combinatorial: CombinatorialSpec | None
     seed: int
     inputs: dict[str, Any]
 
@@ -53,6 +55,7 @@ class TrainPlan:
             "estimator_settings": self._settings(),
             "search": None if self.search is None else self.search.as_dict(),
             **self.folds.as_dict(),
+            "combinatorial": None if self.combinatorial is None else self.combinatorial.as_dict(),
             "seed": self.seed,
         }
 
@@ -102,6 +105,7 @@ def make_plan(
     model: ModelSpec,
     search: SearchSpec | None,
     folds: FoldSpec,
+    combinatorial: CombinatorialSpec | None,
     feature_set: str,
     session: str,
     feed: str | None,
@@ -132,6 +136,7 @@ def make_plan(
         model=model,
         search=search,
         folds=folds,
+        combinatorial=combinatorial,
         seed=seed,
         inputs=inputs,
     )

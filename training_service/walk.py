@@ -9,7 +9,7 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from sklearn.pipeline import Pipeline
@@ -23,7 +23,9 @@ from training_service.models import predict, to_signal
 from training_service.outcomes import Outcome, outcome_columns
 from training_service.targets import Task
 
-__all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "fit_on_everything", "walk_forward"]
+__all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "fit_on_everything", "walk_forward", "walk_to_the_end"]
+
+Fitted = TypeVar("Fitted")
 
 Progress = Callable[[str, int, int], None]
 """Called with what was done, how many steps are done, and how many there are."""
@@ -66,7 +68,7 @@ class FittedFold:
 
 @dataclass(frozen=True)
 class _Work:
-    """One fold to fit: the rows from its first to its last, and which of them are training and test."""
+    """One fit: the rows from its first to its last, and which of them are training and test, of which it may have none."""
 
     number: int
     frame: pl.DataFrame
@@ -82,7 +84,8 @@ class _Work:
 
     @property
     def title(self) -> str:
-        return f"fold {self.number} fitted on {self.training.size:,} rows"
+        name = f"fold {self.number}" if self.test.size else "last model"
+        return f"{name} fitted on {self.training.size:,} rows"
 
 
 def walk_forward(
@@ -113,8 +116,7 @@ def walk_forward(
     LookAheadError
         If a training label is known only after its test begins.
     """
-    frame = dataset.frame
-    check_folds(folds, timestamp=frame["timestamp"].to_numpy(), known_at=frame["known_at"].to_numpy())
+    _check(dataset, folds)
     return fit_folds(dataset, folds, make_model, workers=workers, progress=progress)
 
 
@@ -131,16 +133,27 @@ def fit_folds(
     For folds that are clean in another way than a walk forward, such as combinatorial ones: prove them with
     `check_folds` first.
     """
-    frame = pl.concat([dataset.frame, outcome_columns(dataset.frame)], how="horizontal")
-    work = [_Work.of(frame, number, fold) for number, fold in enumerate(folds)]
-    values = sum(one.training.size for one in work) * len(dataset.columns)
-    return run_parallel(
-        functools.partial(_fit_fold, dataset.symbol, dataset.columns, dataset.spec.task, make_model),
-        work,
-        workers=1 if workers is None and values < _WORTH_A_WORKER else workers,
-        progress=progress,
-        name_of=lambda one: one.title,
-    )
+    work = _work_of(dataset, folds)
+    return _fit_all(work, functools.partial(_fit_fold, *_facts_of(dataset), make_model), dataset, workers, progress)
+
+
+def walk_to_the_end(
+    dataset: Dataset,
+    folds: Sequence[Fold],
+    make_model: MakeModel,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[FittedFold], FittedModel]:
+    """A walk forward, and one model fitted on every labelled row beside it; parameters as in `walk_forward`."""
+    _check(dataset, folds)
+    has_label = dataset.frame["label"].is_not_null().to_numpy()
+    everything = _Work(len(folds), dataset.frame, np.flatnonzero(has_label), np.array([], dtype=np.intp))
+    work = [*_work_of(dataset, folds), everything]
+    fit = functools.partial(_fit_fold_or_model, *_facts_of(dataset), make_model)
+    *fitted, full_model = _fit_all(work, fit, dataset, workers, progress)
+    assert isinstance(full_model, FittedModel)  # noqa: S101 - the one without a test is the last
+    return [one for one in fitted if isinstance(one, FittedFold)], full_model
 
 
 def fit_on_everything(dataset: Dataset, make_model: MakeModel) -> FittedModel:
@@ -151,6 +164,49 @@ def fit_on_everything(dataset: Dataset, make_model: MakeModel) -> FittedModel:
 def _in_double(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Features as estimators compute: tables hold them in single precision, which is half the memory."""
     return rows.with_columns(pl.col(columns).cast(pl.Float64))
+
+
+def _check(dataset: Dataset, folds: Sequence[Fold]) -> None:
+    frame = dataset.frame
+    check_folds(folds, timestamp=frame["timestamp"].to_numpy(), known_at=frame["known_at"].to_numpy())
+
+
+def _facts_of(dataset: Dataset) -> tuple[str, tuple[str, ...], Task]:
+    return dataset.symbol, dataset.columns, dataset.spec.task
+
+
+def _work_of(dataset: Dataset, folds: Sequence[Fold]) -> list[_Work]:
+    frame = pl.concat([dataset.frame, outcome_columns(dataset.frame)], how="horizontal")
+    return [_Work.of(frame, number, fold) for number, fold in enumerate(folds)]
+
+
+def _fit_all(
+    work: Sequence[_Work],
+    fit: Callable[[_Work], Fitted],
+    dataset: Dataset,
+    workers: int | None,
+    progress: Progress | None,
+) -> list[Fitted]:
+    """What each fit gives, in the order of the work; the largest fits begin first, so that none is waited for long."""
+    values = sum(one.training.size for one in work) * len(dataset.columns)
+    order = sorted(range(len(work)), key=lambda number: work[number].training.size, reverse=True)
+    done = run_parallel(
+        fit,
+        [work[number] for number in order],
+        workers=1 if workers is None and values < _WORTH_A_WORKER else workers,
+        progress=progress,
+        name_of=lambda one: one.title,
+    )
+    results = dict(zip(order, done, strict=True))
+    return [results[number] for number in range(len(work))]
+
+
+def _fit_fold_or_model(
+    symbol: str, columns: tuple[str, ...], task: Task, make_model: MakeModel, work: _Work
+) -> FittedFold | FittedModel:
+    if work.test.size == 0:
+        return make_model(work.frame[work.training], columns)
+    return _fit_fold(symbol, columns, task, make_model, work)
 
 
 def _fit_fold(symbol: str, columns: tuple[str, ...], task: Task, make_model: MakeModel, work: _Work) -> FittedFold:

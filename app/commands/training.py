@@ -82,6 +82,12 @@ def train(
         typer.Option("--train-sessions", help="Length of a rolling window. Default: that of the first fold."),
     ] = None,
     embargo: Annotated[int, typer.Option("--embargo", help="Sessions left out before each test.")] = 0,
+    combinatorial: Annotated[
+        str | None,
+        typer.Option(
+            "--combinatorial", help="Scores over many histories, too: blocks, then blocks tested at a time: 6,2."
+        ),
+    ] = None,
     feature_set: Annotated[str, typer.Option("--feature-set", help="Name of the feature set.")] = "core",
     session: Annotated[
         str, typer.Option("--session", help="Hours the features were built over.")
@@ -115,6 +121,7 @@ def train(
         window=window,
         train_sessions=train_sessions,
         embargo=embargo,
+        combinatorial=combinatorial,
         feature_set=feature_set,
         session=session,
         feed=feed,

@@ -8,6 +8,7 @@ import pytest
 
 from app.commands.training import train as command
 from barlake.errors import InvalidInputError
+from training_service.combinatorial import CombinatorialSpec
 from training_service.fold_spec import FoldSpec
 from training_service.models import ModelSpec
 from training_service.options import add_options, train_arguments
@@ -31,6 +32,7 @@ def test_texts_become_specs() -> None:
         window="rolling",
         train_sessions=20,
         embargo=1,
+        combinatorial="6,2",
         target_parameter=["upper=2"],
         seed=7,
     )
@@ -39,6 +41,7 @@ def test_texts_become_specs() -> None:
         "estimator": ModelSpec("lightgbm", parameters, (1.0, 2.5), 10, "isotonic", early_stopping=True),
         "search": SearchSpec(SearchKind.RANDOM, {"learning_rate": Range(0.01, 0.1, is_log=True)}, 4, 2),
         "folds": FoldSpec.parse(3, window="rolling", train_sessions=20, embargo_sessions=1),
+        "combinatorial": CombinatorialSpec(6, 2),
         "target_parameters": {"upper": 2},
         "seed": 7,
     }
@@ -46,7 +49,8 @@ def test_texts_become_specs() -> None:
 
 def test_nothing_given_is_what_train_takes_by_itself() -> None:
     given = train_arguments()
-    assert given == {"estimator": ModelSpec(), "search": None, "folds": FoldSpec(), "target_parameters": {}}
+    nothing = {"search": None, "combinatorial": None, "target_parameters": {}}
+    assert given == {"estimator": ModelSpec(), "folds": FoldSpec(), **nothing}
 
 
 def test_both_doors_have_the_same_options_with_the_same_defaults() -> None:
