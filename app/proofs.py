@@ -84,7 +84,8 @@ def prove_lake_folds(
     from training_service.leak_proof import prove_folds  # noqa: PLC0415 - as above
     from training_service.models import ModelSpec  # noqa: PLC0415 - as above
     from training_service.plan import make_plan  # noqa: PLC0415 - as above
-    from training_service.train import model_maker, read_dataset  # noqa: PLC0415 - as above
+    from training_service.fits import model_maker  # noqa: PLC0415 - as above
+    from training_service.train import read_dataset  # noqa: PLC0415 - as above
     from training_service.walk import walk_forward  # noqa: PLC0415 - as above
 
     spec = TargetSpec.parse(options.pop("target"), options.pop("horizon"))

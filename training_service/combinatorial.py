@@ -8,6 +8,7 @@ cannot be traded: only the spread of the scores is kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -81,6 +82,11 @@ class CombinatorialSpec:
             "test_blocks": self.test_blocks,
             "embargo_sessions": self.embargo_sessions,
         }
+
+    @property
+    def fits(self) -> int:
+        """How many models are fitted: every choice of test blocks once."""
+        return math.comb(self.blocks, self.test_blocks)
 
     def splitter(self, frame: pl.DataFrame) -> CombinatorialPurged:
         """Splitter of rows with timestamp and known_at."""

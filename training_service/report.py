@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from barlake.artifacts import Artifact
-from training_service.dataset import Dataset
-from training_service.fitting import FittedModel
+from training_service.fits import Fits
 from training_service.labels import Task
 from training_service.outcomes import Outcome
 from training_service.scores import Judgement, judge, score, verdict
@@ -29,7 +28,8 @@ class TrainReport:
     results
         join (rows and drop rates), columns, label_rows, folds (borders, rows, empty_columns, model and scores of
         each), model (how the one fitted on everything came about: `FittedModel.facts`), overall (scores of all
-        test rows together, as `scores.score` gives them), beats_baseline, verdict.
+        test rows together, as `scores.score` gives them), combinatorial (spread over many histories, or None),
+        beats_baseline, verdict.
     """
 
     model_id: str
@@ -84,18 +84,19 @@ class TrainReport:
         }
 
 
-def results_of(dataset: Dataset, folds: list[FittedFold], full_model: FittedModel) -> dict[str, Any]:
-    """Figures of a finished walk forward, as JSON can hold them."""
-    task = dataset.spec.task
-    scored = [_fold_figures(fold, task) for fold in folds]
-    overall = score(Outcome.pooled([fold.outcome for fold in folds]), task)
+def results_of(fits: Fits) -> dict[str, Any]:
+    """Figures of a finished training, as JSON can hold them."""
+    dataset, task = fits.dataset, fits.dataset.spec.task
+    scored = [_fold_figures(fold, task) for fold in fits.fitted]
+    overall = score(Outcome.pooled([fold.outcome for fold in fits.fitted]), task)
     return {
         "join": dataset.join.as_dict(),
         "columns": list(dataset.columns),
         "label_rows": dataset.frame.height - dataset.frame["label"].null_count(),
         "folds": scored,
-        "model": dict(full_model.facts),
+        "model": dict(fits.full_model.facts),
         "overall": overall,
+        "combinatorial": None if fits.paths is None else fits.paths.as_dict(),
         "beats_baseline": judge(overall) is Judgement.BEATS,
         "verdict": verdict(overall, [one["scores"] for one in scored], task),
     }

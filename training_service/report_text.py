@@ -32,6 +32,9 @@ def print_report(report: TrainReport, console: Console) -> None:
     )
     console.print(_score_table(overall, spec.task))
     console.print(_fold_table(results["folds"], spec.task))
+    if results["combinatorial"] is not None:
+        _print_paths(results["combinatorial"], console)
+    _print_models(results, console)
     join = results["join"]
     for symbol, rate in join["drop_rate_by_symbol"].items():
         console.print(
@@ -56,6 +59,28 @@ def _score_table(scores: Mapping[str, Any], task: Task) -> Table:
         beside = (_figure(scores["baselines"][baseline][name]) for baseline in BASELINES[task])
         table.add_row(_title(name), _figure(found["value"]), interval, *beside)
     return table
+
+
+def _print_paths(found: Mapping[str, Any], console: Console) -> None:
+    """How far the scores of many histories lie apart."""
+    console.print(f"the same model over {found['paths']} histories ({found['fits']} fits), least, middle and greatest:")
+    for name, one in found["metrics"].items():
+        console.print(f"  {_title(name)} {_figure(one['low'])}, {_figure(one['median'])}, {_figure(one['high'])}")
+
+
+def _print_models(results: Mapping[str, Any], console: Console) -> None:
+    """What early stopping and searches settled, fold by fold."""
+    named = [(f"fold {fold['fold']}", fold["model"]) for fold in results["folds"]]
+    for name, model in [*named, ("last model", results["model"])]:
+        told = []
+        if "iterations" in model:
+            told.append(f"{model['iterations']} iterations")
+        if "search" in model:
+            best = ", ".join(f"{key}={value}" for key, value in model["search"]["best"].items())
+            failed = sum(one["error"] is not None for one in model["search"]["tried"])
+            told.append(f"{best} of {len(model['search']['tried'])} tries, {failed} failed")
+        if told:
+            console.print(f"{name}: {'; '.join(told)}", markup=False)
 
 
 def _fold_table(folds: list[Mapping[str, Any]], task: Task) -> Table:

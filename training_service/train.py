@@ -1,91 +1,35 @@
 """Train a model: read feature tables, walk forward, keep models and predictions as one artifact.
 
-The artifact holds `predictions.parquet` (symbol, session, timestamp, fold, fitted_before, prediction,
-signal: every bar of the out-of-sample period that has features), one `fold-00.joblib` per fold,
-`folds.parquet` (row ranges of training and test), `model.joblib` fitted on everything, `card.html` for eyes,
-and the manifest with options, inputs and scores.
+Every training that begins is a trial in the ledger, whatever comes of it, and so is every candidate of its
+searches. `model_folder.py` says what the artifact holds; the manifest adds options, inputs and scores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import Any
 
-import polars as pl
-
-from barlake.artifacts import code_hash
-from barlake.durable import storage_errors
 from barlake.errors import ConflictError
 from barlake.keys import ArtifactKind, SessionFilter
 from barlake.lake import Lake
-from barlake.trials import Attempt, TrialKind
-from training_service import (
-    baselines,
-    bootstrap,
-    dataset,
-    fitting,
-    fold_check,
-    fold_ranges,
-    fold_spec,
-    folds,
-    labels,
-    models,
-    outcomes,
-    own_pipelines,
-    presets,
-    report,
-    scores,
-    search,
-    search_space,
-    stopping,
-    stretches,
-    targets,
-    walk,
-)
+from barlake.trials import Attempt, TrialKind, TrialStatus
 from training_service.card import write_card
+from training_service.code import training_code
+from training_service.combinatorial import CombinatorialSpec
 from training_service.dataset import Dataset, make_dataset
-from training_service.fitting import FittedModel, ModelMaker
-from training_service.fold_ranges import fold_table
+from training_service.fits import Fits, fit_plan, fits_of
 from training_service.fold_spec import FoldSpec
 from training_service.labels import Target, TargetSpec
-from training_service.model_files import FULL_MODEL, fold_file, save_model
+from training_service.model_folder import FOLDS, PREDICTIONS, write_model
 from training_service.models import ModelSpec
 from training_service.outcomes import Outcome, session_returns
 from training_service.plan import TrainPlan, feature_inputs, feature_tables_of, make_plan
 from training_service.presets import DEFAULT_PRESET
 from training_service.report import TrainReport, results_of
-from training_service.search import SearchingModelMaker
 from training_service.search_space import SearchSpec
-from training_service.walk import FittedFold, MakeModel, Progress, fit_on_everything, walk_forward
+from training_service.walk import Progress
 
-__all__ = ["FOLDS", "PREDICTIONS", "model_maker", "read_dataset", "train"]
-
-PREDICTIONS = "predictions.parquet"
-FOLDS = "folds.parquet"
-_CODE = (
-    baselines,
-    bootstrap,
-    dataset,
-    fitting,
-    fold_check,
-    fold_ranges,
-    fold_spec,
-    folds,
-    labels,
-    models,
-    outcomes,
-    own_pipelines,
-    presets,
-    report,
-    scores,
-    search,
-    search_space,
-    stopping,
-    stretches,
-    targets,
-    walk,
-)
-"""The modules that decide a model's numbers; a change in one of them makes another model."""
+__all__ = ["FOLDS", "PREDICTIONS", "read_dataset", "train"]
 
 
 def train(
@@ -99,6 +43,7 @@ def train(
     estimator: str | ModelSpec = DEFAULT_PRESET,
     search: SearchSpec | None = None,
     folds: int | FoldSpec = 5,
+    combinatorial: CombinatorialSpec | None = None,
     feature_set: str = "core",
     session: str = SessionFilter.REGULAR,
     feed: str | None = None,
@@ -127,6 +72,8 @@ def train(
     folds
         How many walk-forward tests; together they cover all but about 1 / (folds + 1) of the sessions. A
         `FoldSpec` says more.
+    combinatorial
+        Scores the same model over many histories, too; it is fitted once more for each of these folds.
     feature_set, session
         Which feature tables: the newest build of this set over these hours.
     feed
@@ -152,12 +99,13 @@ def train(
         model=ModelSpec(estimator) if isinstance(estimator, str) else estimator,
         search=search,
         folds=FoldSpec(folds) if isinstance(folds, int) else folds,
+        combinatorial=combinatorial,
         feature_set=feature_set,
         session=session,
         feed=feed,
         seed=seed,
     )
-    code = code_hash(*_CODE)
+    code = training_code()
     existing = lake.artifacts.get(ArtifactKind.MODEL, plan.model_id(code))
     if existing is not None:
         return TrainReport.of(existing, created=False)
@@ -168,52 +116,39 @@ def train(
 
 
 def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress, trial: Attempt) -> None:
-    steps = plan.folds.n_splits + 2
-    data = read_dataset(lake, plan)
-    folds = plan.folds.split(data.frame)
-    make_model = model_maker(plan)
+    data, steps = read_dataset(lake, plan), fits_of(plan) + 1
     progress(f"{data.frame.height:,} rows joined", 1, steps)
 
     def count(what: str, done: int, _: int) -> None:
         trial.fits = done
         progress(what, 1 + done, steps)
 
-    fitted = walk_forward(
-        data,
-        folds,
-        make_model,
-        # A search shares its own candidates out among the workers.
-        workers=None if plan.search is None else 1,
-        progress=count,
-    )
-    full_model = fit_on_everything(data, make_model)
-    trial.fits += 1
-    progress("model fitted on everything", steps, steps)
-    model_id = plan.model_id(code)
-    with lake.artifacts.create(
-        ArtifactKind.MODEL, model_id, parameters=plan.parameters, inputs=plan.inputs, code=code, seed=plan.seed
-    ) as draft:
-        _write_files(draft.path, fitted, full_model)
-        with storage_errors(draft.path):
-            fold_table(folds, data.frame).write_parquet(draft.path / FOLDS)
-        draft.results.update(results_of(data, fitted, full_model))
-        write_card(
-            draft.path,
-            model_id,
-            parameters=plan.parameters,
-            inputs=plan.inputs,
-            code=code,
-            seed=plan.seed,
-            results=draft.results,
+    fits = fit_plan(plan, data, progress=count)
+    _record_candidates(lake, plan, fits, trial)
+    model_id, results = plan.model_id(code), results_of(fits)
+    facts: dict[str, Any] = {"parameters": plan.parameters, "inputs": plan.inputs, "code": code, "seed": plan.seed}
+    with lake.artifacts.create(ArtifactKind.MODEL, model_id, **facts) as draft:
+        write_model(draft.path, fits)
+        draft.results.update(results)
+        write_card(draft.path, model_id, **facts, results=results)
+    trial.artifact_id, trial.scores = model_id, results["overall"]
+    trial.returns = session_returns(Outcome.pooled([fold.outcome for fold in fits.fitted]), plan.spec.task)
+
+
+def _record_candidates(lake: Lake, plan: TrainPlan, fits: Fits, trial: Attempt) -> None:
+    """Put every candidate into the ledger, as the training it would have been; the fold stands with its scores."""
+    for fold, tried in fits.tried():
+        parameters = {**plan.parameters["estimator_parameters"], **tried["parameters"]}
+        lake.trials.record(
+            TrialKind.SEARCH,
+            plan.study,
+            {**plan.parameters, "estimator_parameters": parameters, "search": None},
+            TrialStatus.FINISHED if tried["error"] is None else TrialStatus.FAILED,
+            {"loss": tried["loss"], "share": tried["share"], "fold": fold},
+            fits=tried["fits"],
+            parent_id=trial.trial_id,
+            error=tried["error"],
         )
-    trial.artifact_id, trial.scores = model_id, draft.results["overall"]
-    trial.returns = session_returns(Outcome.pooled([fold.outcome for fold in fitted]), plan.spec.task)
-
-
-def model_maker(plan: TrainPlan) -> MakeModel:
-    """What fits one model of a plan, with its search where there is one."""
-    maker = ModelMaker(plan.model, plan.spec.task, plan.seed)
-    return maker if plan.search is None else SearchingModelMaker(maker, plan.search)
 
 
 def read_dataset(lake: Lake, plan: TrainPlan) -> Dataset:
@@ -225,14 +160,6 @@ def read_dataset(lake: Lake, plan: TrainPlan) -> Dataset:
     if feature_inputs(source, plan.features, plan.symbols) != plan.inputs["feature_tables"]:
         raise ConflictError("the feature tables were built anew while they were read: train again.")
     return make_dataset(tables, spec=plan.spec, calendar=lake.calendar.of(plan.feed))
-
-
-def _write_files(folder: Path, fitted: list[FittedFold], full_model: FittedModel) -> None:
-    with storage_errors(folder):
-        pl.concat([fold.predictions for fold in fitted]).write_parquet(folder / PREDICTIONS)
-        for fold in fitted:
-            save_model(fold.pipeline, folder / fold_file(fold.number))
-        save_model(full_model.pipeline, folder / FULL_MODEL)
 
 
 def _silent(what: str, done: int, steps: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
 
@@ -68,7 +69,7 @@ class FittedFold:
 
 @dataclass(frozen=True)
 class _Work:
-    """One fit: the rows from its first to its last, and which of them are training and test, of which it may have none."""
+    """One fit: the rows from its first to its last, which of them are training, and which are test, if any."""
 
     number: int
     frame: pl.DataFrame

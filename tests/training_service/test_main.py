@@ -72,3 +72,13 @@ def test_the_module_runs_as_a_command(full_lake: Lake) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["created"] is True
+
+
+def test_the_table_tells_what_a_search_found_and_how_histories_differ(
+    full_lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--estimator", "logistic", "--search", "grid", "--space", "C=0.1,1", "--inner-folds", "1"]
+    assert main(["SPY", "--folds", "2", "--combinatorial", "4,1", *options, "--root", str(full_lake.root)]) == 0
+    shown = capsys.readouterr().out
+    for part in ("fold 0: C=", "last model: C=", "of 2 tries, 0 failed", "over 1 histories (4 fits)", "  accuracy 0."):
+        assert part in shown

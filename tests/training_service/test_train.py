@@ -13,6 +13,7 @@ from barlake.errors import FormatError, InvalidInputError, NotFoundError
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
 from training_service.again import train_options
+from training_service.combinatorial import CombinatorialSpec
 from training_service.fold_spec import FoldSpec
 from training_service.models import ModelSpec, predict
 from training_service.plan import parse_symbols
@@ -260,3 +261,29 @@ def test_a_training_that_fails_is_a_trial_too(full_lake: Lake) -> None:
     row = full_lake.trials.frame().row(0, named=True)
     assert (row["status"], row["fits"], row["artifact_id"]) == ("failed", 0, None)
     assert "needs at least 51 sessions" in row["error"]
+
+
+def test_candidates_of_a_search_are_trials_of_their_own_failed_ones_too(full_lake: Lake) -> None:
+    search = SearchSpec(SearchKind.GRID, {"alpha": (1.0, -1.0)}, inner_folds=1)
+    report = train(full_lake, "SPY", target="return", estimator="ridge", search=search, folds=2)
+    trials = full_lake.trials.frame()
+    (training,) = trials.filter(kind="training").rows(named=True)
+    searched = trials.filter(kind="search")
+    assert (training["artifact_id"], training["fits"]) == (report.model_id, 3)
+    assert searched["status"].to_list() == ["finished", "failed"] * 3
+    assert searched["parent_id"].unique().to_list() == [training["trial_id"]]
+    # The same candidate in another fold is the same try.
+    assert searched["fingerprint"].n_unique() == 2
+    assert "alpha" in searched["error"][1]
+
+
+def test_other_histories_are_scored_and_their_folds_kept(full_lake: Lake) -> None:
+    report = train(full_lake, "SPY", target="return", estimator="ridge", folds=2, combinatorial=CombinatorialSpec(4, 2))
+    paths, ranges = (pl.read_parquet(report.path / name) for name in ("paths.parquet", "path_folds.parquet"))
+    assert paths["path"].n_unique() == 3
+    assert ranges["fold"].n_unique() == 6
+    spread = report.results["combinatorial"]["metrics"]["rmse"]
+    assert spread["low"] <= spread["median"] <= spread["high"]
+    assert spread["high"] == paths.filter(metric="rmse")["value"].max()
+    again = train(full_lake, **train_options(report.parameters))
+    assert (again.model_id, again.created) == (report.model_id, False)

@@ -1,0 +1,63 @@
+"""The code that decides a model's numbers, as one hash: a change in one of these modules makes another model."""
+
+from __future__ import annotations
+
+from barlake.artifacts import code_hash
+from training_service import (
+    baselines,
+    bootstrap,
+    combinatorial,
+    dataset,
+    fits,
+    fitting,
+    fold_check,
+    fold_ranges,
+    fold_spec,
+    folds,
+    labels,
+    models,
+    outcomes,
+    own_pipelines,
+    presets,
+    report,
+    scores,
+    search,
+    search_space,
+    stopping,
+    stretches,
+    targets,
+    walk,
+)
+
+__all__ = ["training_code"]
+
+_MODULES = (
+    baselines,
+    bootstrap,
+    combinatorial,
+    dataset,
+    fits,
+    fitting,
+    fold_check,
+    fold_ranges,
+    fold_spec,
+    folds,
+    labels,
+    models,
+    outcomes,
+    own_pipelines,
+    presets,
+    report,
+    scores,
+    search,
+    search_space,
+    stopping,
+    stretches,
+    targets,
+    walk,
+)
+
+
+def training_code() -> str:
+    """SHA-256 over the source of those modules."""
+    return code_hash(*_MODULES)
