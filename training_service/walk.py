@@ -24,7 +24,7 @@ from training_service.models import predict, to_signal
 from training_service.outcomes import Outcome, outcome_columns
 from training_service.targets import Task
 
-__all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "fit_on_everything", "walk_forward", "walk_to_the_end"]
+__all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "walk_forward", "walk_to_the_end"]
 
 Fitted = TypeVar("Fitted")
 
@@ -146,7 +146,10 @@ def walk_to_the_end(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[FittedFold], FittedModel]:
-    """A walk forward, and one model fitted on every labelled row beside it; parameters as in `walk_forward`."""
+    """A walk forward, and beside it one model of every labelled row, for bars later than all of them.
+
+    Parameters as in `walk_forward`.
+    """
     _check(dataset, folds)
     has_label = dataset.frame["label"].is_not_null().to_numpy()
     everything = _Work(len(folds), dataset.frame, np.flatnonzero(has_label), np.array([], dtype=np.intp))
@@ -155,11 +158,6 @@ def walk_to_the_end(
     *fitted, full_model = _fit_all(work, fit, dataset, workers, progress)
     assert isinstance(full_model, FittedModel)  # noqa: S101 - the one without a test is the last
     return [one for one in fitted if isinstance(one, FittedFold)], full_model
-
-
-def fit_on_everything(dataset: Dataset, make_model: MakeModel) -> FittedModel:
-    """One model fitted on every labelled row, for bars later than all of them."""
-    return make_model(_in_double(dataset.frame.drop_nulls("label"), dataset.columns), dataset.columns)
 
 
 def _in_double(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -206,7 +204,7 @@ def _fit_fold_or_model(
     symbol: str, columns: tuple[str, ...], task: Task, make_model: MakeModel, work: _Work
 ) -> FittedFold | FittedModel:
     if work.test.size == 0:
-        return make_model(work.frame[work.training], columns)
+        return make_model(_in_double(work.frame[work.training], columns), columns)
     return _fit_fold(symbol, columns, task, make_model, work)
 
 

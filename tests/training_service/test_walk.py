@@ -15,7 +15,7 @@ from training_service.fold_spec import FoldSpec
 from training_service.folds import CombinatorialPurged
 from training_service.labels import Target, TargetSpec
 from training_service.models import ModelSpec, predict
-from training_service.walk import FittedFold, fit_folds, fit_on_everything, walk_forward
+from training_service.walk import FittedFold, fit_folds, walk_forward, walk_to_the_end
 
 Bars = dict[str, pl.DataFrame]
 FeatureTable = Callable[[pl.DataFrame], pl.DataFrame]
@@ -185,7 +185,8 @@ def test_a_feature_that_begins_after_the_first_fold_was_fitted_is_named(
 
 def test_the_last_model_has_seen_every_label(market: Bars, feature_table: FeatureTable) -> None:
     data = dataset_of(market, feature_table, Target.RETURN)
-    pipeline = fit_on_everything(data, maker_of("ridge", data)).pipeline
+    _, last = walk_to_the_end(data, FoldSpec(3).split(data.frame), maker_of("ridge", data))
+    pipeline = last.pipeline
     labelled = data.frame.drop_nulls("label")
     assert pipeline["scaler"].n_samples_seen_[0] == labelled["log_return_1"].drop_nulls().len()
 
