@@ -79,12 +79,12 @@ def prove_lake_folds(
 ) -> ProofReport:
     """Proof of a training's out-of-fold predictions; `options` as in `make_plan`, with target and horizon."""
     from training_service.dataset import Dataset  # noqa: PLC0415 - scikit-learn takes seconds
+    from training_service.fits import model_maker  # noqa: PLC0415 - as above
     from training_service.fold_spec import FoldSpec  # noqa: PLC0415 - as above
     from training_service.labels import TargetSpec  # noqa: PLC0415 - as above
     from training_service.leak_proof import prove_folds  # noqa: PLC0415 - as above
     from training_service.models import ModelSpec  # noqa: PLC0415 - as above
     from training_service.plan import make_plan  # noqa: PLC0415 - as above
-    from training_service.fits import model_maker  # noqa: PLC0415 - as above
     from training_service.train import read_dataset  # noqa: PLC0415 - as above
     from training_service.walk import walk_forward  # noqa: PLC0415 - as above
 

@@ -105,7 +105,7 @@ def make_plan(
     model: ModelSpec,
     search: SearchSpec | None,
     folds: FoldSpec,
-    combinatorial: CombinatorialSpec | None,
+    combinatorial: CombinatorialSpec | None = None,
     feature_set: str,
     session: str,
     feed: str | None,
