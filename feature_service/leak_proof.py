@@ -23,15 +23,15 @@ from barlake.leak_proof import (
     ProofReport,
     Source,
     World,
-    bar_moments,
+    bar_borders,
     measure_history,
     minutes,
     prove,
-    record_moments,
+    record_borders,
 )
+from barlake.leak_proof.borders import Borders
 from barlake.leak_proof.engine import Progress
 from barlake.leak_proof.history import history_frame
-from barlake.leak_proof.moments import Moments
 from feature_service.compute import compute_features
 from feature_service.declare import Feature
 from feature_service.inputs import FeatureInputs
@@ -40,7 +40,7 @@ __all__ = [
     "FeatureCompute",
     "history_proof",
     "history_table",
-    "inputs_moments",
+    "inputs_borders",
     "inputs_world",
     "newest_bars",
     "prefix_proof",
@@ -179,12 +179,12 @@ def inputs_world(inputs: FeatureInputs, *, seed: int = 0) -> World:
     return World(sources, seed=seed)
 
 
-def inputs_moments(world: World) -> Moments:
-    """Where to look: at the bars' own moments, and just before what else becomes known."""
-    found = bar_moments(world.clock.frame)
+def inputs_borders(world: World) -> Borders:
+    """Where to look: at the bars' own borders, and just before what else becomes known."""
+    found = bar_borders(world.clock.frame)
     for name, what in (("macro", "a release"), ("news", "an article")):
         if name in world.sources:
-            found |= record_moments(world.sources[name], what, within=world.clock.instants)
+            found |= record_borders(world.sources[name], what, within=world.clock.instants)
     return found
 
 
@@ -196,7 +196,7 @@ def _prove(
     progress: Progress | None,
 ) -> ProofReport:
     world = inputs_world(inputs, seed=seed)
-    return prove(compute, world, inputs_moments(world), subject="feature", effort=effort, seed=seed, progress=progress)
+    return prove(compute, world, inputs_borders(world), subject="feature", effort=effort, seed=seed, progress=progress)
 
 
 def _adapted(compute: FeatureCompute) -> Compute:

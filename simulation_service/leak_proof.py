@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from barlake.leak_proof import Effort, Frames, Future, ProofReport, Source, World, bar_moments, minutes, prove
+from barlake.leak_proof import Effort, Frames, Future, ProofReport, Source, World, bar_borders, minutes, prove
 from barlake.leak_proof.engine import Progress
 from barlake.leak_proof.world import instants
 from simulation_service.accounts import Accounts
@@ -63,8 +63,8 @@ def prove_simulation(
     # Before the first signal there is no account.
     first = int(instants(signals.head(1), minutes(1))[0])
     held = bars.filter(pl.Series(instants(bars, minutes(1)) >= first))
-    moments = {name: found for name, found in bar_moments(held).items() if found.size}
-    return prove(compute, world, moments, subject="account column", effort=effort, seed=seed, progress=progress)
+    borders = {name: found for name, found in bar_borders(held).items() if found.size}
+    return prove(compute, world, borders, subject="account column", effort=effort, seed=seed, progress=progress)
 
 
 def _placed(bars: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:

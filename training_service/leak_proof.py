@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from barlake.leak_proof import Effort, Frames, Future, ProofReport, Source, World, bar_moments, minutes, prove
+from barlake.leak_proof import Effort, Frames, Future, ProofReport, Source, World, bar_borders, minutes, prove
+from barlake.leak_proof.borders import Borders
 from barlake.leak_proof.engine import Progress
-from barlake.leak_proof.moments import Moments
 from barlake.leak_proof.world import instants
 from training_service.dataset import Dataset
 
 __all__ = ["LABEL_EFFORT", "prove_folds", "prove_labels"]
 
 LABEL_EFFORT = Effort(whole=24, pieces=60, per_piece=8, sweeps=0)
-"""One column is cheap, so many moments are tried."""
+"""One column is cheap, so many borders are tried."""
 
 _PRICES = ("open", "high", "low", "close", "volume")
 _KNOWN = pl.col("timestamp") + pl.duration(minutes=1)
@@ -48,9 +48,9 @@ def prove_labels(
         del columns
         return make(frames["bars"]).select("timestamp", "label", "known_at")
 
-    moments = bar_moments(bars)
+    borders = bar_borders(bars)
     # Labels that are known just then are the ones an early `known_at` would betray.
-    return prove(compute, world, moments, subject="label column", effort=effort, seed=seed, progress=progress)
+    return prove(compute, world, borders, subject="label column", effort=effort, seed=seed, progress=progress)
 
 
 def prove_folds(
@@ -71,7 +71,7 @@ def prove_folds(
     predict_folds
         From a dataset to predictions: timestamp, fold, prediction; fits every fold anew, the same each time.
     per_fold
-        Moments tried in each fold's test: as its first bar is known, and later ones.
+        Borders tried in each fold's test: as its first bar is known, and later ones.
     """
     label_is_class = set(dataset.frame["label"].drop_nulls().unique().to_list()) <= {0.0, 1.0}
     rows = Source(
@@ -89,13 +89,13 @@ def prove_folds(
         found = predict_folds(dataclasses.replace(dataset, frame=frames["dataset"]))
         return found.select("timestamp", "fold", "prediction", known_at=_KNOWN)
 
-    moments = _test_moments(predict_folds(dataset), per_fold, seed)
-    count = sum(found.size for found in moments.values())
+    borders = _test_borders(predict_folds(dataset), per_fold, seed)
+    count = sum(found.size for found in borders.values())
     effort = Effort(whole=count, pieces=0, sweeps=0, futures=(Future.RISE, Future.FALL), random_share=0.0)
-    return prove(compute, world, moments, subject="out-of-fold column", effort=effort, seed=seed, progress=progress)
+    return prove(compute, world, borders, subject="out-of-fold column", effort=effort, seed=seed, progress=progress)
 
 
-def _test_moments(predictions: pl.DataFrame, per_fold: int, seed: int) -> Moments:
+def _test_borders(predictions: pl.DataFrame, per_fold: int, seed: int) -> Borders:
     chance = np.random.default_rng([seed, 17])
     firsts: list[int] = []
     laters: list[int] = []

@@ -24,7 +24,7 @@ application = typer.Typer(
 
 Symbol = Annotated[str, typer.Argument(help="Symbol whose bars are used, such as SPY.", show_default=False)]
 Bars = Annotated[int, typer.Option("--bars", help="How many of the newest bars are used.")]
-Seed = Annotated[int, typer.Option("--seed", help="Another seed, other moments and other futures.")]
+Seed = Annotated[int, typer.Option("--seed", help="Another seed, other borders and other futures.")]
 Session = Annotated[str, typer.Option("--session", help="Hours to use: regular or all.")]
 Target = Annotated[str, typer.Option("--target", help="direction, return, scaled_return or triple_barrier.")]
 Horizon = Annotated[str, typer.Option("--horizon", help="Minutes the label looks ahead, or close.")]
@@ -158,6 +158,6 @@ def _show(report: ProofReport, needed: pl.DataFrame | None) -> None:
     tried = sum(report.tried.values())
     verdict = "nothing looks ahead" if report.is_clean else f"{len(report.findings)} of them do not pass"
     say(
-        f"{len(report.columns)} {report.subject}s over {report.rows:,} bars at {tried:,} moments "
+        f"{len(report.columns)} {report.subject}s over {report.rows:,} bars at {tried:,} borders "
         f"in {report.seconds:.1f} s: {verdict}"
     )

@@ -4,9 +4,9 @@
 past is needed. What the tables mean (bars, labels, fills) is said by the services that use this.
 """
 
+from barlake.leak_proof.borders import bar_borders, record_borders
 from barlake.leak_proof.engine import Effort, prove
 from barlake.leak_proof.history import HistoryNeed, measure_history
-from barlake.leak_proof.moments import bar_moments, record_moments
 from barlake.leak_proof.report import Finding, ProofReport, Verdict
 from barlake.leak_proof.world import Compute, Frames, Future, Source, World, minutes
 
@@ -21,9 +21,9 @@ __all__ = [
     "Source",
     "Verdict",
     "World",
-    "bar_moments",
+    "bar_borders",
     "measure_history",
     "minutes",
     "prove",
-    "record_moments",
+    "record_borders",
 ]

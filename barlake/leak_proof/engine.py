@@ -1,9 +1,9 @@
-"""The proof: many futures at many moments, each answer compared with the first one bit by bit.
+"""The proof: many futures at many borders, each answer compared with the first one bit by bit.
 
-Three ways to look, because leaks differ. Over the whole history at a few moments: finds what reads far ahead,
-and what depends on how much history there is. In short pieces of history at hundreds of moments: a piece costs
+Three ways to look, because leaks differ. Over the whole history at a few borders: finds what reads far ahead,
+and what depends on how much history there is. In short pieces of history at hundreds of borders: a piece costs
 little, so many rows are tried. By sweeps over all rows at once (`sweep.py`): finds what one row in thousands
-does. A sweep only points; whatever it points at is tried at its own moment before it is called a leak.
+does. A sweep only points; whatever it points at is tried at its own border before it is called a leak.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from barlake.errors import InvalidInputError
+from barlake.leak_proof.borders import Borders, draw
 from barlake.leak_proof.compare import ROWS, Answer, answer_of
 from barlake.leak_proof.locate import located
-from barlake.leak_proof.moments import Moments, draw
 from barlake.leak_proof.report import Finding, ProofReport
 from barlake.leak_proof.sweep import sweep
 from barlake.leak_proof.trial import Trial
@@ -38,9 +38,9 @@ class Effort:
     Parameters
     ----------
     whole
-        Moments tried over the whole history.
+        Borders tried over the whole history.
     pieces
-        Short pieces of history; at `per_piece` moments of each one.
+        Short pieces of history; at `per_piece` borders of each one.
     piece_rows
         Rows of a piece: more than most columns need before they have a value.
     sweeps
@@ -48,7 +48,7 @@ class Effort:
     futures
         What is put in place of the future, by turns.
     random_share
-        Of the moments: how many are drawn from all rows, and not from a kind.
+        Of the borders: how many are drawn from all rows, and not from a kind.
     """
 
     whole: int = 6
@@ -63,7 +63,7 @@ class Effort:
 def prove(
     compute: Compute,
     world: World,
-    moments: Moments,
+    borders: Borders,
     *,
     subject: str = "column",
     effort: Effort | None = None,
@@ -76,8 +76,8 @@ def prove(
     ----------
     compute
         Pure: the same tables, the same answer.
-    moments
-        Where to look, by kind; see `bar_moments` and `record_moments`.
+    borders
+        Where to look, by kind; see `bar_borders` and `record_borders`.
     subject
         What a column of the answer is called in messages.
 
@@ -94,9 +94,9 @@ def prove(
     trial = Trial(compute)
     whole = answer_of(compute, world.frames)
     steps: Iterable[tuple[str, Callable[[], None]]] = itertools.chain(
-        _whole_steps(trial, world, whole, moments, effort, seed),
-        _piece_steps(trial, world, moments, effort, seed),
-        sweep(trial, world, whole, moments, effort.sweeps, seed),
+        _whole_steps(trial, world, whole, borders, effort, seed),
+        _piece_steps(trial, world, borders, effort, seed),
+        sweep(trial, world, whole, borders, effort.sweeps, seed),
     )
     listed = list(steps)
     for number, (doing, step) in enumerate(listed):
@@ -114,36 +114,36 @@ Step = tuple[str, Callable[[], None]]
 
 
 def _whole_steps(
-    trial: Trial, world: World, whole: Answer, moments: Moments, effort: Effort, seed: int
+    trial: Trial, world: World, whole: Answer, borders: Borders, effort: Effort, seed: int
 ) -> Iterable[Step]:
-    drawn = draw(moments, world.clock.instants, effort.whole, seed, random_share=effort.random_share)
+    drawn = draw(borders, world.clock.instants, effort.whole, seed, random_share=effort.random_share)
     for (kind, instant), future in zip(drawn, itertools.cycle(effort.futures), strict=False):
         yield f"whole history: {kind}", functools.partial(trial.look, world, whole, kind, instant, future)
 
 
-def _piece_steps(trial: Trial, world: World, moments: Moments, effort: Effort, seed: int) -> Iterable[Step]:
+def _piece_steps(trial: Trial, world: World, borders: Borders, effort: Effort, seed: int) -> Iterable[Step]:
     clock = world.clock.instants
     if clock.size <= effort.piece_rows:
-        # The whole is no longer than a piece: look at more moments of it.
-        drawn = draw(moments, clock, effort.pieces * effort.per_piece, seed + 1)
+        # The whole is no longer than a piece: look at more borders of it.
+        drawn = draw(borders, clock, effort.pieces * effort.per_piece, seed + 1)
         yield "pieces", functools.partial(_try_piece, trial, world, drawn, effort.futures)
         return
-    for number, (kind, anchor) in enumerate(draw(moments, clock, effort.pieces, seed + 1)):
+    for number, (kind, anchor) in enumerate(draw(borders, clock, effort.pieces, seed + 1)):
         yield (
             f"pieces: {kind}",
-            functools.partial(_anchored, trial, world, moments, effort, kind, anchor, seed + number),
+            functools.partial(_anchored, trial, world, borders, effort, kind, anchor, seed + number),
         )
 
 
-def _anchored(trial: Trial, world: World, moments: Moments, effort: Effort, kind: str, anchor: int, seed: int) -> None:
-    """A piece of history around one moment, tried at it and at others near it."""
+def _anchored(trial: Trial, world: World, borders: Borders, effort: Effort, kind: str, anchor: int, seed: int) -> None:
+    """A piece of history around one border, tried at it and at others near it."""
     clock = world.clock.instants
     ahead = effort.piece_rows // 6
     row = int(np.searchsorted(clock, anchor, side="right"))
     first, end = piece_span(clock, row, effort.piece_rows - ahead, ahead)
     # What is near its own end could look no farther than that.
     near_first, near_end = int(clock[max(row - ahead, 0)]), int(clock[min(row + ahead // 2, clock.size - 2)])
-    near = {name: found[(found >= near_first) & (found < near_end)] for name, found in moments.items()}
+    near = {name: found[(found >= near_first) & (found < near_end)] for name, found in borders.items()}
     around = clock[(clock >= near_first) & (clock < near_end)]
     drawn = [(kind, anchor), *draw(near, around, effort.per_piece - 1, seed)]
     _try_piece(trial, world.between(first, end), drawn, effort.futures, turn=seed)

@@ -42,7 +42,7 @@ class _Cell:
 
 
 def located(
-    trial: Trial, world: World, whole: Answer, column: str, moments_tried: int, futures: Sequence[Future]
+    trial: Trial, world: World, whole: Answer, column: str, borders_tried: int, futures: Sequence[Future]
 ) -> Finding:
     """Follow a wrong value to its cause, by the futures that this proof may use."""
     seen = trial.seen[column]
@@ -61,19 +61,19 @@ def located(
         known_at=_instant(seen.known_at),
         value=_value(seen.before, seen.column, seen.row),
         other_value=_value(after, seen.column, _row_at(after, seen)),
-        moment=_instant(seen.instant),
-        kind_of_moment=seen.kind,
+        border=_instant(seen.instant),
+        kind_of_border=seen.kind,
         future=seen.future.value,
         rows_ahead=ahead,
         time_ahead=_instant(until) - _instant(seen.known_at),
         looked_at=() if unstable else tuple(_looked_at(cell)),
-        moments_wrong=trial.wrong[column],
-        moments_tried=moments_tried,
+        borders_wrong=trial.wrong[column],
+        borders_tried=borders_tried,
     )
 
 
 def _earlier(cell: _Cell, world: World, whole: Answer) -> _Cell:
-    """The same column at an earlier row, if moments nearer and nearer to the beginning show one."""
+    """The same column at an earlier row, if borders nearer and nearer to the beginning show one."""
     clock, seen = world.clock.instants, cell.seen
     if seen.column == ROWS:
         return cell

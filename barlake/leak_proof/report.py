@@ -33,18 +33,18 @@ class Finding:
         The earliest row, among all that were seen to be wrong, counted from 0 in the answer; `known_at` is
         when that row claims to be known.
     value, other_value
-        In that row: with the tables as they are, and with another future after `moment`.
-    moment
+        In that row: with the tables as they are, and with another future after `border`.
+    border
         The instant after which things were changed, at `known_at` or later.
-    kind_of_moment, future
+    kind_of_border, future
         Where the proof looked, and what it put there.
     rows_ahead, time_ahead
         How far that row looked: from when it claims to be known to when the farthest thing it depends on is
         known, in rows of the first table and in time. The row may look farther at other places.
     looked_at
         Columns, as `bars.close`, that change the value; `bars (rows)` where the mere presence of rows does.
-    moments_wrong, moments_tried
-        At how many of the moments tried it was wrong: how rare the leak is.
+    borders_wrong, borders_tried
+        At how many of the borders tried it was wrong: how rare the leak is.
     """
 
     column: str
@@ -53,14 +53,14 @@ class Finding:
     known_at: dt.datetime
     value: Any
     other_value: Any
-    moment: dt.datetime
-    kind_of_moment: str
+    border: dt.datetime
+    kind_of_border: str
     future: str
     rows_ahead: int
     time_ahead: dt.timedelta
     looked_at: tuple[str, ...]
-    moments_wrong: int
-    moments_tried: int
+    borders_wrong: int
+    borders_tried: int
 
     @property
     def sentence(self) -> str:
@@ -85,7 +85,7 @@ class ProofReport:
     columns
         All columns of values, in their order.
     tried
-        Kind of moment -> how many were tried.
+        Kind of border -> how many were tried.
     rows
         Of the first table.
     """
@@ -114,7 +114,7 @@ class ProofReport:
             "subject": self.subject,
             "clean": self.is_clean,
             "rows": self.rows,
-            "moments": sum(self.tried.values()),
+            "borders": sum(self.tried.values()),
             "tried": dict(self.tried),
             "seconds": round(self.seconds, 3),
             "columns": self.frame().to_dicts(),
@@ -151,8 +151,8 @@ _SCHEMA: dict[str, pl.DataType] = {
     "rows_ahead": pl.Int64(),
     "time_ahead": pl.Duration("us"),
     "looked_at": pl.String(),
-    "moments_wrong": pl.Int64(),
-    "moments_tried": pl.Int64(),
+    "borders_wrong": pl.Int64(),
+    "borders_tried": pl.Int64(),
 }
 
 

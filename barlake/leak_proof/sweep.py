@@ -1,9 +1,9 @@
-"""Sweeps: one run that tries thousands of rows at once, to point at leaks that are too rare for single moments.
+"""Sweeps: one run that tries thousands of rows at once, to point at leaks that are too rare for single borders.
 
 Some rows, far enough from each other, are nudged together. What is computed from the past alone answers at the
 nudged row and fades after it; what looks ahead answers already in the row before. A long memory still remembers
 the nudge before that one, so an answer counts only where it rises again after it had faded. Rounding makes this
-no proof, therefore every place pointed at is tried at its own moment, bit by bit.
+no proof, therefore every place pointed at is tried at its own border, bit by bit.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from barlake.leak_proof.borders import Borders
 from barlake.leak_proof.compare import Answer, answer_of
-from barlake.leak_proof.moments import Moments
 from barlake.leak_proof.trial import Trial
 from barlake.leak_proof.world import Future, Instants, World, piece_span
 
@@ -41,7 +41,7 @@ IndexArray = npt.NDArray[np.int64]
 
 
 def sweep(
-    trial: Trial, world: World, whole: Answer, moments: Moments, count: int, seed: int
+    trial: Trial, world: World, whole: Answer, borders: Borders, count: int, seed: int
 ) -> Iterable[tuple[str, Callable[[], None]]]:
     """Steps of a proof: each nudges many rows and confirms what it points at.
 
@@ -50,17 +50,17 @@ def sweep(
     clock = world.clock.instants
     if not np.array_equal(clock, whole.known_at) or not whole.is_sorted:
         return
-    for number, rows in enumerate(_row_sets(clock, moments, count, seed)):
+    for number, rows in enumerate(_row_sets(clock, borders, count, seed)):
         if rows.size:
             yield f"sweep {number + 1}: {rows.size} rows", functools.partial(_swept, trial, world, whole, rows)
 
 
-def _row_sets(clock: Instants, moments: Moments, count: int, seed: int) -> Iterable[IndexArray]:
+def _row_sets(clock: Instants, borders: Borders, count: int, seed: int) -> Iterable[IndexArray]:
     """Rows to nudge, set by set: the first of every session, then every so many from a drawn offset."""
     chance = np.random.default_rng([seed, 11])
     for number in range(count):
-        if number == 0 and moments.get(_SESSION_STARTS, np.empty(0)).size > 1:
-            found = np.searchsorted(clock, moments[_SESSION_STARTS], side="right")
+        if number == 0 and borders.get(_SESSION_STARTS, np.empty(0)).size > 1:
+            found = np.searchsorted(clock, borders[_SESSION_STARTS], side="right")
             yield found[np.diff(found, prepend=-_SPACINGS[0]) >= _SPACINGS[0]]
             continue
         spacing = _SPACINGS[(number - 1) % len(_SPACINGS)]
@@ -114,7 +114,7 @@ def _change(before: pl.Series, after: pl.Series) -> FloatArray:
 
 
 def _confirm(trial: Trial, world: World, row: int, names: Sequence[str]) -> None:
-    """Try one moment, in a short piece of history around it."""
+    """Try one border, in a short piece of history around it."""
     clock = world.clock.instants
     piece = world.between(*piece_span(clock, row, _ROWS_BEFORE, _ROWS_AFTER))
     before = answer_of(trial.compute, piece.frames, names)

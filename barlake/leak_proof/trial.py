@@ -33,7 +33,7 @@ class Trial:
     Parameters
     ----------
     tried
-        Kind of moment -> how many were tried.
+        Kind of border -> how many were tried.
     wrong
         Column -> at how many of them it was wrong.
     """

@@ -45,7 +45,7 @@ def test_features_that_read_the_past_alone_are_proven(cli: Any, lake: Path) -> N
     assert told.data["clean"] is True
     assert len(told.data["columns"]) == len(told.data["history"]) == 37
     assert {one["verdict"] for one in told.data["columns"]} == {"clean"}
-    assert told.data["moments"] > 50
+    assert told.data["borders"] > 50
 
 
 def test_a_leak_is_named_with_its_reach_and_ends_with_exit_code_1(cli: Any, lake: Path, tmp_path: Path) -> None:

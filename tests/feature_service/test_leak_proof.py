@@ -122,7 +122,7 @@ def test_the_report_is_data(full_inputs: FeatureInputs) -> None:
     assert frame["rows_ahead"].to_list() == [None, 1]
     told = report.as_dict()
     assert told["clean"] is False
-    assert told["moments"] == sum(told["tried"].values())
+    assert told["borders"] == sum(told["tried"].values())
     assert told["rows"] == full_inputs.bars.height
 
 

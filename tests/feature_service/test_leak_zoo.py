@@ -14,7 +14,7 @@ import pytest
 
 from barlake.leak_proof import Finding, Frames, ProofReport, prove
 from feature_service.inputs import FeatureInputs
-from feature_service.leak_proof import inputs_moments, inputs_world
+from feature_service.leak_proof import inputs_borders, inputs_world
 
 OPEN, HIGH, LOW, CLOSE, VOLUME = (pl.col(name) for name in ("open", "high", "low", "close", "volume"))
 STAMP, SESSION = pl.col("timestamp"), pl.col("session")
@@ -234,7 +234,7 @@ def proof_of(makers: dict[str, Make], inputs: FeatureInputs, seed: int) -> Proof
         return pl.DataFrame([given.bars.select(known_at=KNOWN)["known_at"], *found])
 
     world = inputs_world(inputs, seed=seed)
-    return prove(compute, world, inputs_moments(world), subject="feature", seed=seed)
+    return prove(compute, world, inputs_borders(world), subject="feature", seed=seed)
 
 
 @pytest.fixture(scope="module", params=[0])

@@ -1,8 +1,8 @@
-"""Moments at which a proof should look: where leaks hide, and anywhere. Pure.
+"""Borders between a past that must stay and a future that is changed: where leaks hide, and anywhere. Pure.
 
-A moment is an instant at which some rows are known and the next ones are not. A leak over one row shows at
-the row just before its cause only, so the places where causes stand (a session's last bar, the release of a
-figure, the end of a longer bar) are tried by name, beside moments drawn at random.
+A border is an instant at which some rows are known and the next ones are not. A leak over one row shows at the
+row just before its cause only, so the places where causes stand (a session's last bar, the release of a figure,
+the end of a longer bar) are tried by name, beside borders drawn at random.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import polars as pl
 
 from barlake.leak_proof.world import Instants, Source, instants
 
-__all__ = ["Moments", "bar_moments", "draw", "record_moments"]
+__all__ = ["Borders", "bar_borders", "draw", "record_borders"]
 
-Moments = dict[str, Instants]
-"""Kind of moment -> instants of that kind, rising."""
+Borders = dict[str, Instants]
+"""Kind of border -> instants of that kind, rising."""
 
 LONGER_BARS = (5, 15, 30, 60)
 """Minutes of the longer bars before whose ends a proof looks."""
@@ -27,8 +27,8 @@ _FIRST_ROWS = 300
 _RUNNING_US = 5 * 60 * 1_000_000
 
 
-def bar_moments(bars: pl.DataFrame) -> Moments:
-    """Kinds of moments in a history of minute bars.
+def bar_borders(bars: pl.DataFrame) -> Borders:
+    """Kinds of borders in a history of minute bars.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def bar_moments(bars: pl.DataFrame) -> Moments:
     return {name: _without_last(known[flags[name].to_numpy()], known) for name in kinds}
 
 
-def record_moments(source: Source, what: str, *, within: Instants) -> Moments:
+def record_borders(source: Source, what: str, *, within: Instants) -> Borders:
     """Just before, and just as, records become known.
 
     Parameters
@@ -86,12 +86,12 @@ def record_moments(source: Source, what: str, *, within: Instants) -> Moments:
 
 
 def draw(
-    moments: Mapping[str, Instants], clock: Instants, count: int, seed: int, *, random_share: float = 0.25
+    borders: Mapping[str, Instants], clock: Instants, count: int, seed: int, *, random_share: float = 0.25
 ) -> list[tuple[str, int]]:
-    """Moments of every kind by turns, and a share of random ones."""
+    """Borders of every kind by turns, and a share of random ones."""
     chance = np.random.default_rng([seed, 7])
     random = int(count * random_share)
-    kinds = [(name, chance.permutation(found)) for name, found in moments.items() if found.size]
+    kinds = [(name, chance.permutation(found)) for name, found in borders.items() if found.size]
     kinds = [kinds[place] for place in chance.permutation(len(kinds))]
     chosen = [*_by_turns(kinds, count - random)]
     if clock.size > 1:
@@ -102,7 +102,7 @@ def draw(
 def _by_turns(kinds: list[tuple[str, Instants]], count: int) -> Iterable[tuple[str, int]]:
     longest = max((found.size for _, found in kinds), default=0)
     turns = ((name, int(found[turn])) for turn in range(longest) for name, found in kinds if turn < found.size)
-    return [moment for moment, _ in zip(turns, range(count), strict=False)]
+    return [border for border, _ in zip(turns, range(count), strict=False)]
 
 
 def _without_last(found: Instants, known: Instants) -> Instants:
