@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import pickle
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -167,6 +169,22 @@ def _in_worker(function: Callable[[Item], Result], plan: Workers, index: int, it
     return index, result if plan.backend is Backend.LOKY else cloudpickle.dumps(result)
 
 
+def _begin_worker(parent: int) -> None:
+    """What a process of loky does first.
+
+    Ctrl-C reaches every process of a terminal. Who asked for the work ends the workers; one that hears of it
+    first would only print where it was. And who is killed ends nobody: so they look after themselves.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
+
+
+def _end_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 def _is_worker() -> bool:
     return getattr(_inside, "worker", False)
 
@@ -223,11 +241,9 @@ def _backend_of(plan: Workers) -> Iterator[None]:
         with joblib.parallel_config(backend="sequential", n_jobs=1):
             yield
     elif plan.backend is Backend.LOKY:
-        # Ctrl-C reaches every process of a terminal. Who asked for the work ends the workers; a worker that hears
-        # of it first would only print where it was.
-        ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+        begin = {"initializer": _begin_worker, "initargs": (os.getpid(),)}
         threads = plan.inner_threads
-        with joblib.parallel_config(backend=_LOKY, n_jobs=plan.count, inner_max_num_threads=threads, **ignore):
+        with joblib.parallel_config(backend=_LOKY, n_jobs=plan.count, inner_max_num_threads=threads, **begin):
             yield
     else:
         start = dask_workers if plan.backend is Backend.DASK else ray_workers

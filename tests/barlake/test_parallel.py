@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -174,32 +173,52 @@ def test_a_search_of_scikit_learn_takes_the_workers_of_the_block() -> None:
     assert found[0] == found[1] == {"alpha": 0.1}
 
 
-def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
+LONG_WORK = """
+import os, pathlib, sys, time
+from barlake.parallel import run_parallel
+
+def rest(number):
+    pathlib.Path(sys.argv[1], f"{os.getpid()}.worker").touch()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    run_parallel(rest, range(4), workers=2, backend="loky")
+"""
+
+
+@pytest.fixture
+def long_work(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A process group that works, and the two processes in it that do the work."""
     script = tmp_path / "long_work.py"
-    script.write_text(
-        textwrap.dedent(f"""
-        import os, pathlib, time
-        from barlake.parallel import run_parallel
-
-        def rest(number):
-            pathlib.Path({str(tmp_path)!r}, f"{{os.getpid()}}.worker").touch()
-            time.sleep(60)
-
-        if __name__ == "__main__":
-            run_parallel(rest, range(4), workers=2, backend="loky")
-        """)
-    )
+    script.write_text(LONG_WORK.replace("sys.argv[1]", repr(str(tmp_path))))
     started = subprocess.Popen([sys.executable, str(script)], start_new_session=True, stderr=subprocess.PIPE, text=True)
     while len(list(tmp_path.glob("*.worker"))) < 2:
         assert started.poll() is None
         time.sleep(0.05)
+    yield started, [int(path.stem) for path in tmp_path.glob("*.worker")]
+    if started.poll() is None:
+        os.killpg(started.pid, signal.SIGKILL)
+    started.communicate()
+
+
+def test_ctrl_c_ends_the_workers(long_work: tuple[subprocess.Popen[str], list[int]]) -> None:
+    started, workers = long_work
     os.killpg(started.pid, signal.SIGINT)  # as a terminal does
-    _, errors = started.communicate(timeout=20)
+    _, errors = started.communicate(timeout=60)
     assert started.returncode == -signal.SIGINT
     assert errors.strip().splitlines()[-1] == "KeyboardInterrupt"
     assert errors.count("Traceback") == 1
-    for worker in (int(path.stem) for path in tmp_path.glob("*.worker")):
-        assert not is_running(worker)
+    assert not any(map(is_running, workers))
+
+
+def test_workers_end_when_who_asked_for_them_is_killed(long_work: tuple[subprocess.Popen[str], list[int]]) -> None:
+    started, workers = long_work
+    started.kill()
+    started.wait()
+    patience = time.monotonic() + 30
+    while any(map(is_running, workers)):
+        assert time.monotonic() < patience
+        time.sleep(0.1)
 
 
 def is_running(process: int) -> bool:
