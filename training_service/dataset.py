@@ -184,10 +184,7 @@ def _rows_of(table: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
 def _labelled(symbol: str, table: pl.DataFrame, spec: TargetSpec, calendar: Calendar | None) -> pl.DataFrame:
     labels = make_labels(table, spec, calendar=calendar)
     if labels["label"].null_count() == labels.height:
-        raise InvalidInputError(
-            f"{spec.title} gives no bar of {symbol} a label: the bars up to the horizon must be in the same "
-            "session (390 minutes for a regular one). Use a shorter horizon."
-        )
+        raise InvalidInputError(f"{spec.title} gives no bar of {symbol} a label: {_why_no_label(table, spec)}")
     return pl.concat(
         [
             table.select("session", "timestamp", "close"),
@@ -196,6 +193,23 @@ def _labelled(symbol: str, table: pl.DataFrame, spec: TargetSpec, calendar: Cale
         ],
         how="horizontal",
     )
+
+
+def _why_no_label(table: pl.DataFrame, spec: TargetSpec) -> str:
+    longest = table.group_by("session").len()["len"].max()
+    if spec.horizon is None:
+        return "no session of it has its closing bar. Ingest whole sessions, or give the horizon in minutes."
+    if isinstance(longest, int) and spec.horizon >= longest:
+        return (
+            f"its longest session has {longest} bars, and no label crosses a session. Use a horizon below {longest}, "
+            "or close."
+        )
+    if "volatility_window" in spec.parameters:
+        return (
+            f"nowhere are {spec.parameters['volatility_window']:g} one-minute returns and every minute to the horizon "
+            "there, with a price that moved. Use a shorter volatility_window or horizon, or ingest more sessions."
+        )
+    return "everywhere a minute up to the horizon is missing. Use a shorter horizon, or a symbol that trades more."
 
 
 def _as_context(symbol: str, table: pl.DataFrame) -> pl.DataFrame:

@@ -1,9 +1,13 @@
 """The joined table: strict, named by symbol, labelled before the join, and honest about what it dropped."""
 
+import datetime as dt
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from barlake.errors import InvalidInputError
 from barlake.keys import SessionFilter
@@ -126,9 +130,55 @@ def test_symbols_without_a_common_minute_are_refused(tables: Tables) -> None:
         make_dataset({"SPY": tables["SPY"], "QQQ": later}, spec=TargetSpec.parse("direction", 5))
 
 
-def test_a_horizon_longer_than_the_sessions_is_refused(tables: Tables) -> None:
-    with pytest.raises(InvalidInputError, match="direction over 130 minutes gives no bar of SPY a label"):
-        make_dataset(tables, spec=TargetSpec.parse("direction", 130))
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (TargetSpec.parse("direction", 130), "direction over 130 minutes .* longest session has 130 bars"),
+        (TargetSpec.parse("return", "close"), "return to the close gives no bar of SPY .* no session .* closing bar"),
+        (
+            TargetSpec.parse("scaled_return", 5, parameters={"volatility_window": 5000}),
+            "nowhere are 5000 one-minute returns .* shorter volatility_window",
+        ),
+    ],
+)
+def test_a_target_that_labels_nothing_is_refused_with_the_reason(
+    tables: Tables, spec: TargetSpec, message: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        make_dataset(tables, spec=spec)
+
+
+def test_a_horizon_that_holes_never_let_through_is_refused_with_that_reason(tables: Tables) -> None:
+    every_other = tables["SPY"].gather_every(2)
+    with pytest.raises(InvalidInputError, match="everywhere a minute up to the horizon is missing"):
+        make_dataset({"SPY": every_other}, spec=TargetSpec.parse("direction", 5))
+
+
+@given(
+    st.lists(st.sets(st.integers(0, 30), min_size=1), min_size=1, max_size=4).filter(lambda held: len(held[0]) > 1),
+    st.integers(0, 2**32 - 1),
+)
+def test_the_join_is_the_one_of_plain_sets(held: list[set[int]], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    plain: dict[str, dict[dt.datetime, float]] = {}
+    given_tables = {}
+    for number, minutes in enumerate(held):
+        stamps = [dt.datetime(2024, 1, 2, 14, 30, tzinfo=dt.UTC) + dt.timedelta(minutes=one) for one in sorted(minutes)]
+        values = generator.normal(size=len(stamps))
+        plain[f"S{number}"] = dict(zip(stamps, values, strict=True))
+        frame = pl.DataFrame({"timestamp": stamps, "close": 1.0, "value": values})
+        given_tables[f"S{number}"] = frame.with_columns(session=pl.lit(dt.date(2024, 1, 2)))
+    common = sorted(set.intersection(*(set(one) for one in plain.values())))
+    # Labels have tests of their own; two bars side by side make at least one.
+    primary = given_tables["S0"]
+    assume(common and primary["timestamp"].diff().min() == dt.timedelta(minutes=1))
+    data = make_dataset(given_tables, spec=TargetSpec.parse("direction", 1))
+    assert data.frame["timestamp"].to_list() == common
+    for number, symbol in enumerate(plain):
+        name = "value" if number == 0 else f"value_{symbol}"
+        assert data.frame[name].to_list() == [plain[symbol][stamp] for stamp in common]
+    assert data.join.missing == {name: len(set(plain["S0"]) - set(plain[name])) for name in list(plain)[1:]}
+    assert data.join.primary_rows - data.join.rows == len(plain["S0"]) - len(common)
 
 
 def test_a_table_without_features_is_refused(tables: Tables) -> None:
