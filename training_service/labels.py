@@ -61,7 +61,8 @@ def make_labels(bars: pl.DataFrame, spec: TargetSpec, *, calendar: Calendar | No
     With a horizon in minutes, a bar gets a label when every minute up to the horizon has its bar in the same
     session. To the close, it gets one when the session's closing bar is there; a hole on the way does not
     matter. A triple barrier needs every minute up to its end in both cases: a barrier may have been passed in
-    the minute that is missing. Where volatility is not known yet, or is 0, labels that need it are missing.
+    the minute that is missing. So of the bars whose horizon lies beyond the session, those have a label from which
+    a barrier was passed in time. Where volatility is not known yet, or is 0, labels that need it are missing.
 
     Parameters
     ----------

@@ -10,10 +10,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from barlake.errors import InvalidInputError
-from barlake.sessions import Calendar
+from barlake.sessions import Calendar, session_of
 from tests.training_service.plain_labels import PlainBars
 from training_service.labels import Target, TargetSpec, Task, make_labels
 
+REAL_BARS = Path(__file__).parents[3] / "shared" / "data" / "bars_1m" / "year_2024" / "SPY.parquet"
 ANSWERS = Path(__file__).parents[1] / "answers"
 
 
@@ -191,3 +192,30 @@ def test_target_names_are_read_in_any_case() -> None:
 def test_an_unknown_target_is_answered_with_those_there_are() -> None:
     with pytest.raises(InvalidInputError, match="use one of direction, return, scaled_return, triple_barrier"):
         Target.parse("up")
+
+
+@pytest.mark.skipif(not REAL_BARS.is_file(), reason="the shared pack of real bars is not beside this checkout")
+@pytest.mark.parametrize(
+    "spec",
+    [
+        TargetSpec.parse("return", "close"),
+        TargetSpec.parse("scaled_return", 30, parameters={"volatility_window": 60}),
+        TargetSpec.parse("triple_barrier", 45, task="regression", parameters={"volatility_window": 60, "upper": 2}),
+        TargetSpec.parse("triple_barrier", "close", parameters={"volatility_window": 60}),
+    ],
+    ids=lambda spec: spec.title,
+)
+def test_labels_of_real_bars_around_a_half_day_agree_with_those_worked_out_bar_by_bar(spec: TargetSpec) -> None:
+    # 2024-07-03 closed at 13:00 and has bars after that; the hours before each opening are not in this range.
+    bars = pl.read_parquet(REAL_BARS).with_columns(session_of(pl.col("timestamp")).alias("session"))
+    sessions = (dt.date(2024, 7, 2), dt.date(2024, 7, 3))
+    bars = bars.filter(pl.col("session").is_in(sessions))
+    labels = make_labels(bars, spec)
+    plain = PlainBars.of(bars, Calendar.default().frame)
+    chosen = np.random.default_rng(0).choice(bars.height, 120, replace=False)
+    found = labels[np.sort(chosen)].rows(named=True)
+    for row in found:
+        value, known_at = plain.label(row["timestamp"], spec)
+        assert row["known_at"] == known_at
+        assert row["label"] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-15))
+    assert sum(row["label"] is not None for row in found) > 30
