@@ -6,6 +6,7 @@ from barlake.artifacts import code_hash
 from training_service import (
     baselines,
     bootstrap,
+    candidates,
     combinatorial,
     dataset,
     fits,
@@ -34,6 +35,7 @@ __all__ = ["training_code"]
 _MODULES = (
     baselines,
     bootstrap,
+    candidates,
     combinatorial,
     dataset,
     fits,

@@ -8,30 +8,28 @@ every backend.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import stats
 from sklearn.metrics import log_loss, mean_squared_error
-from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from barlake.errors import InvalidInputError
 from barlake.parallel import run_parallel
+from training_service.candidates import all_combinations, candidates_of
 from training_service.fitting import FittedModel, ModelMaker
 from training_service.fold_check import check_folds
 from training_service.folds import Fold, WalkForward
 from training_service.models import make_pipeline, predict, set_parameters
-from training_service.search_space import Range, SearchKind, SearchSpec, Space
+from training_service.search_space import Parameters, Range, SearchKind, SearchSpec, Space
 from training_service.targets import Task
 
 __all__ = ["SearchResult", "SearchingModelMaker", "Tried", "search_parameters"]
 
 FloatArray = npt.NDArray[np.float64]
-Parameters = Mapping[str, Any]
 
 _KEPT = 3
 """Halving keeps one candidate in so many, and gives it so many times the rows."""
@@ -128,11 +126,11 @@ def search_parameters(
     judge = _Judge.of(maker, past, columns, search.inner_folds)
     run = _Run(judge, workers, backend, [])
     if search.kind is SearchKind.HALVING:
-        _halve(run, list(ParameterGrid(_values(space))))
+        _halve(run, all_combinations(space))
     elif search.kind is SearchKind.OPTUNA:
         _ask_optuna(run, space, search.candidates, maker.seed)
     else:
-        run(_candidates(search, space, maker.seed))
+        run(candidates_of(search, space, maker.seed))
     finished = [one for one in run.tried if one.loss is not None and one.share == 1]
     if not finished:
         raise InvalidInputError(f"every candidate of the search failed, the first one of: {run.tried[0].error}")
@@ -161,40 +159,6 @@ def _require_parameters(maker: ModelMaker, space: Space) -> None:
 
 
 # --- candidates ----------------------------------------------------------------------------------
-
-
-def _values(space: Space) -> dict[str, list[Any]]:
-    return {name: list(values) for name, values in space.items() if not isinstance(values, Range)}
-
-
-def _candidates(search: SearchSpec, space: Space, seed: int) -> list[Parameters]:
-    has_range = any(isinstance(values, Range) for values in space.values())
-    if search.kind is SearchKind.GRID or (not has_range and len(ParameterGrid(_values(space))) <= search.candidates):
-        return list(ParameterGrid(_values(space)))
-    drawn_from = {name: _distribution(one) if isinstance(one, Range) else list(one) for name, one in space.items()}
-    drawn = ParameterSampler(drawn_from, search.candidates, random_state=seed)
-    return [{name: value.item() if hasattr(value, "item") else value for name, value in one.items()} for one in drawn]
-
-
-def _distribution(values: Range) -> Any:
-    if values.is_whole and values.is_log:
-        return _WholeLog(values)
-    if values.is_whole:
-        return stats.randint(int(values.low), int(values.high) + 1)
-    if values.is_log:
-        return stats.loguniform(values.low, values.high)
-    return stats.uniform(values.low, values.high - values.low)
-
-
-@dataclass(frozen=True)
-class _WholeLog:
-    """Whole numbers, evenly on a logarithm; scipy has no such distribution."""
-
-    values: Range
-
-    def rvs(self, random_state: Any = None) -> int:
-        drawn = stats.loguniform(self.values.low, self.values.high).rvs(random_state=random_state)
-        return round(float(drawn))
 
 
 def _halve(run: _Run, candidates: list[Parameters]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from barlake.errors import InvalidInputError, did_you_mean
 
-__all__ = ["Range", "SearchKind", "SearchSpec", "parse_space", "parse_value"]
+__all__ = ["Parameters", "Range", "SearchKind", "SearchSpec", "Space", "parse_space", "parse_value"]
 
 
 class SearchKind(StrEnum):
@@ -68,6 +68,7 @@ class Range:
 
 
 Space = Mapping[str, tuple[Any, ...] | Range]
+Parameters = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
