@@ -9,6 +9,7 @@ from typing import Any
 
 from barlake import Lake
 from barlake.artifacts import canonical_json
+from barlake.errors import NotFoundError
 from barlake.keys import parse_symbol
 from feature_service.build import builder_of
 from feature_service.sources import Target
@@ -45,24 +46,34 @@ def stale_tables(lake: Lake, sets: Iterable[str], symbols: Iterable[str], *, fee
     Only manifests and records are read, no bars. A symbol of which the feed holds no regular bar has no table
     and needs none.
 
+    A table whose context symbol is not held is stale, too: building it says what is missing.
+
     Raises
     ------
     NotFoundError
-        If there is no such set, or its context symbol is not held.
+        If there is no such set.
     """
     builders = {name: builder_of(lake, set_name=name) for name in sets}
     found = []
     for symbol in dict.fromkeys(map(parse_symbol, symbols)) if builders else ():
-        if not lake.manifest.held(feed=feed, symbol=symbol)["regular_rows"].sum():
-            continue
-        for name, builder in builders.items():
-            target = Target(feed, symbol)
-            inputs = builder.inputs_now(target)
-            if not builder.is_current(target, inputs):
-                hashed = hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
-                why = _why(builder, target, inputs)
-                found.append(StaleTable(name, symbol, feed, builder.key(feed).version, hashed, why))
+        if lake.manifest.held(feed=feed, symbol=symbol)["regular_rows"].sum():
+            tables = (_look(builder, name, Target(feed, symbol)) for name, builder in builders.items())
+            found += [one for one in tables if one is not None]
     return found
+
+
+def _look(builder: SymbolBuilder, set_name: str, target: Target) -> StaleTable | None:
+    """The table of one symbol, if it is to be built."""
+    try:
+        inputs = builder.inputs_now(target)
+    except NotFoundError:
+        inputs, why = {}, f"its context symbol {builder.feature_set.context} is not held"
+    else:
+        if builder.is_current(target, inputs):
+            return None
+        why = _why(builder, target, inputs)
+    hashed = hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
+    return StaleTable(set_name, target.symbol, target.feed, builder.key(target.feed).version, hashed, why)
 
 
 def _why(builder: SymbolBuilder, target: Target, inputs: Mapping[str, Any]) -> str:

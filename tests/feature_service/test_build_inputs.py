@@ -178,6 +178,12 @@ def test_another_context_symbol_is_another_version(lake: Lake, own_set: str) -> 
     assert table(lake, own_set)["relative_return_5"].null_count() == 3 * 390
 
 
+def test_a_table_whose_context_symbol_is_not_held_is_stale_and_says_so(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "own_set.py"
+    path.write_text(OWN_SET.replace('"SPY"', '"DIA"'))
+    assert why_stale(lake, str(path)) == ["its context symbol DIA is not held"]
+
+
 def test_a_context_symbol_that_is_not_held_is_refused_with_the_ways_out(lake: Lake, own_set: str) -> None:
     with pytest.raises(NotFoundError, match=r"'mine' reads the context symbol DIA.*ingest them.*--context none"):
         build_features(lake, ["QQQ"], set_name=own_set, context="DIA")
