@@ -66,7 +66,7 @@ def beta(*, window_bars: int) -> pl.Expr:
     Source: Sharpe 1964.
     """
     ours, theirs = log_return(span_bars=1), context_return(span_bars=1)
-    value = ratio(covariance(ours, theirs, window_bars), covariance(theirs, theirs, window_bars))
+    value = ratio(covariance(ours, theirs, window_bars), theirs.rolling_var(window_bars))
     return pl.when(~is_flat(CONTEXT, window_bars + 1)).then(value)
 
 

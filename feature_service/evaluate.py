@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import polars as pl
@@ -92,9 +93,8 @@ def _check_type(one: Feature, dtype: pl.DataType) -> None:
 
 
 def _check_finite(one: Feature, values: pl.Series, frame: pl.DataFrame) -> None:
-    rows = values.is_infinite().arg_true()
-    if rows.len():
-        row = rows[0]
+    if values.max() == math.inf or values.min() == -math.inf:
+        row = values.is_infinite().arg_true()[0]
         raise InvalidInputError(
             f"feature {one.name!r} is {values[row]} at row {row} ({frame['timestamp'][row]}): a value must be "
             "finite or null. Divide only where the divisor is not 0 (flat.ratio does)."

@@ -30,7 +30,7 @@ A version is the hash of parameters, feed, hours, adjustment, context symbol and
 computed again.
 """
 
-_LONGER = """A feature whose history says `5Min`, `15Min`, `1Hour` or `1Day` is computed over whole bars of that length; a
+_LONGER = """A feature whose history says `5Min`, `15Min`, `1Hour` or `1Day` is computed over whole bars of it; a
 row holds the value of the last one that is over at its minute. Buckets lie on the clock and stop at the opening and
 the close; a session counts from the next one on. Columns of the context symbol hold its last complete bar, up to a
 week old.

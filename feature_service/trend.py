@@ -90,11 +90,11 @@ def bollinger_position(*, window_bars: int, deviations: float) -> pl.Expr:
 
     Formula: (close - lower) / (upper - lower): 0 on the lower band, 1 on the upper one, outside beyond.
     Null when all closes of the window are equal.
-    Source: Bollinger; bands by TA-Lib BBANDS.
+    Source: Bollinger; TA-Lib SMA and STDDEV.
     """
-    lower = _bands(window_bars, deviations).struct.field("lowerband")
-    upper = _bands(window_bars, deviations).struct.field("upperband")
-    return pl.when(~is_flat(CLOSE, window_bars)).then(ratio(CLOSE - lower, upper - lower))
+    # The same as (close - lower) / (upper - lower), from two indicators instead of a struct made four times.
+    place = ratio(CLOSE - sma(window_bars=window_bars), 2 * deviations * _deviation(window_bars)) + 0.5
+    return pl.when(~is_flat(CLOSE, window_bars)).then(place)
 
 
 @feature(unit="fraction", history_bars=lambda p: p["window_bars"] - 1)
@@ -102,11 +102,15 @@ def bollinger_width(*, window_bars: int, deviations: float) -> pl.Expr:
     """Width of the Bollinger bands against their middle.
 
     Formula: (upper - lower) / middle.
-    Source: Bollinger; bands by TA-Lib BBANDS.
+    Source: Bollinger; TA-Lib SMA and STDDEV.
     """
-    bands = _bands(window_bars, deviations)
-    width = bands.struct.field("upperband") - bands.struct.field("lowerband")
-    return width / bands.struct.field("middleband")
+    return 2 * deviations * _deviation(window_bars) / sma(window_bars=window_bars)
+
+
+def _deviation(window_bars: int) -> pl.Expr:
+    """Standard deviation of the last closes over n."""
+    value: pl.Expr = ta.stddev(CLOSE, timeperiod=window_bars, nbdev=1.0)
+    return value
 
 
 @feature(unit="fraction", history_bars=lambda p: p["window_bars"] - 1)

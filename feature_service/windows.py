@@ -1,24 +1,21 @@
-"""Moments over a moving window, from moving means: what families share. Null until the window is full."""
+"""Moments of two columns over a moving window: what families share. Null until the window is full."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from feature_service.flat import ratio
-
 __all__ = ["correlation", "covariance"]
 
 
 def covariance(one: pl.Expr, other: pl.Expr, window_bars: int) -> pl.Expr:
-    """Covariance over n of the last values: mean of the product less the product of the means.
+    """Covariance over n - 1 of the last values.
 
-    For values around zero, such as returns: with a mean far from it the difference would lose its digits.
+    For values around zero, such as returns: it is a difference of means, and a mean far from zero would cost
+    its digits.
     """
-    product = (one * other).rolling_mean(window_bars)
-    return product - one.rolling_mean(window_bars) * other.rolling_mean(window_bars)
+    return pl.rolling_cov(one, other, window_size=window_bars)
 
 
 def correlation(one: pl.Expr, other: pl.Expr, window_bars: int) -> pl.Expr:
-    """Pearson's correlation of the last values, -1 to 1; null when one of them does not vary."""
-    variances = covariance(one, one, window_bars).clip(0) * covariance(other, other, window_bars).clip(0)
-    return ratio(covariance(one, other, window_bars), variances.sqrt()).clip(-1, 1)
+    """Pearson's correlation of the last values, -1 to 1; for values around zero, which must vary."""
+    return pl.rolling_corr(one, other, window_size=window_bars).clip(-1, 1)
