@@ -23,7 +23,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/training.md").read_text(enco
 def test_the_pipeline_of_the_page_trains(
     full_lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
-    (source,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    (source,) = (block for block in blocks if "def make_pipeline" in block)
     (tmp_path / "my_models.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
