@@ -12,7 +12,7 @@ import polars as pl
 
 from barlake.errors import InvalidInputError
 from barlake.keys import ArtifactKind, SessionFilter, parse_symbol
-from barlake.leak_proof import ProofReport
+from barlake.leak_proof import Effort, ProofReport
 
 if TYPE_CHECKING:
     from barlake import Lake
@@ -22,13 +22,21 @@ __all__ = ["feature_history", "prove_lake_features", "prove_lake_folds", "prove_
 
 
 def prove_lake_features(
-    lake: Lake, symbol: str, *, bars: int, seed: int, progress: Any = None, feed: str | None = None, **options: str
+    lake: Lake,
+    symbol: str,
+    *,
+    bars: int,
+    seed: int,
+    sweeps: int = 8,
+    progress: Any = None,
+    feed: str | None = None,
+    **options: str,
 ) -> ProofReport:
     """Proof of a feature set over the newest bars of a symbol; `options` as in `builder_of`."""
     from feature_service.leak_proof import prove_features  # noqa: PLC0415 - polars plugins take a second
 
     features, inputs = _features_and_inputs(lake, symbol, feed, bars, options)
-    return prove_features(features, inputs, seed=seed, progress=progress)
+    return prove_features(features, inputs, effort=Effort(sweeps=sweeps), seed=seed, progress=progress)
 
 
 def feature_history(

@@ -44,6 +44,7 @@ def features(
     history: Annotated[
         bool, typer.Option("--history", help="Also measure how much history each feature needs.")
     ] = False,
+    sweeps: Annotated[int, typer.Option("--sweeps", min=0, help="More find rarer leaks: 100 try most rows.")] = 8,
     seed: Seed = 0,
     root: Root = None,
     as_json: AsJson = False,
@@ -54,7 +55,7 @@ def features(
     options: dict[str, Any] = {"feed": feed, "set_name": set_name, "session": session, "adjustment": adjustment}
     options |= {"bars": bars, "seed": seed} | ({} if context is None else {"context": context})
     with barlake.open(root) as lake, progress(shown=not as_json) as begin:
-        report = prove_lake_features(lake, symbol, progress=begin("proof"), **options)
+        report = prove_lake_features(lake, symbol, sweeps=sweeps, progress=begin("proof"), **options)
         needed = feature_history(lake, symbol, **options) if history else None
     _finish(report, as_json=as_json, needed=needed)
 
