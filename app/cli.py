@@ -36,6 +36,7 @@ from app.commands import (
     securities,
     sources,
     training,
+    trials,
     update,
 )
 from app.console import notice
@@ -95,6 +96,7 @@ application.command("train")(training.train)
 application.command("simulate")(research.simulate)
 application.command("runs")(research.runs)
 application.add_typer(models.application, name="models")
+application.command("trials")(trials.trials)
 application.command("repro")(repro.repro)
 application.command("emulate")(sources.emulate)
 application.command("worker")(jobs.worker)

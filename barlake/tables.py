@@ -310,7 +310,7 @@ trials = Table(
     Column("begun_at", UtcDateTime, nullable=False),
     Column("kind", _name(32), nullable=False),  # values of `TrialKind`
     Column("study", _name(128), nullable=False),  # the question: its trials are the draws the best is chosen from
-    Column("fingerprint", _name(64), nullable=False),  # of kind and parameters: the same try again has the same one
+    Column("fingerprint", _name(64), nullable=False),  # of the parameters: the same try again has the same one
     Column("parent_id", _name(32)),  # the trial it was made for: a search, of one of its candidates
     Column("parameters", Text, nullable=False),  # JSON
     Index("trials_by_study", "study", "begun_at"),

@@ -290,7 +290,7 @@ class TrialLedger:
             "begun_at": now,
             "kind": parsed.value,
             "study": study,
-            "fingerprint": hashlib.sha256(f"{parsed.value}\0{text}".encode()).hexdigest(),
+            "fingerprint": hashlib.sha256(text.encode()).hexdigest(),
             "parent_id": parent_id,
             "parameters": text,
         }

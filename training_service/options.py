@@ -123,3 +123,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--session", default=hours[0], choices=hours, help="hours the features were built over (default regular)")
     add("--feed", help="default: sip before iex before the only other one")
     add("--seed", type=int, default=0, help="seed of whatever is drawn (default 0)")
+    add("--placebo", type=int, default=0, help="fit so many times more on shifted labels, for a p-value (default 0)")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from barlake.artifacts import Artifact
+from barlake.trials import Deflation
 from training_service.fits import Fits
 from training_service.labels import Task
 from training_service.outcomes import Outcome
+from training_service.placebo import PlaceboReport
 from training_service.scores import Judgement, judge, score, verdict
 from training_service.walk import FittedFold
 
@@ -30,6 +32,11 @@ class TrainReport:
         each), model (how the one fitted on everything came about: `FittedModel.facts`), overall (scores of all
         test rows together, as `scores.score` gives them), combinatorial (spread over many histories, or None),
         beats_baseline, verdict.
+    placebo
+        How the model stands among placebos, if any were asked for. No part of the manifest.
+    deflation
+        What its Sharpe ratio is worth among all trials of its study so far; None where it has none. No part of
+        the manifest either: it changes with every further trial.
     """
 
     model_id: str
@@ -38,6 +45,8 @@ class TrainReport:
     parameters: Mapping[str, Any]
     inputs: Mapping[str, Any]
     results: Mapping[str, Any]
+    placebo: PlaceboReport | None = None
+    deflation: Deflation | None = None
 
     @classmethod
     def of(cls, artifact: Artifact, *, created: bool) -> TrainReport:
@@ -80,6 +89,8 @@ class TrainReport:
             "parameters": dict(self.parameters),
             "inputs": dict(self.inputs),
             **self.results,
+            "placebo": None if self.placebo is None else self.placebo.as_dict(),
+            "deflated_sharpe": None if self.deflation is None else asdict(self.deflation),
             "next_command": self.next_command,
         }
 

@@ -9,6 +9,7 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
+from barlake.trials import Deflation
 from training_service.labels import TargetSpec
 from training_service.report import TrainReport
 from training_service.scores import BASELINES, METRICS
@@ -46,8 +47,20 @@ def print_report(report: TrainReport, console: Console) -> None:
         if fold["empty_columns"]:
             console.print(f"fold {fold['fold']} knew no value of: {', '.join(fold['empty_columns'])}")
     console.print(report.verdict, markup=False)
+    if report.deflation is not None:
+        console.print(_deflated(report.deflation))
+    if report.placebo is not None:
+        console.print(report.placebo.sentence)
     console.print(f"model {report.model_id} ({'made' if report.created else 'existed, nothing was written'})")
     console.print(f"next: {report.next_command}")
+
+
+def _deflated(found: Deflation) -> str:
+    tries = "the only try" if found.trials == 1 else f"one of {found.trials} tries"
+    return (
+        f"Sharpe ratio of sessions {found.sharpe:.3g} before costs, {tries} at this symbol (`barlake trials`): "
+        f"{found.probability:.0%} sure to be above the {found.expected_best:.3g} that the best try without skill shows"
+    )
 
 
 def _score_table(scores: Mapping[str, Any], task: Task) -> Table:

@@ -22,7 +22,7 @@ from training_service.bootstrap import DayBlocks, Figure, auc, figure, rank_corr
 from training_service.outcomes import EVEN_ODDS, Outcome, session_gains
 from training_service.targets import Task
 
-__all__ = ["BASELINES", "LOSSES", "METRICS", "Judgement", "judge", "score", "verdict"]
+__all__ = ["BASELINES", "LOSSES", "METRICS", "Judgement", "headline", "headline_value", "judge", "score", "verdict"]
 
 FloatArray = npt.NDArray[np.float64]
 Draws = dict[str, FloatArray]
@@ -90,6 +90,22 @@ def score(outcome: Outcome, task: Task) -> Scores:
         "baselines": _baselines(outcome, task, blocks.sample),
         "advantage": _advantage(model, constant, task, sessions=blocks.sessions),
     }
+
+
+def headline(task: Task) -> str:
+    """The metric that stands for a model: how well it tells rows apart, whatever its level."""
+    return "auc" if task is Task.CLASSIFICATION else "information_coefficient"
+
+
+def headline_value(outcome: Outcome, task: Task) -> float | None:
+    """Value of the headline metric alone; None where it is not defined."""
+    sample = DayBlocks(outcome.session, replicates=0)
+    measure = (
+        auc(sample, outcome.label, outcome.prediction)
+        if task is Task.CLASSIFICATION
+        else (rank_correlation(sample, outcome.prediction, outcome.label))
+    )
+    return None if np.isnan(measure[0]) else float(measure[0])
 
 
 def judge(scores: Mapping[str, Any]) -> Judgement:

@@ -7,6 +7,7 @@ searches. `model_folder.py` says what the artifact holds; the manifest adds opti
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from barlake.errors import ConflictError
@@ -28,6 +29,7 @@ from training_service.presets import DEFAULT_PRESET
 from training_service.report import TrainReport, results_of
 from training_service.search_space import SearchSpec
 from training_service.walk import Progress
+from training_service.worth import deflation_of, require_runs, run_placebos
 
 __all__ = ["FOLDS", "PREDICTIONS", "read_dataset", "train"]
 
@@ -48,6 +50,7 @@ def train(
     session: str = SessionFilter.REGULAR,
     feed: str | None = None,
     seed: int = 0,
+    placebo: int = 0,
     progress: Progress | None = None,
 ) -> TrainReport:
     """Train on the first symbol with the others as context, and predict it walk-forward.
@@ -78,6 +81,8 @@ def train(
         Which feature tables: the newest build of this set over these hours.
     feed
         None takes `sip` before `iex` before the only other feed that holds every symbol.
+    placebo
+        How many times to fit everything again on shifted labels, for a p-value; see `placebo_test`.
     progress
         Called with what was done, how many steps are done, and how many there are.
 
@@ -92,6 +97,7 @@ def train(
     ConflictError
         If the feature tables were built anew meanwhile.
     """
+    require_runs(placebo)
     plan = make_plan(
         lake,
         symbols,
@@ -106,13 +112,19 @@ def train(
         seed=seed,
     )
     code = training_code()
-    existing = lake.artifacts.get(ArtifactKind.MODEL, plan.model_id(code))
-    if existing is not None:
-        return TrainReport.of(existing, created=False)
-    with lake.trials.attempt(TrialKind.TRAINING, plan.study, plan.parameters) as trial:
-        _make(lake, plan, code, progress or _silent, trial)
-    lake.publish()
-    return TrainReport.of(lake.artifacts.find(ArtifactKind.MODEL, plan.model_id(code)), created=True)
+    model_id = plan.model_id(code)
+    is_new = lake.artifacts.get(ArtifactKind.MODEL, model_id) is None
+    if is_new:
+        with lake.trials.attempt(TrialKind.TRAINING, plan.study, plan.parameters) as trial:
+            _make(lake, plan, code, progress or _silent, trial)
+    report = TrainReport.of(lake.artifacts.find(ArtifactKind.MODEL, model_id), created=is_new)
+    if placebo:
+        data = read_dataset(lake, plan)
+        found = run_placebos(lake, plan, data, report, runs=placebo, progress=progress or _silent)
+        report = replace(report, placebo=found)
+    if is_new or placebo:
+        lake.publish()
+    return replace(report, deflation=deflation_of(lake, plan, model_id))
 
 
 def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress, trial: Attempt) -> None:

@@ -94,6 +94,9 @@ def train(
     ] = SessionFilter.REGULAR.value,
     feed: Feed = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of whatever is drawn.")] = 0,
+    placebo: Annotated[
+        int, typer.Option("--placebo", help="Fit so many times more on shifted labels, for a p-value.")
+    ] = 0,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -126,6 +129,7 @@ def train(
         session=session,
         feed=feed,
         seed=seed,
+        placebo=placebo,
     )
     with barlake.open(root) as lake, progress(shown=not as_json) as start:
         report = train_model(lake, ",".join(symbols), **given, progress=start("training"))

@@ -192,6 +192,7 @@ def test_a_feature_table_that_was_tampered_with_is_not_trained_on(full_lake: Lak
         ({"horizon": 0}, "horizon 0 is below 1"),
         ({"folds": 0}, "folds 0 is below 1"),
         ({"seed": -1}, "seed -1 is out of range"),
+        ({"placebo": -1}, "placebo -1 is below 0"),
         ({"session": "night"}, "session 'night'"),
         ({"symbols": "SPY,SPY"}, "symbol 'SPY' is given twice"),
         ({"symbols": ","}, "no symbol was given"),
@@ -287,3 +288,25 @@ def test_other_histories_are_scored_and_their_folds_kept(full_lake: Lake) -> Non
     assert spread["high"] == paths.filter(metric="rmse")["value"].max()
     again = train(full_lake, **train_options(report.parameters))
     assert (again.model_id, again.created) == (report.model_id, False)
+
+
+def test_placebos_are_told_beside_the_model_and_are_no_draw_of_its_study(full_lake: Lake) -> None:
+    report = train(full_lake, "SPY", folds=2, estimator="logistic", placebo=3)
+    assert report.placebo is not None
+    assert len(report.placebo.placebos) == 3
+    assert report.placebo.value == report.results["overall"]["metrics"]["auc"]["value"]
+    rows = full_lake.trials.frame().select("kind", "status", "fits", "artifact_id").rows()
+    assert rows == [("training", "finished", 3, report.model_id), ("placebo", "finished", 6, report.model_id)]
+    assert report.deflation is not None
+    assert report.deflation.trials == 1
+    again = train(full_lake, "SPY", folds=2, estimator="logistic", placebo=3)
+    assert (again.created, again.placebo) == (False, report.placebo)
+
+
+def test_a_second_try_makes_the_first_one_worth_less(full_lake: Lake) -> None:
+    first, _ = (train(full_lake, "SPY", folds=2, estimator="logistic", horizon=horizon) for horizon in (5, 3))
+    again = train(full_lake, "SPY", folds=2, estimator="logistic")
+    assert first.deflation is not None
+    assert again.deflation is not None
+    assert (first.deflation.trials, again.deflation.trials) == (1, 2)
+    assert again.deflation.probability < first.deflation.probability
