@@ -49,6 +49,7 @@ bench: $(INSTALLED_DEV) $(PEERS)/.installed ## the promises of speed, each besid
 	@$(BIN)/python benchmarks/lake.py --peers $(PEERS)/bin/python
 	@$(BIN)/python benchmarks/ingest.py
 	@$(BIN)/python benchmarks/training.py
+	@$(BIN)/python benchmarks/features.py
 
 docs: $(INSTALLED) ## write docs/cli.md from --help and docs/features.md from docstrings
 	@$(BIN)/python -m app.cli_docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

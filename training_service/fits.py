@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from training_service.combinatorial import PathScores, combinatorial_scores
 from training_service.dataset import Dataset
 from training_service.fitting import FittedModel, ModelMaker
 from training_service.folds import Fold
+from training_service.importance import permutation_importance
 from training_service.plan import TrainPlan
 from training_service.search import SearchingModelMaker
 from training_service.walk import FittedFold, MakeModel, Progress, walk_to_the_end
@@ -30,6 +33,8 @@ class Fits:
         Row numbers of training and test of the walk forward.
     full_model
         Fitted on every labelled row.
+    importance
+        What the models of the folds lose without each column, as `permutation_importance` gives it.
     paths
         Scores over many histories, if the plan asks for them.
     """
@@ -38,6 +43,7 @@ class Fits:
     folds: list[Fold]
     fitted: list[FittedFold]
     full_model: FittedModel
+    importance: pl.DataFrame
     paths: PathScores | None
 
     def tried(self) -> Iterator[tuple[int | None, Mapping[str, Any]]]:
@@ -84,4 +90,5 @@ def fit_plan(plan: TrainPlan, data: Dataset, *, progress: Progress) -> Fits:
             workers=workers,
             progress=lambda what, done, _: progress(f"another history, {what}", before + done, total),
         )
-    return Fits(data, folds, fitted, full_model, paths)
+    importance = permutation_importance(data, folds, fitted, seed=plan.seed)
+    return Fits(data, folds, fitted, full_model, importance, paths)

@@ -53,6 +53,16 @@ def test_the_catalogue_has_the_tables(cli: Any, built: Path) -> None:
     assert found == [{"symbol": "SPY", "nulls": 19, "period": period} for period in range(4)]
 
 
+def test_after_a_training_each_feature_has_its_importance(cli: Any, built: Path) -> None:
+    trained = cli("train", "SPY", "--folds", "2", "--json", "--root", built)
+    assert trained.code == 0
+    [one] = cli("feature-quality", "SPY", "--json", "--root", built).data
+    assert {row["model"] for row in one["features"]} == {trained.data["model_id"]}
+    assert all(isinstance(row["importance"], float) for row in one["features"])
+    html = Path(one["page"]).read_text(encoding="utf-8")
+    assert f"Of model <code>{trained.data['model_id']}</code>" in html
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
