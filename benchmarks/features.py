@@ -44,7 +44,7 @@ _ONE_THREAD = dict.fromkeys(_THREADS, "1")
 
 
 def measured(script: str, *arguments: object, python: Path | str = sys.executable, one_thread: bool = True) -> Any:
-    """What a script in a fresh process answers in its last line."""
+    """What a script in a fresh process answers in its last line, if anything."""
     done = subprocess.run(
         [str(python), str(BESIDE / script), *map(str, arguments)],
         check=False,
@@ -54,7 +54,7 @@ def measured(script: str, *arguments: object, python: Path | str = sys.executabl
     )
     if done.returncode:
         sys.exit(f"{script} {' '.join(map(str, arguments))} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
 
 
 def kept(value: float, most: float) -> str:
@@ -82,8 +82,10 @@ def indicators(folder: Path, bars: int, runs: int) -> Iterator[str]:
             f"| {kept(statistics.median(ratios), MOST_CPU)} "
             f"| {ours * each:.4f} | {theirs * each:.4f} |"
         )
-    yield "\n| most memory, whole process | output, MB | before, MB | peak, MB | peak / output | promise | kept |"
-    yield "|---|---:|---:|---:|---:|---:|---|"
+    yield (
+        "\n| memory of the whole process | output, MB | before, MB | peak, MB | peak / output | promise | kept "
+        "| what was added / output |\n|---|---:|---:|---:|---:|---:|---|---:|"
+    )
     for who, what in {
         "ours32": "ours, the table that is written: float32, prices float64",
         "ours64": "ours, float64 columns",
@@ -94,7 +96,7 @@ def indicators(folder: Path, bars: int, runs: int) -> Iterator[str]:
         promise = " | " if who == "talib" else kept(ratio, MOST_MEMORY)
         yield (
             f"| {what} | {one['output_mb']:.0f} | {one['before_mb']:.0f} | {one['peak_mb']:.0f} | {ratio:.2f} "
-            f"| {promise} |"
+            f"| {promise} | {(one['peak_mb'] - one['before_mb']) / one['output_mb']:.2f} |"
         )
 
 

@@ -32,8 +32,8 @@ def test_an_artifact_holds_predictions_a_model_per_fold_and_one_of_everything(fu
     report = train(full_lake, ["SPY", "QQQ"], folds=3)
     artifact = full_lake.artifacts.find(ArtifactKind.MODEL, report.model_id)
     assert sorted(artifact.files) == [
-        "card.html", "fold-00.joblib", "fold-01.joblib", "fold-02.joblib", "folds.parquet", "model.joblib",
-        "predictions.parquet",
+        "card.html", "fold-00.joblib", "fold-01.joblib", "fold-02.joblib", "folds.parquet",
+        "importance.parquet", "model.joblib", "predictions.parquet",
     ]  # fmt: skip
 
 
