@@ -13,7 +13,7 @@ from feature_service.declare import Feature
 
 __all__ = ["evaluate"]
 
-_BATCH = 16
+_BATCH = 8
 """Columns held in float64 at a time: what bounds memory where the table is float32."""
 
 

@@ -2,9 +2,9 @@
 
 `predictions.parquet`: symbol, session, timestamp, fold, fitted_before, prediction, signal, for every bar of the
 out-of-sample period that has features. `folds.parquet`: row ranges of training and test. `importance.parquet`:
-what the models lose without each column. `paths.parquet`: path,
-metric, value, and `path_folds.parquet`: row ranges, where other histories were asked for. `model.joblib`:
-fitted on everything; `fold-00.joblib` and so on: on what came before their test.
+what the models lose without each column. `paths.parquet`: path, metric, value, and `path_folds.parquet`: row
+ranges, where other histories were asked for. `model.joblib`: fitted on everything; `fold-00.joblib` and so on:
+on what came before their test.
 """
 
 from __future__ import annotations
