@@ -39,6 +39,7 @@ MOST_PROOF_SECONDS = 30
 PUBLISHED_SECONDS = 7.4
 """Qlib's README: the same task with its two caches filled."""
 
+_PARTS = ("indicators", "daily", "proof")
 _THREADS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _ONE_THREAD = dict.fromkeys(_THREADS, "1")
 
@@ -166,9 +167,12 @@ def sections(given: argparse.Namespace, folder: Path) -> Iterator[str]:
         f"{platform.python_version()}; load {load} when it began. Medians, and each run in brackets; made-up bars. A "
         "CPU figure of a comparison is the least of five rounds in turns after one that warms.\n"
     )
-    yield from indicators(folder, given.bars, given.runs)
-    yield from daily(folder, given.qlib, given.symbols, given.days, given.runs)
-    yield from proof(given.proof_bars, given.proof_runs)
+    if "indicators" in given.parts:
+        yield from indicators(folder, given.bars, given.runs)
+    if "daily" in given.parts:
+        yield from daily(folder, given.qlib, given.symbols, given.days, given.runs)
+    if "proof" in given.parts:
+        yield from proof(given.proof_bars, given.proof_runs)
     yield f"\nLoad when it ended: {', '.join(f'{one:.1f}' for one in os.getloadavg())}."
 
 
@@ -176,6 +180,7 @@ def main() -> None:
     """Print the page and write it."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--qlib", type=Path, help="Python of an environment that has pyqlib")
+    options.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
     options.add_argument("--bars", type=int, default=1_000_000)
     options.add_argument("--symbols", type=int, default=800)
     options.add_argument("--days", type=int, default=3400)
