@@ -25,6 +25,9 @@ from training_service.targets import Task
 
 __all__ = ["OwnPipeline", "is_import_path"]
 
+_SEEN = "__barlake_sha256__"
+"""Under this name a module keeps the hash of the source it was made from."""
+
 
 def is_import_path(name: str) -> bool:
     """Whether a name means a function of one's own rather than a preset.
@@ -64,12 +67,17 @@ class OwnPipeline:
         """
         place, _, name = path.rpartition(":")
         module = _module(path, place)
+        sha256 = _source_hash(path, module)
+        if getattr(module, _SEEN, sha256) != sha256:
+            # The file was changed since this process, a worker perhaps, imported it.
+            module = _imported(path, lambda: importlib.reload(module))
+        setattr(module, _SEEN, sha256)
         function = getattr(module, name, None)
         if not callable(function):
             raise InvalidInputError(
                 f"estimator {path!r}: {place} has no function {name!r}.{did_you_mean(name, vars(module))}"
             )
-        return cls(path, function, _source_hash(path, module))
+        return cls(path, function, sha256)
 
     def make(self, task: Task, seed: int) -> Pipeline:
         """Call the function, with `task` (its text) and `seed` if it takes arguments of these names.
@@ -127,18 +135,22 @@ def _module(path: str, place: str) -> ModuleType:
     if str(folder) not in sys.path:
         # Stays there: workers get this path, and unpickling a class of that module imports it again.
         sys.path.append(str(folder))
-    try:
-        module = importlib.import_module(name)
-    except Exception as error:
-        raise InvalidInputError(
-            f"estimator {path!r}: {place} cannot be imported ({type(error).__name__}: {error}). "
-            "Write module:function or file.py:function, and run where the module is found."
-        ) from error
+    module = _imported(path, lambda: importlib.import_module(name))
     if file.suffix == ".py" and Path(module.__file__ or "").resolve() != file.resolve():
         raise InvalidInputError(
             f"estimator {path!r}: another module named {name!r} comes first ({module.__file__}): rename the file."
         )
     return module
+
+
+def _imported(path: str, how: Callable[[], ModuleType]) -> ModuleType:
+    try:
+        return how()
+    except Exception as error:
+        raise InvalidInputError(
+            f"estimator {path!r}: its module cannot be imported ({type(error).__name__}: {error}). "
+            "Write module:function or file.py:function, and run where the module is found."
+        ) from error
 
 
 def _source_hash(path: str, module: ModuleType) -> str:

@@ -87,7 +87,7 @@ def _print_models(results: Mapping[str, Any], console: Console) -> None:
     for name, model in [*named, ("last model", results["model"])]:
         told = []
         if "iterations" in model:
-            told.append(f"{model['iterations']} iterations")
+            told.append(f"iterations: {model['iterations']}")
         if "search" in model:
             best = ", ".join(f"{key}={value}" for key, value in model["search"]["best"].items())
             failed = sum(one["error"] is not None for one in model["search"]["tried"])

@@ -115,3 +115,12 @@ def test_a_file_named_as_a_library_is_refused(module: Module) -> None:
     module("json", GOOD)
     with pytest.raises(InvalidInputError, match="another module named 'json' comes first"):
         make_pipeline(ModelSpec("json.py:make_pipeline"), Task.REGRESSION, seed=0)
+
+
+def test_a_file_that_is_changed_while_it_is_loaded_is_loaded_again(module: Module) -> None:
+    module("own_edited", GOOD)
+    before = OwnPipeline.load("own_edited:make_pipeline")
+    module("own_edited", GOOD.replace("Ridge(random_state=seed)", "Ridge(alpha=25, random_state=seed)"))
+    after = OwnPipeline.load("own_edited:make_pipeline")
+    assert before.sha256 != after.sha256
+    assert after.make(Task.REGRESSION, 0)["last"].alpha == 25
