@@ -20,6 +20,25 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 
 
+LEAKY_SET = '''"""One honest feature and one that knows the next bar."""
+
+import polars as pl
+
+from feature_service.declare import feature
+from feature_service.feature_set import FeatureSet
+from feature_service.returns import log_return
+
+
+@feature(unit="log return", history_bars=0)
+def tomorrow() -> pl.Expr:
+    """Log return of the bar that comes next."""
+    return pl.col("close").log().shift(-1) - pl.col("close").log()
+
+
+SET = FeatureSet("mine", (log_return.named("log_return_2", span_bars=2), tomorrow.named("tomorrow")))
+'''
+
+
 def run_the_loop(command: Any, root: Path) -> dict[str, Any]:
     """What a simulation of a model trained on SPY and QQQ gave."""
     built = command.json("features", "SPY", "QQQ", "--root", root)
@@ -84,6 +103,47 @@ def test_the_equity_curves_end_on_the_final_values(quarter: dict[str, Any]) -> N
     assert curve.height == quarter["bars"]
     for fill in ("next_open", "same_close"):
         assert curve[f"{fill}_equity_usd"][-1] == pytest.approx(quarter[fill]["final_value_usd"], abs=1e-4)
+
+
+def test_features_labels_folds_and_fills_of_real_bars_do_not_look_ahead(
+    quarter: dict[str, Any], barlake_command: Any
+) -> None:
+    root = ("--root", quarter["folder"].parents[1])
+    model = ("--model", quarter["model"]["model_id"])
+    for proof in (
+        ("features", "SPY"),
+        ("labels", "SPY", "--target", "triple_barrier", "--horizon", "30"),
+        ("folds", "SPY,QQQ", "--bars", 6_000, "--folds", 2),
+        ("simulation", "--symbol", "SPY", *model),
+    ):
+        proven = barlake_command.json("prove", *proof, *root)
+        assert proven["clean"], proof
+        assert proven["borders"] > 0
+
+
+def test_the_run_and_all_that_it_hangs_on_are_made_again_to_the_bit(
+    quarter: dict[str, Any], barlake_command: Any
+) -> None:
+    before = artifacts_below(quarter["folder"].parents[1])
+    again = barlake_command.json("repro", quarter["run_id"], "--root", quarter["folder"].parents[1])
+    assert again["same"]
+    assert len(again["steps"]) == 4, "features of two symbols, model, run"
+    assert artifacts_below(quarter["folder"].parents[1]) == before
+
+
+def test_a_feature_that_knows_the_next_bar_is_refused_by_its_name(
+    quarter: dict[str, Any], barlake_command: Any, tmp_path: Path
+) -> None:
+    root = quarter["folder"].parents[1]
+    before = artifacts_below(root)
+    own = tmp_path / "my_features.py"
+    own.write_text(LEAKY_SET)
+    with barlake_command.start("features", "SPY", "--set", own, "--root", root) as process:
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "'tomorrow' at row " in errors
+    assert "looks 1 rows (0:01:00) ahead, at bars.close" in errors
+    assert artifacts_below(root) == before
 
 
 def test_the_catalogue_lists_features_models_and_runs(quarter: dict[str, Any]) -> None:
