@@ -18,9 +18,10 @@ import numpy.typing as npt
 import polars as pl
 
 from barlake.errors import InvalidInputError
+from training_service.combinatorial_folds import CombinatorialPurged
 from training_service.dataset import Dataset
 from training_service.fold_check import check_folds
-from training_service.folds import CombinatorialPurged, Fold
+from training_service.folds import Fold
 from training_service.outcomes import Outcome
 from training_service.scores import METRICS, score
 from training_service.walk import FittedFold, MakeModel, Progress, fit_folds

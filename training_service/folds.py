@@ -1,14 +1,12 @@
-"""Folds: pairs of training and test rows with nothing of the test in the training.
+"""Walk-forward folds: train on the past, test on what follows, with nothing of the test in the training.
 
-Both splitters follow scikit-learn's manners and work in `cross_val_score(..., cv=...)`. Rows are purged by the
+The splitter follows scikit-learn's manners and works in `cross_val_score(..., cv=...)`. Rows are purged by the
 instants from which labels are known, not by counting rows: after a join, and over a night, five rows are not
-five minutes. What the splitters promise is said again by `fold_check.check_folds`, for folds from anywhere.
+five minutes. What it promises is said again by `fold_check.check_folds`, for folds from anywhere.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
@@ -18,7 +16,17 @@ import numpy.typing as npt
 
 from barlake.errors import InvalidInputError
 
-__all__ = ["CombinatorialPurged", "Fold", "InstantArray", "RowArray", "WalkForward", "Window", "group_starts"]
+__all__ = [
+    "Fold",
+    "InstantArray",
+    "RowArray",
+    "WalkForward",
+    "Window",
+    "checked_rows",
+    "group_starts",
+    "require_at_least",
+    "too_few_groups",
+]
 
 RowArray = npt.NDArray[np.intp]
 InstantArray = npt.NDArray[np.datetime64]
@@ -96,11 +104,11 @@ class WalkForward:
             too few groups, or the purge leaves a fold nothing to train on.
         """
         self._check_options()
-        starts = group_starts(groups, _checked_rows(X, self.timestamp, self.known_at))
+        starts = group_starts(groups, checked_rows(X, self.timestamp, self.known_at))
         n_groups = len(starts)
         length = n_groups // (self.n_splits + 1)
         if length == 0:
-            raise _too_few_groups("folds", self.n_splits, self.n_splits + 1, n_groups)
+            raise too_few_groups("folds", self.n_splits, self.n_splits + 1, n_groups)
         first_test = n_groups - length * self.n_splits
         held = first_test - self.embargo if self.train_groups is None else self.train_groups
         bounds = np.append(starts, len(X))
@@ -122,133 +130,17 @@ class WalkForward:
         return training
 
     def _check_options(self) -> None:
-        _require_at_least("folds", self.n_splits, 1)
-        _require_at_least("embargo", self.embargo, 0)
+        require_at_least("folds", self.n_splits, 1)
+        require_at_least("embargo", self.embargo, 0)
         if self.window not in list(Window):
             raise InvalidInputError(f"window {self.window!r} is not known: use {' or '.join(Window)}.")
         if self.train_groups is None:
             return
-        _require_at_least("train_groups", self.train_groups, 1)
+        require_at_least("train_groups", self.train_groups, 1)
         if self.window != Window.ROLLING:
             raise InvalidInputError(
                 f"train_groups {self.train_groups} is for a rolling window: an anchored one trains on all that came "
                 "before. Leave it out, or use window 'rolling'."
-            )
-
-
-class CombinatorialPurged:
-    """Combinatorial purged splitter: every choice of `n_test_blocks` of `n_blocks` blocks is tested once.
-
-    The groups (sessions, usually) are cut in time order into `n_blocks` blocks, the earlier ones a group longer
-    where it does not divide. Training is everything else, before and after the tests, less the rows whose
-    label shares an instant with a tested one, and less the `embargo` groups that follow a test. Each block is
-    tested in several folds, by models that never saw it: put together, they are `n_paths` whole histories
-    instead of one (Lopez de Prado 2018, Advances in Financial Machine Learning, 7.4 and 12.4).
-
-    A model of such a fold may have trained on what came after its test: it says how much scores depend on
-    luck, and its predictions cannot be traded.
-
-    Parameters
-    ----------
-    timestamp, known_at
-        As in `WalkForward`.
-    embargo
-        How many groups right after a test are left out: features of rows there still look back into it.
-    """
-
-    def __init__(
-        self,
-        n_blocks: int = 6,
-        n_test_blocks: int = 2,
-        *,
-        timestamp: InstantArray,
-        known_at: InstantArray,
-        embargo: int = 1,
-    ) -> None:
-        self.n_blocks = n_blocks
-        self.n_test_blocks = n_test_blocks
-        self.timestamp = timestamp
-        self.known_at = known_at
-        self.embargo = embargo
-
-    @property
-    def n_paths(self) -> int:
-        """How many whole histories the tests make up: in how many folds each block is tested."""
-        return math.comb(self.n_blocks - 1, self.n_test_blocks - 1)
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002, N803 - scikit-learn's signature
-        """How many folds `split` gives."""
-        return math.comb(self.n_blocks, self.n_test_blocks)
-
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Fold]:  # noqa: ARG002, N803 - scikit-learn's signature
-        """Row numbers of training and test, one pair per fold, in the order of `itertools.combinations`.
-
-        Parameters
-        ----------
-        X, groups
-            As in `WalkForward.split`.
-
-        Raises
-        ------
-        InvalidInputError
-            If an option is out of range, lengths differ, timestamps fall, a group comes back later, there are
-            too few groups, or the purge leaves a fold nothing to train on.
-        """
-        self._check_options()
-        starts = group_starts(groups, _checked_rows(X, self.timestamp, self.known_at))
-        if len(starts) < self.n_blocks:
-            raise _too_few_groups("blocks", self.n_blocks, self.n_blocks, len(starts))
-        borders = [int(block[0]) for block in np.array_split(np.arange(len(starts)), self.n_blocks)]
-        bounds = np.append(starts, len(X))
-        chosen = itertools.combinations(range(self.n_blocks), self.n_test_blocks)
-        for number, blocks in enumerate(chosen):
-            stretches = _stretches(blocks, [*borders, len(starts)])
-            training = self._training(stretches, bounds)
-            if training.size == 0:
-                raise InvalidInputError(
-                    f"fold {number} has no labelled row to train on: use a smaller embargo, fewer test blocks, or "
-                    "ingest more sessions."
-                )
-            test = [np.arange(bounds[first], bounds[end], dtype=np.intp) for first, end in stretches]
-            yield training, np.concatenate(test)
-
-    def path_folds(self) -> RowArray:
-        """Fold that tests each block on each path, shape (n_paths, n_blocks).
-
-        Path p takes, for each block, the p-th of the folds that test it.
-
-        Examples
-        --------
-        >>> none = np.array([], dtype="datetime64[us]")
-        >>> CombinatorialPurged(3, 2, timestamp=none, known_at=none).path_folds()
-        array([[0, 0, 1],
-               [1, 2, 2]])
-        """
-        self._check_options()
-        chosen = list(itertools.combinations(range(self.n_blocks), self.n_test_blocks))
-        folds = [[fold for fold, blocks in enumerate(chosen) if block in blocks] for block in range(self.n_blocks)]
-        return np.array(folds, dtype=np.intp).T
-
-    def _training(self, stretches: list[tuple[int, int]], bounds: RowArray) -> RowArray:
-        """Labelled rows outside the tests (half-open ranges of groups), purged and with the embargo kept."""
-        is_kept = ~np.isnat(self.known_at)
-        n_groups = len(bounds) - 1
-        for first_group, end_group in stretches:
-            first, end = bounds[first_group], bounds[end_group]
-            is_kept[first : bounds[min(end_group + self.embargo, n_groups)]] = False
-            is_kept[:first] &= self.known_at[:first] <= self.timestamp[first]
-            known_at = self.known_at[first:end]
-            last = np.append(known_at[~np.isnat(known_at)], self.timestamp[end - 1]).max()
-            is_kept[end:] &= self.timestamp[end:] >= last
-        return np.flatnonzero(is_kept)
-
-    def _check_options(self) -> None:
-        _require_at_least("blocks", self.n_blocks, 2)
-        _require_at_least("test blocks", self.n_test_blocks, 1)
-        _require_at_least("embargo", self.embargo, 0)
-        if self.n_test_blocks >= self.n_blocks:
-            raise InvalidInputError(
-                f"test blocks {self.n_test_blocks} of {self.n_blocks} leave none to train on: test fewer."
             )
 
 
@@ -282,18 +174,8 @@ def group_starts(groups: Any, n_rows: int) -> RowArray:
     return starts
 
 
-def _stretches(blocks: tuple[int, ...], borders: list[int]) -> list[tuple[int, int]]:
-    """Half-open ranges of groups that blocks cover, neighbours joined."""
-    merged: list[tuple[int, int]] = []
-    for block in blocks:
-        first, end = borders[block], borders[block + 1]
-        if merged and merged[-1][1] == first:
-            first = merged.pop()[0]
-        merged.append((first, end))
-    return merged
-
-
-def _checked_rows(X: Any, timestamp: InstantArray, known_at: InstantArray) -> int:  # noqa: N803 - scikit-learn's name
+def checked_rows(X: Any, timestamp: InstantArray, known_at: InstantArray) -> int:  # noqa: N803 - scikit-learn's name
+    """How many rows there are; `InvalidInputError` if lengths differ, or a timestamp falls or is missing."""
     n_rows = len(X)
     for name, array in (("timestamp", timestamp), ("known_at", known_at)):
         if len(array) != n_rows:
@@ -303,12 +185,14 @@ def _checked_rows(X: Any, timestamp: InstantArray, known_at: InstantArray) -> in
     return n_rows
 
 
-def _require_at_least(name: str, value: int, least: int) -> None:
+def require_at_least(name: str, value: int, least: int) -> None:
+    """Raise `InvalidInputError` if an option is below its least value."""
     if value < least:
         raise InvalidInputError(f"{name} {value} is below {least}: use {least} or more.")
 
 
-def _too_few_groups(name: str, value: int, needed: int, held: int) -> InvalidInputError:
+def too_few_groups(name: str, value: int, needed: int, held: int) -> InvalidInputError:
+    """What to raise when an option needs more groups than there are."""
     return InvalidInputError(
         f"{name} {value} needs at least {needed} sessions, there are {held}: use fewer {name}, or ingest more sessions."
     )

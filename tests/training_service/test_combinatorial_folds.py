@@ -12,8 +12,8 @@ from sklearn.model_selection import cross_val_score
 
 from barlake.errors import InvalidInputError
 from tests.training_service.fold_markets import MINUTE, Market, markets, minutes
+from training_service.combinatorial_folds import CombinatorialPurged
 from training_service.fold_check import check_folds
-from training_service.folds import CombinatorialPurged
 
 shapes = st.integers(2, 6).flatmap(lambda blocks: st.tuples(st.just(blocks), st.integers(1, blocks - 1)))
 

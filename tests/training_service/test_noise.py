@@ -12,10 +12,11 @@ import pytest
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsClassifier
 
+from training_service.combinatorial_folds import CombinatorialPurged
 from training_service.dataset import Dataset, make_dataset
 from training_service.fold_check import check_folds
 from training_service.fold_spec import FoldSpec
-from training_service.folds import CombinatorialPurged, Fold
+from training_service.folds import Fold
 from training_service.labels import TargetSpec
 
 SESSIONS, MINUTES, HORIZON, WALKS = 12, 250, 30, 12

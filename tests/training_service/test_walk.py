@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from barlake.errors import LookAheadError
+from training_service.combinatorial_folds import CombinatorialPurged
 from training_service.dataset import Dataset, make_dataset
 from training_service.fitting import ModelMaker
 from training_service.fold_spec import FoldSpec
-from training_service.folds import CombinatorialPurged
 from training_service.labels import Target, TargetSpec
 from training_service.models import ModelSpec, predict
 from training_service.walk import FittedFold, fit_folds, walk_forward, walk_to_the_end
