@@ -34,8 +34,6 @@ def score_rows(scores: Mapping[str, Any]) -> list[ScoreRow]:
     scores
         `metrics`: by name a value with low and high; `baselines`: by name the values of the same metrics.
     """
-    if "metrics" not in scores:
-        return _plain(scores)
     baselines = scores.get("baselines", {})
     return [
         ScoreRow(
@@ -53,11 +51,3 @@ def headline(scores: Mapping[str, Any]) -> ScoreRow | None:
     """The measure that stands for a model in one line; None if it has no scores."""
     rows = {row.metric: row for row in score_rows(scores)}
     return next((rows[name] for name in _HEADLINES if name in rows), None)
-
-
-def _plain(scores: Mapping[str, Any]) -> list[ScoreRow]:
-    """Rows of scores that stand by themselves, as `accuracy` beside `baseline_accuracy`."""
-    names = [name for name in _HEADLINES if isinstance(scores.get(name), float)]
-    return [
-        ScoreRow(name, scores[name], None, None, {"constant": scores.get(f"baseline_{name}", 0.5)}) for name in names
-    ]
