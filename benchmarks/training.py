@@ -184,7 +184,7 @@ def fan_out_lines(rows: int) -> list[str]:
         f"| {single:.2f} s | {double:.2f} s | {speed:.2f} | {fastest:.2f} | {LEAST_SPEED:g} | {kept} |",
         "",
         "The predictions are the same bits.",
-        f"In the same rounds two workers that only count were {given:.2f} times as fast as one: the machine had no more.",
+        f"In the same rounds two workers that only count were {given:.2f} times as fast as one.",
         "",
     ]
 
@@ -235,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure training and print a page in Markdown.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of each symbol of the dataset")
     parser.add_argument("--fan-out-rows", type=int, default=100_000, help="rows whose folds are fitted")
+    parser.add_argument("--only", choices=["dataset", "loop", "folds"], help="one part of the page")
     options = parser.parse_args()
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     print(f"# Training, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}\n")
@@ -242,12 +243,14 @@ def main() -> None:
         f"One run of `benchmarks/training.py` on {os.cpu_count()} cores, {platform.machine()}, Python "
         f"{platform.python_version()}; load {load} when it began. Medians of {ROUNDS} alternated rounds.\n"
     )
-    for part in (
-        lambda: dataset_lines(options.rows),
-        loop_lines,
-        lambda: fan_out_lines(options.fan_out_rows),
-    ):
-        print("\n".join(part()), flush=True)
+    parts = {
+        "dataset": lambda: dataset_lines(options.rows),
+        "loop": loop_lines,
+        "folds": lambda: fan_out_lines(options.fan_out_rows),
+    }
+    for name, part in parts.items():
+        if options.only in {None, name}:
+            print("\n".join(part()), flush=True)
 
 
 if __name__ == "__main__":
