@@ -155,6 +155,20 @@ def test_no_label_crosses_a_session_border_even_one_minute_wide() -> None:
     assert make_labels(bars, TargetSpec.parse("direction", 1))["label"].to_list() == [None, None]
 
 
+def test_a_market_that_never_closes_has_its_close_at_midnight() -> None:
+    stamps = [dt.datetime(2024, 1, 6, 23, 58 + one, tzinfo=dt.UTC) for one in (0, 1)]
+    bars = pl.DataFrame({"session": [dt.date(2024, 1, 6)] * 2, "timestamp": stamps, "close": [1.0, 2.0]})
+    labels = make_labels(bars, TargetSpec.parse("direction", "close"), calendar=Calendar.default().of("binance"))
+    assert labels["label"].to_list() == [1.0, None]
+    assert labels["known_at"][0] == dt.datetime(2024, 1, 7, tzinfo=dt.UTC)
+
+
+def test_a_date_that_is_no_session_has_no_close() -> None:
+    saturday = [dt.datetime(2024, 1, 6, 14, 30 + one, tzinfo=dt.UTC) for one in (0, 1)]
+    bars = pl.DataFrame({"session": [dt.date(2024, 1, 6)] * 2, "timestamp": saturday, "close": [1.0, 2.0]})
+    assert make_labels(bars, TargetSpec.parse("return", "close"))["label"].to_list() == [None, None]
+
+
 def test_a_full_session_loses_exactly_the_horizon() -> None:
     labels = make_labels(minutes_of([list(range(390))]), TargetSpec.parse("direction", 5))
     assert labels["label"].null_count() == 5
