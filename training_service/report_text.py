@@ -17,6 +17,7 @@ from training_service.targets import Task
 
 __all__ = ["print_report"]
 
+_INTERVAL = "95 % interval"
 _SMALL = 0.1
 
 
@@ -56,16 +57,18 @@ def print_report(report: TrainReport, console: Console) -> None:
 
 
 def _deflated(found: Deflation) -> str:
-    tries = "the only try" if found.trials == 1 else f"one of {found.trials} tries"
+    beginning = f"Sharpe ratio of sessions {found.sharpe:.3g} before costs, "
+    if found.trials == 1:
+        return f"{beginning}the only try at this symbol: {found.probability:.0%} sure to be above 0"
     return (
-        f"Sharpe ratio of sessions {found.sharpe:.3g} before costs, {tries} at this symbol (`barlake trials`): "
-        f"{found.probability:.0%} sure to be above the {found.expected_best:.3g} that the best try without skill shows"
+        f"{beginning}one of {found.trials} tries at this symbol (`barlake trials`): {found.probability:.0%} sure to be "
+        f"above the {found.expected_best:.3g} that the best of them would show without skill"
     )
 
 
 def _score_table(scores: Mapping[str, Any], task: Task) -> Table:
     """One row for each metric over all test rows: the model with its interval, then the baselines."""
-    table = _table("", "model", "95 % interval", *BASELINES[task].values())
+    table = _table("", "model", _INTERVAL, *BASELINES[task].values())
     for name in METRICS[task]:
         found = scores["metrics"][name]
         interval = "-" if found["low"] is None else f"{_figure(found['low'])} to {_figure(found['high'])}"
@@ -110,7 +113,7 @@ def _table(first: str, *columns: str) -> Table:
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(first, no_wrap=True)
     for name in columns:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", overflow="fold", no_wrap=name == _INTERVAL)
     return table
 
 
