@@ -39,6 +39,7 @@ MOST_PROOF_SECONDS = 30
 PUBLISHED_SECONDS = 7.4
 """Qlib's README: the same task with its two caches filled."""
 
+_OWN, _QLIB = "Barlake, from Parquet", "Qlib, from its own files, no cache"
 _PARTS = ("indicators", "daily", "proof")
 _THREADS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _ONE_THREAD = dict.fromkeys(_THREADS, "1")
@@ -104,9 +105,9 @@ def indicators(folder: Path, bars: int, runs: int) -> Iterator[str]:
 def daily(folder: Path, qlib: Path | None, symbols: int, days: int, runs: int) -> Iterator[str]:
     """Qlib's task, ours and Qlib's in turns."""
     measured("daily_task.py", folder, symbols, days)
-    sides: dict[str, tuple[str, Path | str]] = {"Barlake, from Parquet": ("daily_ours.py", sys.executable)}
+    sides: dict[str, tuple[str, Path | str]] = {_OWN: ("daily_ours.py", sys.executable)}
     if qlib is not None:
-        sides["Qlib, from its own files, no cache"] = ("daily_qlib.py", qlib)
+        sides[_QLIB] = ("daily_qlib.py", qlib)
     found: dict[str, list[dict[str, Any]]] = {who: [] for who in sides}
     for number in range(runs):
         for who, (script, python) in sides.items():
@@ -117,13 +118,13 @@ def daily(folder: Path, qlib: Path | None, symbols: int, days: int, runs: int) -
     for who, answers in found.items():
         cpu, wall = ([one[name] for one in answers] for name in ("cpu", "wall"))
         yield f"| {who} | {_median(cpu)} | {_median(wall)} | {max(one['peak_mb'] for one in answers):.0f} |"
-    own = min(one["wall"] for one in found["Barlake, from Parquet"])
+    own = min(one["wall"] for one in found[_OWN])
     yield (
         f"\nQlib publishes {PUBLISHED_SECONDS} s for this with both its caches filled, on other hardware; our fastest "
         f"run took {own:.1f} s without any ({'kept' if own <= PUBLISHED_SECONDS else '**not kept**'})."
     )
     if qlib is not None:
-        version = found["Qlib, from its own files, no cache"][0]["version"]
+        version = found[_QLIB][0]["version"]
         yield f"\npyqlib {version} ran beside; {_agreement(folder, symbols, days)}"
 
 
