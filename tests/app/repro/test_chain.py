@@ -118,7 +118,7 @@ def test_a_tampered_model_is_named_with_its_file(loop: Loop) -> None:
 def test_other_code_without_effect_is_told_and_the_bits_are_the_same(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training_service.train.code_hash", lambda *_: "0" * 64)
+    monkeypatch.setattr("training_service.code.code_hash", lambda *_: "0" * 64)
     report = reproduce(loop.lake, loop.model)
     assert report.steps[-1].differs in {(), ("card.html",)}  # the card shows the hash of the code
     assert causes(report) == {Link.CODE}
