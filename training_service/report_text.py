@@ -79,7 +79,7 @@ def _score_table(scores: Mapping[str, Any], task: Task) -> Table:
 
 def _print_paths(found: Mapping[str, Any], console: Console) -> None:
     """How far the scores of many histories lie apart."""
-    console.print(f"the same model over {found['paths']} histories ({found['fits']} fits), least, middle and greatest:")
+    console.print(f"other histories (paths: {found['paths']}, fits: {found['fits']}), least, middle and greatest:")
     for name, one in found["metrics"].items():
         console.print(f"  {_title(name)} {_figure(one['low'])}, {_figure(one['median'])}, {_figure(one['high'])}")
 
