@@ -246,7 +246,13 @@ class FeatureTables:
         return lazy.collect()
 
     def versions(self, name: str | None = None) -> pl.DataFrame:
-        """One row per set, version and symbol: name, version, feed, symbol, rows, first, last, created_at."""
+        """One row per set, version and symbol.
+
+        Returns
+        -------
+        name, version, feed, symbol, rows, first, last, created_at, session (hours), adjustment, features (how many),
+        bytes (of the files that count), code (hash); what a definition does not say is null.
+        """
         found = [
             (
                 key.name,
@@ -255,6 +261,10 @@ class FeatureTables:
                 symbol,
                 entry["rows"],
                 *(dt.datetime.fromisoformat(entry[side]) for side in ("first", "last", "created_at")),
+                *(manifest["definition"].get(fact) for fact in ("session", "adjustment")),
+                len(manifest["definition"].get("features", ())),
+                sum(file["bytes"] for file in entry["files"]),
+                manifest["definition"].get("code"),
             )
             for key, manifest in self.manifests()
             if name in {None, key.name}
@@ -262,7 +272,9 @@ class FeatureTables:
         ]
         text = dict.fromkeys(("name", "version", "feed", "symbol"), pl.String())
         stamps = dict.fromkeys(("first", "last", "created_at"), _STAMP)
-        schema = {**text, "rows": pl.Int64(), **stamps}
+        facts = dict.fromkeys(("session", "adjustment"), pl.String())
+        sizes = dict.fromkeys(("features", "bytes"), pl.Int64())
+        schema = {**text, "rows": pl.Int64(), **stamps, **facts, **sizes, "code": pl.String()}
         return pl.DataFrame(found, schema=schema, orient="row").sort("name", "created_at", "symbol")
 
     def latest(self, name: str, symbol: str, feed: str | None = None) -> FeatureSetKey:
