@@ -61,15 +61,16 @@ def make_labels(bars: pl.DataFrame, spec: TargetSpec, *, calendar: Calendar | No
     With a horizon in minutes, a bar gets a label when every minute up to the horizon has its bar in the same
     session. To the close, it gets one when the session's closing bar is there; a hole on the way does not
     matter. A triple barrier needs every minute up to its end in both cases: a barrier may have been passed in
-    the minute that is missing. So of the bars whose horizon lies beyond the session, those have a label from which
-    a barrier was passed in time. Where volatility is not known yet, or is 0, labels that need it are missing.
+    the minute that is missing. Bars whose horizon lies beyond the close have none, also where a barrier was
+    passed in time: if only those had one, the label would tell which barrier is nearer. Where volatility is not
+    known yet, or is 0, labels that need it are missing.
 
     Parameters
     ----------
     bars
         One symbol's minute bars: session, timestamp, close (dollars); oldest first, each minute once.
     calendar
-        Closes of the sessions, for a horizon to the close; None takes those of XNYS.
+        Closes of the sessions, for barriers and for a horizon to the close; None takes those of XNYS.
 
     Returns
     -------
@@ -97,6 +98,8 @@ def make_labels(bars: pl.DataFrame, spec: TargetSpec, *, calendar: Calendar | No
         scale = _volatility(bars, int(spec.parameters["volatility_window"])) * np.sqrt(ends.minutes)
         if spec.target is Target.TRIPLE_BARRIER:
             row, has_label = _first_touch(bars, scale, ends, spec)
+            if spec.horizon is not None:
+                has_label &= _ends_before_close(bars, spec.horizon, calendar)
             value = _log_return(bars, row)
         else:
             has_label = has_label & (scale > 0)
@@ -135,6 +138,23 @@ def _ends_at_close(bars: pl.DataFrame, calendar: Calendar | None) -> _Ends:
     here = np.arange(bars.height)
     end = np.maximum(rows["last"].cast(pl.Int64).to_numpy(), here)
     return _Ends(end, rows["closes"].to_numpy() & (end > here), rows["minutes"].to_numpy())
+
+
+def _ends_before_close(bars: pl.DataFrame, minutes: int, calendar: Calendar | None) -> MaskArray:
+    """Whether the horizon lies before the close that is next by the calendar; true on a date that is no session.
+
+    The regular close, and after it the end of extended hours: scheduled, so that no later bar has a say in it.
+    """
+    closes = (calendar or Calendar.default()).frame.select(
+        "session", session_close="close", extended_close="post_close"
+    )
+    rows = bars.select("session", "timestamp").join(
+        closes, on="session", how="left", validate="m:1", maintain_order="left"
+    )
+    timestamp, close = pl.col("timestamp"), pl.col("session_close")
+    next_close = pl.when(timestamp < close).then(close).otherwise("extended_close")
+    fits = timestamp + pl.duration(minutes=minutes + 1) <= next_close
+    return rows.select(fits.fill_null(value=True)).to_series().to_numpy()
 
 
 def _last_row_without_hole(bars: pl.DataFrame) -> RowArray:

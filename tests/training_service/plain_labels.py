@@ -23,6 +23,7 @@ class PlainBars:
     session: dict[dt.datetime, dt.date]
     close: dict[dt.datetime, float]
     session_close: dict[dt.date, dt.datetime]
+    extended_close: dict[dt.date, dt.datetime]
 
     @classmethod
     def of(cls, bars: pl.DataFrame, closes: pl.DataFrame) -> PlainBars:
@@ -30,6 +31,7 @@ class PlainBars:
             dict(zip(bars["timestamp"], bars["session"], strict=True)),
             dict(zip(bars["timestamp"], bars["close"], strict=True)),
             dict(zip(closes["session"], closes["close"], strict=True)),
+            dict(zip(closes["session"], closes["post_close"], strict=True)),
         )
 
     def is_bar_of(self, moment: dt.datetime, session: dt.date) -> bool:
@@ -47,11 +49,16 @@ class PlainBars:
         ][-window:]
         return statistics.stdev(returns) if len(returns) == window else None
 
+    def next_close(self, moment: dt.datetime) -> dt.datetime:
+        session = self.session[moment]
+        close = self.session_close[session]
+        return close if moment < close else self.extended_close[session]
+
     def label(self, start: dt.datetime, spec: TargetSpec) -> Label:
         session = self.session[start]
         last = self.session_close[session] - MINUTE if spec.horizon is None else start + spec.horizon * MINUTE
         steps = range(1, int((last - start) / MINUTE) + 1)
-        if not steps:
+        if not steps or (spec.target is Target.TRIPLE_BARRIER and last >= self.next_close(start)):
             return NOTHING
         held = [self.is_bar_of(start + ahead * MINUTE, session) for ahead in steps]
         scale = 1.0

@@ -65,6 +65,14 @@ def test_a_class_is_1_where_the_number_is_above_the_threshold() -> None:
     assert barriers["label"].drop_nulls().to_list() == [0.0, 1.0, 1.0]
 
 
+def test_near_the_close_no_barrier_is_met_first_because_it_is_nearer() -> None:
+    bars = minutes_of([list(range(390))] * 2)
+    spec = TargetSpec.parse("triple_barrier", 30, parameters={"volatility_window": 60, "upper": 0.1, "lower": 5})
+    labels = make_labels(bars, spec).with_columns(minute=pl.int_range(pl.len()).over("session"))
+    assert labels.filter(pl.col("minute") >= 360)["label"].null_count() == 2 * 30
+    assert labels.filter(pl.col("minute").is_between(100, 359))["label"].null_count() == 0
+
+
 def test_a_price_that_never_moved_has_no_volatility_to_scale_by() -> None:
     bars = minutes_of([list(range(10))]).with_columns(
         pl.Series("close", [100.0, 101.0, 101.0, 101.0, 101.0, 102.0, 103.0, 101.0, 102.0, 104.0])
@@ -94,11 +102,13 @@ sessions_with_holes = st.lists(
     st.lists(st.integers(0, 20), unique=True, min_size=1, max_size=20), min_size=1, max_size=4
 )
 CLOSES_EARLY = Calendar(
-    pl.DataFrame({"session": [dt.date(2024, 1, day) for day in range(2, 6)]}).with_columns(
+    pl.DataFrame({"session": [dt.date(2024, 1, day) for day in range(2, 6)]})
+    .with_columns(
         close=pl.col("session").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(hours=14, minutes=48)
     )
+    .with_columns(post_close=pl.col("close") + pl.duration(minutes=2))
 )
-"""Sessions of eighteen minutes, so that some bars stand after the close."""
+"""Sessions of eighteen minutes, so that some bars stand after the close, and some beyond extended hours."""
 
 windows = st.fixed_dictionaries({"volatility_window": st.integers(2, 5)})
 widths = st.fixed_dictionaries(
