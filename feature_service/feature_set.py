@@ -22,7 +22,7 @@ from feature_service.known_columns import CONTEXT, NEWS, macro_series
 
 __all__ = ["FeatureSet"]
 
-_SET_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_SET_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _EVERY_VALUE_PASSES = (compute, declare, evaluate, inputs, known_columns, longer_bars)
 
@@ -56,7 +56,10 @@ class FeatureSet:
 
     def __post_init__(self) -> None:
         if not _SET_NAME.fullmatch(self.name):
-            raise InvalidInputError(f"feature set {self.name!r} has no name for a folder: use a to z, 0 to 9, _ and -.")
+            raise InvalidInputError(
+                f"feature set {self.name!r} has no name for a folder and a view: use up to 32 of a to z, 0 to 9 and _, "
+                "a letter first."
+            )
         if not self.features:
             raise InvalidInputError(f"feature set {self.name!r} has no features: give at least one.")
         taken = set(compute.BAR_COLUMNS)
