@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from barlake.artifacts import Artifact
+from barlake.keys import Adjustment
 from barlake.lake import Lake
 from training_service.combinatorial import CombinatorialSpec
 from training_service.fold_spec import FoldSpec
@@ -31,6 +32,7 @@ def train_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
         "folds": FoldSpec.parse(parameters["folds"], **{name: parameters[name] for name in _FOLDS}),
         "combinatorial": None if combinatorial is None else CombinatorialSpec(**combinatorial),
         "feature_set": parameters["feature_set"]["name"],
+        "adjustment": parameters.get("adjustment", Adjustment.RAW),
     }
 
 

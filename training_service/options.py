@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from barlake.errors import InvalidInputError
-from barlake.keys import SessionFilter
+from barlake.keys import Adjustment, SessionFilter
 from training_service.combinatorial import CombinatorialSpec
 from training_service.fold_spec import FoldSpec
 from training_service.folds import Window
@@ -121,6 +121,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--feature-set", default="core", help="name of the feature set (default core)")
     hours = [SessionFilter.REGULAR.value, SessionFilter.ALL.value]
     add("--session", default=hours[0], choices=hours, help="hours the features were built over (default regular)")
+    prices = [one.value for one in Adjustment]
+    add("--adjustment", default=prices[0], choices=prices, help="of the prices they were built of (default raw)")
     add("--feed", help="default: sip before iex before the only other one")
     add("--seed", type=int, default=0, help="seed of whatever is drawn (default 0)")
     add("--placebo", type=int, default=0, help="fit so many times more on shifted labels, for a p-value (default 0)")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from barlake.adjust import parse_adjustment
 from barlake.artifacts import artifact_id
-from barlake.errors import InvalidInputError, NotFoundError
-from barlake.feature_tables import FeatureTables
-from barlake.keys import FeatureSetKey, SessionFilter, parse_symbol
+from barlake.errors import InvalidInputError
+from barlake.keys import Adjustment, FeatureSetKey, SessionFilter, parse_symbol
 from barlake.lake import Lake
 from training_service.combinatorial import CombinatorialSpec
+from training_service.feature_choice import FeatureChoice, feature_inputs, feature_tables_of
 from training_service.fold_spec import FoldSpec
 from training_service.labels import TargetSpec
 from training_service.libraries import model_libraries
@@ -21,19 +22,24 @@ from training_service.models import ModelSpec, make_pipeline
 from training_service.own_pipelines import OwnPipeline, is_import_path
 from training_service.search_space import SearchKind, SearchSpec
 
-__all__ = ["TrainPlan", "feature_inputs", "feature_tables_of", "make_plan", "parse_symbols"]
+__all__ = ["TrainPlan", "make_plan", "parse_symbols"]
 
 _MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """Options that were checked, and the feature tables they mean; the primary symbol comes first."""
+    """Options that were checked, and the feature tables they mean; the primary symbol comes first.
+
+    `context` is the symbol that the features themselves look at, None where they look at no other.
+    """
 
     symbols: tuple[str, ...]
     feed: str
     features: FeatureSetKey
     session: SessionFilter
+    adjustment: Adjustment
+    context: str | None
     spec: TargetSpec
     model: ModelSpec
     search: SearchSpec | None
@@ -50,6 +56,8 @@ class TrainPlan:
             "feed": self.feed,
             "feature_set": {"name": self.features.name, "version": self.features.version},
             "session": self.session.value,
+            "adjustment": self.adjustment.value,
+            "context": self.context,
             **self.spec.as_dict(),
             **self.model.as_dict(),
             "estimator_settings": self._settings(),
@@ -108,6 +116,7 @@ def make_plan(
     combinatorial: CombinatorialSpec | None = None,
     feature_set: str,
     session: str,
+    adjustment: str = Adjustment.RAW,
     feed: str | None,
     seed: int,
 ) -> TrainPlan:
@@ -116,10 +125,10 @@ def make_plan(
     model.check(spec.task)
     if not 0 <= seed <= _MAX_SEED:
         raise InvalidInputError(f"seed {seed} is out of range: use 0 to {_MAX_SEED}.")
-    part = SessionFilter.parse(session)
+    part, prices = SessionFilter.parse(session), parse_adjustment(adjustment)
     feed = lake.feed_of(names, feed)
     tables = feature_tables_of(lake)
-    features = _newest_build(tables, feature_set, names, feed=feed, part=part)
+    features = FeatureChoice(feature_set, feed, part, prices).newest(tables, names)
     inputs = {
         "feature_tables": feature_inputs(tables, features, names),
         # A pickled model opens only in the versions that wrote it: another version makes another model.
@@ -132,6 +141,8 @@ def make_plan(
         feed=feed,
         features=features,
         session=part,
+        adjustment=prices,
+        context=tables.definition(features).get("context"),
         spec=spec,
         model=model,
         search=search,
@@ -153,49 +164,3 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, bool | int | str)
-
-
-def feature_tables_of(lake: Lake) -> FeatureTables:
-    """Where features are built to: the lake's own folder, or the one that `DEST_PARQUET_DIR` names."""
-    elsewhere = lake.settings.dest_parquet_dir
-    return lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
-
-
-def _newest_build(
-    tables: FeatureTables, name: str, symbols: Sequence[str], *, feed: str, part: SessionFilter
-) -> FeatureSetKey:
-    """Newest version of a set that holds the primary symbol over these hours."""
-    primary = symbols[0]
-    builds = tables.versions(name).filter(feed=feed, symbol=primary)
-    for row in builds.sort("created_at", "version", descending=True).iter_rows(named=True):
-        key = FeatureSetKey(row["name"], row["version"])
-        if tables.definition(key)["session"] == part.value:
-            return key
-    raise NotFoundError(
-        f"symbol {primary!r} has no feature set {name!r} for feed {feed!r} over session {part.value!r}: "
-        f"build it with `{_build_command(symbols)}`."
-    )
-
-
-def feature_inputs(tables: FeatureTables, key: FeatureSetKey, symbols: Sequence[str]) -> dict[str, Any]:
-    """By symbol, what its feature table was made from: the snapshot of its bars.
-
-    Raises
-    ------
-    NotFoundError
-        If this version has no table of a symbol; the message has the command that builds them all.
-    """
-    found = {}
-    for symbol in symbols:
-        entry = tables.entry(key, symbol)
-        if entry is None:
-            raise NotFoundError(
-                f"symbol {symbol!r} is not in version {key.version} of feature set {key.name!r}, the newest of "
-                f"{symbols[0]!r}: build them together with `{_build_command(symbols)}`."
-            )
-        found[symbol] = entry["inputs"]
-    return found
-
-
-def _build_command(symbols: Sequence[str]) -> str:
-    return "barlake features " + " ".join(symbols)

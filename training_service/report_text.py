@@ -32,6 +32,7 @@ def print_report(report: TrainReport, console: Console) -> None:
         f"{report.symbols[0]}: {spec.title}, {options['estimator']}, {len(results['folds'])} walk-forward folds, "
         f"{overall['rows']:,} labelled test rows in {overall['sessions']:,} sessions"
     )
+    console.print(_features(options), markup=False)
     console.print(_score_table(overall, spec.task))
     console.print(_fold_table(results["folds"], spec.task))
     if results["combinatorial"] is not None:
@@ -54,6 +55,13 @@ def print_report(report: TrainReport, console: Console) -> None:
         console.print(report.placebo.sentence)
     console.print(f"model {report.model_id} ({'made' if report.created else 'existed, nothing was written'})")
     console.print(f"next: {report.next_command}")
+
+
+def _features(options: Mapping[str, Any]) -> str:
+    """Which tables it learned from: two builds of a set may differ in these alone."""
+    name, version = (options["feature_set"][part] for part in ("name", "version"))
+    beside = "no context symbol" if options["context"] is None else f"context symbol {options['context']}"
+    return f"features {name} {version}: adjustment {options['adjustment']}, {options['session']} session, {beside}"
 
 
 def _deflated(found: Deflation) -> str:

@@ -11,20 +11,21 @@ from dataclasses import replace
 from typing import Any
 
 from barlake.errors import ConflictError
-from barlake.keys import ArtifactKind, SessionFilter
+from barlake.keys import Adjustment, ArtifactKind, SessionFilter
 from barlake.lake import Lake
 from barlake.trials import Attempt, TrialKind, TrialStatus
 from training_service.card import write_card
 from training_service.code import training_code
 from training_service.combinatorial import CombinatorialSpec
 from training_service.dataset import Dataset, make_dataset
+from training_service.feature_choice import feature_inputs, feature_tables_of
 from training_service.fits import Fits, fit_plan, fits_of
 from training_service.fold_spec import FoldSpec
 from training_service.labels import Target, TargetSpec
 from training_service.model_folder import FOLDS, PREDICTIONS, write_model
 from training_service.models import ModelSpec
 from training_service.outcomes import Outcome, session_returns
-from training_service.plan import TrainPlan, feature_inputs, feature_tables_of, make_plan
+from training_service.plan import TrainPlan, make_plan
 from training_service.presets import DEFAULT_PRESET
 from training_service.report import TrainReport, results_of
 from training_service.search_space import SearchSpec
@@ -48,6 +49,7 @@ def train(
     combinatorial: CombinatorialSpec | None = None,
     feature_set: str = "core",
     session: str = SessionFilter.REGULAR,
+    adjustment: str = Adjustment.RAW,
     feed: str | None = None,
     seed: int = 0,
     placebo: int = 0,
@@ -77,8 +79,9 @@ def train(
         `FoldSpec` says more.
     combinatorial
         Scores the same model over many histories, too; it is fitted once more for each of these folds.
-    feature_set, session
-        Which feature tables: the newest build of this set over these hours.
+    feature_set, session, adjustment
+        Which feature tables: the newest build of this set over these hours, of prices so adjusted. Where builds
+        differ in their context symbol, too, the parameters of the model say which one was the newest.
     feed
         None takes `sip` before `iex` before the only other feed that holds every symbol.
     placebo
@@ -108,6 +111,7 @@ def train(
         combinatorial=combinatorial,
         feature_set=feature_set,
         session=session,
+        adjustment=adjustment,
         feed=feed,
         seed=seed,
     )

@@ -95,6 +95,7 @@ def folds(
     feature_set: Annotated[str, typer.Option("--feature-set", help="Name of the feature set.")] = "core",
     feed: Feed = None,
     session: Session = SessionFilter.REGULAR.value,
+    adjustment: AdjustmentOption = Adjustment.RAW.value,
     bars: Bars = 20_000,
     seed: Seed = 0,
     root: Root = None,
@@ -104,7 +105,7 @@ def folds(
     from app.proofs import prove_lake_folds
 
     options: dict[str, Any] = {"target": target, "horizon": horizon, "estimator": estimator, "folds": n_folds}
-    options |= {"feature_set": feature_set, "feed": feed, "session": session}
+    options |= {"feature_set": feature_set, "feed": feed, "session": session, "adjustment": adjustment}
     with barlake.open(root) as lake, progress(shown=not as_json) as begin:
         report = prove_lake_folds(lake, symbols, bars=bars, seed=seed, progress=begin("proof"), **options)
     _finish(report, as_json=as_json)

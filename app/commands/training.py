@@ -10,7 +10,7 @@ from rich.console import Console
 import barlake
 from app.commands.options import AsJson, Feed, Root
 from app.console import print_json, progress
-from barlake.keys import SessionFilter
+from barlake.keys import Adjustment, SessionFilter
 
 __all__ = ["train"]
 
@@ -92,6 +92,9 @@ def train(
     session: Annotated[
         str, typer.Option("--session", help="Hours the features were built over.")
     ] = SessionFilter.REGULAR.value,
+    adjustment: Annotated[
+        str, typer.Option("--adjustment", help="Of the prices they were built of: raw, split, dividend or all.")
+    ] = Adjustment.RAW.value,
     feed: Feed = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of whatever is drawn.")] = 0,
     placebo: Annotated[
@@ -127,6 +130,7 @@ def train(
         combinatorial=combinatorial,
         feature_set=feature_set,
         session=session,
+        adjustment=adjustment,
         feed=feed,
         seed=seed,
         placebo=placebo,

@@ -79,6 +79,10 @@ def test_folds_are_proven(cli: Any, lake: Path) -> None:
     told = cli("prove", "folds", "SPY", "--folds", "2", "--json", "--root", lake)
     assert (told.code, told.errors) == (0, "")
     assert told.data["tried"]["first bar of a test"] == 2
+    told = cli("prove", "folds", "SPY", "--adjustment", "split", "--root", lake)
+    assert (told.code, "`barlake features SPY --adjustment split`" in told.errors) == (1, True)
+    assert cli("features", "SPY", "--adjustment", "split", "--root", lake).code == 0
+    assert cli("prove", "folds", "SPY", "--folds", "2", "--adjustment", "split", "--root", lake).code == 0
 
 
 def test_a_simulation_is_proven(cli: Any, lake: Path, tmp_path: Path) -> None:

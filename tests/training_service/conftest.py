@@ -66,7 +66,7 @@ def lake() -> Iterator[Lake]:
 def fill(market: dict[str, pl.DataFrame], tables: dict[str, pl.DataFrame]) -> Callable[..., None]:
     """Put the market, and the feature tables of some of its symbols, into a lake."""
 
-    def put(lake: Lake, *symbols: str, session: str = "regular", key: FeatureSetKey = KEY) -> None:
+    def put(lake: Lake, *symbols: str, key: FeatureSetKey = KEY, session: str = "regular", **facts: str | None) -> None:
         for symbol, bars in market.items():
             lake.write_bars(bars, feed="synthetic", symbol=symbol)
         for symbol in symbols:
@@ -76,7 +76,7 @@ def fill(market: dict[str, pl.DataFrame], tables: dict[str, pl.DataFrame]) -> Ca
                 symbol,
                 tables[symbol],
                 inputs={"snapshot": snapshot},
-                definition={"feed": "synthetic", "session": session},
+                definition={"feed": "synthetic", "session": session, **facts},
             )
 
     return put

@@ -8,6 +8,7 @@ from pathlib import Path
 import joblib
 import polars as pl
 import pytest
+from rich.console import Console
 
 from barlake.errors import FormatError, InvalidInputError, NotFoundError
 from barlake.keys import ArtifactKind, FeatureSetKey
@@ -17,6 +18,7 @@ from training_service.combinatorial import CombinatorialSpec
 from training_service.fold_spec import FoldSpec
 from training_service.models import ModelSpec, predict
 from training_service.plan import parse_symbols
+from training_service.report_text import print_report
 from training_service.search_space import Range, SearchKind, SearchSpec
 from training_service.train import PREDICTIONS, train
 
@@ -45,6 +47,8 @@ def test_the_manifest_says_what_was_asked_and_what_it_came_from(full_lake: Lake)
         "feed": "synthetic",
         "feature_set": {"name": "core", "version": "0123456789abcdef"},
         "session": "regular",
+        "adjustment": "raw",
+        "context": None,
         "target": "return",
         "horizon": 3,
         "estimator": "ridge",
@@ -175,6 +179,36 @@ def test_the_newest_build_is_taken(full_lake: Lake, fill: Fill) -> None:
     assert train(full_lake, "SPY", folds=2).parameters["feature_set"]["version"] == newer.version
 
 
+def test_adjusted_features_built_later_are_trained_on_only_when_asked_for(full_lake: Lake, fill: Fill) -> None:
+    adjusted = FeatureSetKey("core", "fedcba9876543210")
+    fill(full_lake, "SPY", key=adjusted, adjustment="split")
+    as_traded = train(full_lake, "SPY", folds=2)
+    assert as_traded.parameters["feature_set"]["version"] == "0123456789abcdef"
+    other = train(full_lake, "SPY", folds=2, adjustment="split")
+    assert other.parameters["feature_set"]["version"] == adjusted.version
+    assert (as_traded.parameters["adjustment"], other.parameters["adjustment"]) == ("raw", "split")
+    assert train(full_lake, **train_options(other.parameters)).model_id == other.model_id
+
+
+def test_where_no_features_are_of_such_prices_the_command_says_how_to_build_them(full_lake: Lake) -> None:
+    with pytest.raises(NotFoundError, match=r"adjustment 'all': .* `barlake features SPY QQQ --adjustment all`"):
+        train(full_lake, "SPY,QQQ", adjustment="all")
+
+
+def test_of_builds_with_several_context_symbols_the_newest_is_taken_and_named(
+    lake: Lake, fill: Fill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(lake, "SPY", "QQQ", key=FeatureSetKey("full", "01234567"), context="QQQ")
+    fill(lake, "SPY", key=FeatureSetKey("full", "89abcdef"), context="IWM")
+    report = train(lake, "SPY", folds=2, feature_set="full")
+    assert (report.parameters["feature_set"]["version"], report.parameters["context"]) == ("89abcdef", "IWM")
+    print_report(report, Console(width=200))
+    assert "features full 89abcdef: adjustment raw, regular session, context symbol IWM" in capsys.readouterr().out
+    assert "context symbol IWM" in (report.path / "card.html").read_text(encoding="utf-8")
+    with pytest.raises(NotFoundError, match="`barlake features SPY QQQ --set full --context IWM`"):
+        train(lake, "SPY,QQQ", folds=2, feature_set="full")
+
+
 def test_a_feature_table_that_was_tampered_with_is_not_trained_on(full_lake: Lake) -> None:
     (path,) = full_lake.feature_tables.paths(FeatureSetKey("core", "0123456789abcdef"), "SPY")
     content = bytearray(path.read_bytes())
@@ -194,6 +228,7 @@ def test_a_feature_table_that_was_tampered_with_is_not_trained_on(full_lake: Lak
         ({"seed": -1}, "seed -1 is out of range"),
         ({"placebo": -1}, "placebo -1 is below 0"),
         ({"session": "night"}, "session 'night'"),
+        ({"adjustment": "both"}, "adjustment 'both' is not known: use one of raw, split"),
         ({"symbols": "SPY,SPY"}, "symbol 'SPY' is given twice"),
         ({"symbols": ","}, "no symbol was given"),
     ],

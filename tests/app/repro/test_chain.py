@@ -107,6 +107,16 @@ def test_a_model_whose_feature_tables_were_built_anew_is_made_again_from_the_bar
     assert report.steps[-1].note.startswith("its bars have changed since")
 
 
+def test_a_model_of_adjusted_prices_is_made_again_of_adjusted_prices(loop: Loop) -> None:
+    build_features(loop.lake, ["SPY"], adjustment="all")
+    model = train(loop.lake, "SPY", folds=2, adjustment="all").model_id
+    assert results(reproduce(loop.lake, model)) == [True, True]
+    one_close_changed(loop.lake)
+    build_features(loop.lake, ["SPY", "QQQ"])
+    build_features(loop.lake, ["SPY"], adjustment="all")
+    assert results(reproduce(loop.lake, model)) == [True, True]
+
+
 def test_a_tampered_model_is_named_with_its_file(loop: Loop) -> None:
     (loop.lake.artifacts.find(ArtifactKind.MODEL, loop.model).path / "fold-01.joblib").write_bytes(b"other")
     report = reproduce(loop.lake, loop.model)
