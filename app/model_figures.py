@@ -9,7 +9,7 @@ import polars as pl
 
 from barlake.artifacts import Artifact
 from barlake.keys import parse_symbol
-from training_service.score_rows import headline, score_rows
+from training_service.score_rows import headline_row, score_rows
 
 __all__ = ["model_rows", "model_scores", "short_facts"]
 
@@ -61,7 +61,7 @@ def short_facts(model: Artifact) -> dict[str, Any]:
 
 
 def _row(model: Artifact) -> dict[str, Any]:
-    parameters, row = model.parameters, headline(model.results.get("overall", {}))
+    parameters, row = model.parameters, headline_row(model.results.get("overall", {}))
     return {
         "model": model.id,
         "created_at": model.created_at,

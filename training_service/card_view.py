@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from training_service.score_rows import ScoreRow, headline, score_rows
+from training_service.score_rows import ScoreRow, headline_row, score_rows
 
 __all__ = ["Bar", "FoldLine", "ScoreLine", "Span", "fold_lines", "importance_bars", "prediction_bars", "score_lines"]
 
@@ -67,7 +67,7 @@ class Bar:
 
 def score_lines(overall: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> tuple[str, list[ScoreLine]]:
     """The headline metric, and a line for all test rows and for each fold on one scale; no line if it has no value."""
-    chosen = headline(overall)
+    chosen = headline_row(overall)
     if chosen is None:
         return "", []
     rows = [("all test rows", chosen)]

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ScoreRow", "headline", "score_rows"]
+from training_service.scores import headline
+from training_service.targets import Task
 
-_HEADLINES = ("balanced_accuracy", "auc", "accuracy", "information_coefficient", "r2_vs_zero", "rmse")
-"""The first of these that a model has is the one that stands for it."""
+__all__ = ["ScoreRow", "headline_row", "score_rows"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def score_rows(scores: Mapping[str, Any]) -> list[ScoreRow]:
     ]
 
 
-def headline(scores: Mapping[str, Any]) -> ScoreRow | None:
-    """The measure that stands for a model in one line; None if it has no scores."""
+def headline_row(scores: Mapping[str, Any]) -> ScoreRow | None:
+    """The measure that stands for a model in one line (`scores.headline`); None if it has no scores."""
     rows = {row.metric: row for row in score_rows(scores)}
-    return next((rows[name] for name in _HEADLINES if name in rows), None)
+    return next((rows[name] for name in map(headline, Task) if name in rows), None)

@@ -17,10 +17,10 @@ from training_service.train import train
 
 METRICS = {
     "accuracy": {"value": 0.52, "low": 0.50, "high": 0.54},
-    "auc": {"value": None, "low": None, "high": None},
-    "balanced_accuracy": {"value": 0.51, "low": 0.49, "high": 0.53},
+    "log_loss": {"value": None, "low": None, "high": None},
+    "auc": {"value": 0.51, "low": 0.49, "high": 0.53},
 }
-BASELINES = {"constant": {"accuracy": 0.51, "balanced_accuracy": 0.5}, "last": {"accuracy": 0.49}}
+BASELINES = {"constant": {"accuracy": 0.51, "auc": 0.5}, "last": {"accuracy": 0.49}}
 SCORES: dict[str, Any] = {"rows": 10, "metrics": METRICS, "baselines": BASELINES}
 STAMP = dt.datetime(2024, 1, 2, 14, 30, tzinfo=dt.UTC)
 FACTS: dict[str, Any] = {
@@ -75,7 +75,7 @@ def test_scores_stand_beside_their_interval_and_every_baseline(page: str) -> Non
     row = re.search(r'<tr><th scope="row">accuracy</th>(.*?)</tr>', page)
     assert row is not None
     assert re.findall(r">([^<>]+)</td>", row[1]) == ["0.5200", "0.5000 to 0.5400", "0.5100", "0.4900"]
-    missing = re.search(r'<tr><th scope="row">auc</th>(.*?)</tr>', page)
+    missing = re.search(r'<tr><th scope="row">log loss</th>(.*?)</tr>', page)
     assert missing is not None
     assert re.findall(r">([^<>]+)</td>", missing[1]) == ["\N{EN DASH}"] * 4
 
@@ -105,11 +105,11 @@ def test_all_scores_of_a_picture_share_one_scale() -> None:
         {"fold": 0, "first_session": "2024-01-02", "scores": SCORES},
         {
             "fold": 1, "first_session": "2024-01-03",
-            "scores": {"metrics": {"balanced_accuracy": {"value": 0.61, "low": None, "high": None}}, "baselines": {}},
+            "scores": {"metrics": {"auc": {"value": 0.61, "low": None, "high": None}}, "baselines": {}},
         },
     ]  # fmt: skip
     metric, lines = score_lines(SCORES, folds)
-    assert metric == "balanced_accuracy"
+    assert metric == "auc"
     assert [line.value for line in lines] == [0.51, 0.51, 0.61]
     # The scale runs from 0.49 to 0.61 with 6 % of room at both ends: 0.4828 to 0.6172.
     assert [line.at for line in lines] == pytest.approx([20.238, 20.238, 94.643], abs=0.001)
