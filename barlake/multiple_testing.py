@@ -62,8 +62,9 @@ class SharpeFacts:
 
 
 def probabilistic_sharpe(facts: SharpeFacts, *, benchmark: float = 0.0) -> float:
-    """Probability that the true Sharpe ratio is above a benchmark.
+    """How likely a lower Sharpe ratio than this one is where the true one is the benchmark.
 
+    What the paper calls the probability that the true one is above it; one minus it is a one-sided p-value.
     Bailey and Lopez de Prado, The Sharpe Ratio Efficient Frontier (2012), https://ssrn.com/abstract=1821643.
 
     Examples
@@ -108,7 +109,7 @@ def expected_best_sharpe(sharpe_variance: float, trials: int) -> float:
 
 
 def deflated_sharpe(facts: SharpeFacts, *, sharpe_variance: float, trials: int) -> float:
-    """Probability that the true Sharpe ratio is above what the best of so many trials without skill would show.
+    """`probabilistic_sharpe` against what the best of so many trials without skill would show.
 
     Notes
     -----

@@ -104,11 +104,12 @@ class Deflation:
     trials
         Different tries of the study, failed ones too; the same try again is no other draw.
     sharpe_variance
-        Of the tries that have a Sharpe ratio; 0 where only one has.
+        Of the tries that have a Sharpe ratio; where only one has, what chance alone gives: 1 / (sessions - 1).
     expected_best
         Sharpe ratio to expect of the best of so many tries without skill.
     probability
-        That the true Sharpe ratio is above `expected_best`: the deflated Sharpe ratio.
+        The deflated Sharpe ratio: how likely a lower Sharpe ratio than this one is where the true one is
+        `expected_best`. One minus it is a one-sided p-value.
     """
 
     sharpe: float
@@ -239,7 +240,8 @@ class TrialLedger:
             return None
         draws = self.frame(study).filter(pl.col("kind") != TrialKind.PLACEBO.value)
         sharpes = draws.filter(pl.col("sharpe").is_not_null()).group_by("fingerprint").agg(pl.col("sharpe").last())
-        spread = float(sharpes["sharpe"].to_numpy().var(ddof=1)) if sharpes.height > 1 else 0.0
+        values = sharpes["sharpe"].to_numpy()
+        spread = float(values.var(ddof=1)) if values.size > 1 else 1 / (own.observations - 1)
         count = draws["fingerprint"].n_unique()
         return Deflation(
             sharpe=own.sharpe,

@@ -133,6 +133,20 @@ def test_a_sharpe_ratio_is_deflated_by_all_tries_of_its_study_failed_ones_too(la
     assert found.probability == pytest.approx(expected)
 
 
+def test_where_only_one_try_has_a_sharpe_ratio_the_others_are_taken_to_spread_by_chance(lake: Lake) -> None:
+    own = try_something(lake, 0)
+    alone = lake.trials.deflation(own)
+    for number in range(20):
+        lake.trials.record("search", STUDY, {"candidate": number})
+    found = lake.trials.deflation(own)
+    assert alone is not None
+    assert found is not None
+    assert (alone.expected_best, found.trials) == (0.0, 21)
+    assert found.sharpe_variance == pytest.approx(1 / (len(DAYS) - 1))
+    assert found.expected_best > 1 / len(DAYS) ** 0.5
+    assert found.probability < alone.probability
+
+
 def test_a_trial_that_earned_nothing_has_no_sharpe_ratio(lake: Lake) -> None:
     assert lake.trials.deflation(lake.trials.record("training", STUDY, {})) is None
     with pytest.raises(NotFoundError, match="'nobody' is not in the ledger"):
