@@ -1,8 +1,8 @@
 """What the same pipeline scores on labels that cannot be foreseen: labels shifted in time, everything fitted again.
 
 A shifted label keeps its neighbours, so that it overlaps with them as before and is as easy or as hard to fit; only
-what ties it to its own row is gone. Where a pipeline leaks, chooses after the fact or is merely lucky, it does
-so on placebos too.
+what ties it to its own row is gone. Where folds share labels, a pipeline chooses after the fact or is merely lucky, it
+does so on placebos too. A feature that looks ahead is lost with the tie: placebos do not show it, the leak proof does.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class TrainReport:
 
     @property
     def beats_baseline(self) -> bool:
-        """Whether the model is better than the baseline over all test rows, by more than chance gives."""
+        """Whether the model is better than the baseline over all test rows, and the 95 % interval of that above 0."""
         return bool(self.results["beats_baseline"])
 
     @property

@@ -66,11 +66,12 @@ def _features(options: Mapping[str, Any]) -> str:
 
 def _deflated(found: Deflation) -> str:
     beginning = f"Sharpe ratio of sessions {found.sharpe:.3g} before costs, "
+    p_value = f"one-sided p = {1 - found.probability:.2g}"
     if found.trials == 1:
-        return f"{beginning}the only try at this symbol: {found.probability:.0%} sure to be above 0"
+        return f"{beginning}the only try at this symbol; against 0 {p_value}"
     return (
-        f"{beginning}one of {found.trials} tries at this symbol (`barlake trials`): {found.probability:.0%} sure to be "
-        f"above the {found.expected_best:.3g} that the best of them would show without skill"
+        f"{beginning}one of {found.trials} tries at this symbol (`barlake trials`); against the "
+        f"{found.expected_best:.3g} that the best of them would show without skill {p_value}"
     )
 
 

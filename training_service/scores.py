@@ -109,7 +109,7 @@ def headline_value(outcome: Outcome, task: Task) -> float | None:
 
 
 def judge(scores: Mapping[str, Any]) -> Judgement:
-    """Whether a model beats the constant baseline by every judged metric, and by more than chance gives.
+    """Whether a model beats the constant baseline by every judged metric, with an interval wholly above 0.
 
     Examples
     --------
