@@ -1,7 +1,7 @@
 """The proof: many futures at many borders, each answer compared with the first one bit by bit.
 
 Three ways to look, because leaks differ. Over the whole history at a few borders: finds what reads far ahead,
-and what depends on how much history there is. In short pieces of history at hundreds of borders: a piece costs
+and what depends on how much history there is. In short pieces of history at many more: a piece costs
 little, so many rows are tried. By sweeps over all rows at once (`sweep.py`): finds what one row in thousands
 does. A sweep only points; whatever it points at is tried at its own border before it is called a leak.
 """
