@@ -1,9 +1,9 @@
 """How sure a score is: the same score over sessions drawn again and again, with replacement.
 
-Neighbouring minutes share most of their labels and features, so that rows drawn one by one would count the
-same news many times and give intervals that are far too narrow. Whole sessions are close to independent: labels do
-not cross them. The method is the block bootstrap of Künsch 1989 (https://doi.org/10.1214/aos/1176347265) with a
-session as the block.
+Neighbouring minutes share most of their labels and features, so that rows drawn one by one would count the same
+news many times and give intervals that are far too narrow. Labels do not cross sessions; that calm and wild
+weeks follow one another is left aside, and so is the luck of the training. The method is the block bootstrap of
+Künsch 1989 (https://doi.org/10.1214/aos/1176347265) with a session as the block.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FEWEST_SESSIONS", "LEVEL", "DayBlocks", "Figure", "auc", "figure", "rank_correlation"]
+__all__ = ["FEWEST_SESSIONS", "LEVEL", "Figure", "SessionBlocks", "auc", "figure", "rank_correlation"]
 
 FloatArray = npt.NDArray[np.float64]
 Figure = dict[str, float | None]
@@ -25,7 +25,7 @@ FEWEST_SESSIONS = 10
 """With fewer, what is drawn says little of what could have been drawn."""
 
 
-class DayBlocks:
+class SessionBlocks:
     """Sessions drawn with replacement, as many as there are, and first of all the sample as it is.
 
     Parameters
@@ -51,9 +51,9 @@ class DayBlocks:
         self.draws: FloatArray = np.vstack([np.ones(self.sessions), drawn])
 
     @functools.cached_property
-    def sample(self) -> DayBlocks:
+    def sample(self) -> SessionBlocks:
         """The sample as it is, and no draw of it."""
-        alone = object.__new__(DayBlocks)
+        alone = object.__new__(SessionBlocks)
         alone.number, alone.sessions, alone.draws = self.number, self.sessions, self.draws[:1]
         return alone
 
@@ -79,7 +79,7 @@ def figure(scores: FloatArray, *, sessions: int) -> Figure:
     return {"value": value, "low": float(low), "high": float(high)}
 
 
-def auc(blocks: DayBlocks, label: FloatArray, prediction: FloatArray) -> FloatArray:
+def auc(blocks: SessionBlocks, label: FloatArray, prediction: FloatArray) -> FloatArray:
     """Area under the receiver operating curve of each draw; NaN where it lacks one of the classes.
 
     Each row counts by its share of pairs won in the sample, which is ordered once. That is exact for the
@@ -97,7 +97,7 @@ def auc(blocks: DayBlocks, label: FloatArray, prediction: FloatArray) -> FloatAr
     return _between(found - won_by_ones.sum() / ones[0], 0)
 
 
-def rank_correlation(blocks: DayBlocks, left: FloatArray, right: FloatArray) -> FloatArray:
+def rank_correlation(blocks: SessionBlocks, left: FloatArray, right: FloatArray) -> FloatArray:
     """Spearman's correlation of each draw; NaN where a side does not vary.
 
     As in `auc` the sample is ordered once: a row counts by its own ranks and by what it adds to the ranks of

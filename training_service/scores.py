@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from barlake.errors import InvalidInputError
 from training_service import baselines
-from training_service.bootstrap import DayBlocks, Figure, auc, figure, rank_correlation
+from training_service.bootstrap import Figure, SessionBlocks, auc, figure, rank_correlation
 from training_service.outcomes import EVEN_ODDS, Outcome, session_gains
 from training_service.targets import Task
 
@@ -61,7 +61,7 @@ def score(outcome: Outcome, task: Task) -> Scores:
     Returns
     -------
     rows, sessions, label_mean; `metrics`: by name (`METRICS`) a value with low and high, the 95 % interval of
-    the day-block bootstrap; `baselines`: by name (`BASELINES`) the values of the same metrics; `advantage`: by
+    the bootstrap of session blocks; `baselines`: by name (`BASELINES`) the values of the same metrics; `advantage`: by
     metric that is judged, how much better than `constant` the model is, with its interval from the same draws,
     above 0 where it is better.
 
@@ -79,7 +79,7 @@ def score(outcome: Outcome, task: Task) -> Scores:
         raise InvalidInputError(
             "a fold has no labelled row to score: use fewer folds, a shorter horizon or more sessions."
         )
-    blocks = DayBlocks(outcome.session)
+    blocks = SessionBlocks(outcome.session)
     model = _draws(outcome, outcome.prediction, task, blocks)
     constant = _draws(outcome, outcome.training_mean, task, blocks)
     return {
@@ -99,7 +99,7 @@ def headline(task: Task) -> str:
 
 def headline_value(outcome: Outcome, task: Task) -> float | None:
     """Value of the headline metric alone; None where it is not defined."""
-    sample = DayBlocks(outcome.session, replicates=0)
+    sample = SessionBlocks(outcome.session, replicates=0)
     measure = (
         auc(sample, outcome.label, outcome.prediction)
         if task is Task.CLASSIFICATION
@@ -149,7 +149,7 @@ def _advantage(model: Draws, constant: Draws, task: Task, *, sessions: int) -> d
     return found
 
 
-def _baselines(outcome: Outcome, task: Task, sample: DayBlocks) -> dict[str, dict[str, float | None]]:
+def _baselines(outcome: Outcome, task: Task, sample: SessionBlocks) -> dict[str, dict[str, float | None]]:
     last = np.where(np.isnan(outcome.last_label), outcome.training_mean, outcome.last_label)
     found = {
         "constant": _values(_draws(outcome, outcome.training_mean, task, sample)),
@@ -168,7 +168,7 @@ def _values(draws: Draws) -> dict[str, float | None]:
     return {name: None if np.isnan(scores[0]) else float(scores[0]) for name, scores in draws.items()}
 
 
-def _draws(outcome: Outcome, prediction: FloatArray, task: Task, blocks: DayBlocks) -> Draws:
+def _draws(outcome: Outcome, prediction: FloatArray, task: Task, blocks: SessionBlocks) -> Draws:
     """Every metric of the sample and of each draw."""
     with np.errstate(divide="ignore", invalid="ignore"):
         found = _of_classes if task is Task.CLASSIFICATION else _of_numbers
@@ -178,7 +178,7 @@ def _draws(outcome: Outcome, prediction: FloatArray, task: Task, blocks: DayBloc
         }
 
 
-def _of_classes(outcome: Outcome, prediction: FloatArray, blocks: DayBlocks) -> Draws:
+def _of_classes(outcome: Outcome, prediction: FloatArray, blocks: SessionBlocks) -> Draws:
     label = outcome.label
     is_right = (prediction > EVEN_ODDS) == label
     rows, ones = blocks.totals(np.ones(label.size)), blocks.totals(label)
@@ -191,7 +191,7 @@ def _of_classes(outcome: Outcome, prediction: FloatArray, blocks: DayBlocks) -> 
     }
 
 
-def _of_numbers(outcome: Outcome, prediction: FloatArray, blocks: DayBlocks) -> Draws:
+def _of_numbers(outcome: Outcome, prediction: FloatArray, blocks: SessionBlocks) -> Draws:
     label, rows = outcome.label, blocks.totals(np.ones(outcome.label.size))
     error, squared = label - prediction, blocks.totals((label - prediction) ** 2)
     return {
@@ -208,7 +208,7 @@ def _positive(totals: FloatArray) -> FloatArray:
     return np.where(totals > 0, totals, np.nan)
 
 
-def _sharpe(outcome: Outcome, prediction: FloatArray, task: Task, blocks: DayBlocks) -> FloatArray:
+def _sharpe(outcome: Outcome, prediction: FloatArray, task: Task, blocks: SessionBlocks) -> FloatArray:
     gains = session_gains(outcome, prediction, task)
     names = np.unique(outcome.session)
     rows = np.searchsorted(names, gains["session"].to_numpy().astype(names.dtype))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from training_service.bootstrap import FEWEST_SESSIONS, DayBlocks, auc, figure, rank_correlation
+from training_service.bootstrap import FEWEST_SESSIONS, SessionBlocks, auc, figure, rank_correlation
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,33 +19,33 @@ def sessions(count: int, minutes: int) -> npt.NDArray[np.datetime64]:
     return np.repeat(np.datetime64("2024-01-02") + np.arange(count), minutes)
 
 
-def accuracy(blocks: DayBlocks, is_right: FloatArray) -> FloatArray:
+def accuracy(blocks: SessionBlocks, is_right: FloatArray) -> FloatArray:
     return blocks.totals(is_right) / blocks.totals(np.ones(is_right.size))
 
 
 def test_every_draw_has_as_many_sessions_as_the_sample_and_the_first_is_the_sample() -> None:
-    blocks = DayBlocks(sessions(7, 3), replicates=50)
+    blocks = SessionBlocks(sessions(7, 3), replicates=50)
     assert blocks.draws.shape == (51, 7)
     assert blocks.draws[0].tolist() == [1] * 7
     assert blocks.draws.sum(axis=1).tolist() == [7] * 51
 
 
 def test_a_draw_counts_whole_sessions() -> None:
-    blocks = DayBlocks(np.array(["b", "a", "b", "c"]), replicates=20)
+    blocks = SessionBlocks(np.array(["b", "a", "b", "c"]), replicates=20)
     values = np.array([1.0, 10.0, 2.0, 100.0])
     a, b, c = blocks.draws.T
     assert blocks.totals(values).tolist() == (10 * a + 3 * b + 100 * c).tolist()
 
 
 def test_equal_seeds_draw_alike() -> None:
-    one, other = (DayBlocks(sessions(9, 2), seed=3).draws for _ in range(2))
+    one, other = (SessionBlocks(sessions(9, 2), seed=3).draws for _ in range(2))
     assert one.tobytes() == other.tobytes()
 
 
 def test_the_interval_of_independent_sessions_is_that_of_the_central_limit() -> None:
     generator = np.random.default_rng(0)
     values = generator.normal(5, 2, 400)
-    found = figure(accuracy(DayBlocks(sessions(400, 1)), values), sessions=400)
+    found = figure(accuracy(SessionBlocks(sessions(400, 1)), values), sessions=400)
     error = 1.96 * values.std() / 20
     assert found["value"] == pytest.approx(values.mean())
     assert found["low"] == pytest.approx(values.mean() - error, abs=0.15 * error)
@@ -66,10 +66,10 @@ def test_nineteen_of_twenty_intervals_hold_the_truth_and_rows_drawn_one_by_one_w
     for seed in range(draws):
         is_right = np.repeat((generator.random(days * minutes // run) < 0.5).astype(float), run)
         rows = np.arange(is_right.size)
-        blocks = DayBlocks(sessions(days, minutes), replicates=300, seed=seed)
+        blocks = SessionBlocks(sessions(days, minutes), replicates=300, seed=seed)
         by_session += is_in(figure(accuracy(blocks, is_right), sessions=days), 0.5)
         if seed < 60:
-            alone = DayBlocks(rows // run * run + rows % run, replicates=60, seed=seed)
+            alone = SessionBlocks(rows // run * run + rows % run, replicates=60, seed=seed)
             by_row += is_in(figure(accuracy(alone, is_right), sessions=rows.size), 0.5)
     assert by_session / draws == pytest.approx(0.95, abs=0.035)
     assert by_row / 60 < 0.5
@@ -94,7 +94,7 @@ def test_area_and_rank_correlation_of_the_sample_are_those_of_other_libraries(
     generator = np.random.default_rng(seed)
     left, right = (generator.integers(0, values, rows).astype(float) for _ in range(2))
     label = (generator.random(rows) < 0.5).astype(float)
-    blocks = DayBlocks(np.arange(rows), replicates=3)
+    blocks = SessionBlocks(np.arange(rows), replicates=3)
     correlation = rank_correlation(blocks, left, right)[0]
     if np.ptp(left) == 0 or np.ptp(right) == 0:
         assert np.isnan(correlation)
@@ -107,14 +107,14 @@ def test_area_and_rank_correlation_of_the_sample_are_those_of_other_libraries(
         assert area == pytest.approx(roc_auc_score(label, left), abs=1e-12)
 
 
-def drawn_rows(blocks: DayBlocks, draw: int) -> npt.NDArray[np.int64]:
+def drawn_rows(blocks: SessionBlocks, draw: int) -> npt.NDArray[np.int64]:
     return np.repeat(np.arange(blocks.number.size), blocks.draws[draw].astype(int)[blocks.number])
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.8])
 def test_area_and_rank_correlation_of_a_draw_are_close_to_those_of_its_rows(strength: float) -> None:
     generator = np.random.default_rng(2)
-    blocks = DayBlocks(sessions(60, 30), replicates=200)
+    blocks = SessionBlocks(sessions(60, 30), replicates=200)
     right = generator.normal(size=1800)
     left = np.round(strength * right + (1 - strength) * generator.normal(size=1800), 1)
     label = (right > 0.2).astype(float)

@@ -17,7 +17,9 @@ from training_service.fold_spec import FoldSpec
 from training_service.labels import TargetSpec, make_labels
 from training_service.leak_proof import prove_folds, prove_labels
 from training_service.models import ModelSpec
-from training_service.walk import fit_folds
+from training_service.search import SearchingModelMaker
+from training_service.search_space import SearchKind, SearchSpec
+from training_service.walk import MakeModel, fit_folds
 
 SOME = Effort(whole=16, pieces=30, per_piece=6, piece_rows=400, sweeps=0)
 MINUTE = pl.duration(minutes=1)
@@ -85,13 +87,26 @@ def dataset(tables: dict[str, pl.DataFrame]) -> Dataset:
     return make_dataset(tables, spec=DIRECTION)
 
 
-def honest(dataset: Dataset) -> pl.DataFrame:
-    folds = FoldSpec(3).split(dataset.frame)
-    fitted = fit_folds(dataset, folds, ModelMaker(ModelSpec("logistic"), DIRECTION.task), workers=1)
-    return pl.concat(one.predictions for one in fitted)
+LOGISTIC = ModelMaker(ModelSpec("logistic"), DIRECTION.task)
+HONEST: dict[str, MakeModel] = {
+    "logistic": LOGISTIC,
+    "with selection and calibration": ModelMaker(
+        ModelSpec("logistic", select=3, calibration="sigmoid"), DIRECTION.task
+    ),
+    "stopped early": ModelMaker(
+        ModelSpec("hist_gradient_boosting", {"max_iter": 20}, early_stopping=True), DIRECTION.task
+    ),
+    "searched": SearchingModelMaker(LOGISTIC, SearchSpec(SearchKind.GRID, {"C": (0.01, 1.0)}, inner_folds=1), 1),
+}
 
 
-def test_no_prediction_changes_with_what_comes_after_it(dataset: Dataset) -> None:
+@pytest.mark.parametrize("name", list(HONEST))
+def test_no_prediction_changes_with_what_comes_after_it(name: str, dataset: Dataset) -> None:
+    def honest(dataset: Dataset) -> pl.DataFrame:
+        folds = FoldSpec(3).split(dataset.frame)
+        fitted = fit_folds(dataset, folds, HONEST[name], workers=1)
+        return pl.concat(one.predictions for one in fitted)
+
     report = prove_folds(honest, dataset)
     report.require_clean()
     assert report.tried["first bar of a test"] == 3
