@@ -69,14 +69,26 @@ def sessions() -> list[dt.date]:
     return found
 
 
-@pytest.fixture(scope="session")
-def example(tmp_path_factory: pytest.TempPathFactory, sessions: list[dt.date]) -> Path:
-    """Root of a lake with all minutes of SPY and all but the last of QQQ in 15 sessions, feed synthetic."""
-    root = tmp_path_factory.mktemp("example")
+def _lake_of_bars(root: Path, sessions: list[dt.date]) -> Path:
     with barlake.open(root) as lake:
         lake.write_bars(make_bars(sessions, seed=1), feed="synthetic", symbol="SPY")
         lake.write_bars(make_bars(sessions, seed=2).head(-1), feed="synthetic", symbol="QQQ")
     return root
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory, sessions: list[dt.date]) -> Path:
+    """Root of a lake with all minutes of SPY and all but the last of QQQ in 15 sessions, feed synthetic.
+
+    What tests make of its bars stays.
+    """
+    return _lake_of_bars(tmp_path_factory.mktemp("example"), sessions)
+
+
+@pytest.fixture(scope="session")
+def bars_alone(tmp_path_factory: pytest.TempPathFactory, sessions: list[dt.date]) -> Path:
+    """The same lake, to be copied: nothing is ever made of its bars."""
+    return _lake_of_bars(tmp_path_factory.mktemp("bars_alone"), sessions)
 
 
 @pytest.fixture(scope="session")

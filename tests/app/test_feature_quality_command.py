@@ -11,10 +11,10 @@ import pytest
 
 
 @pytest.fixture
-def built(cli: Any, example: Path, tmp_path: Path) -> Path:
+def built(cli: Any, bars_alone: Path, tmp_path: Path) -> Path:
     """A lake of SPY and QQQ with the features of SPY alone."""
     root = tmp_path / "lake"
-    shutil.copytree(example, root)
+    shutil.copytree(bars_alone, root)
     assert cli("features", "SPY", "--root", root).code == 0
     return root
 

@@ -14,10 +14,10 @@ from training_service.train import train
 
 
 @pytest.fixture(scope="module")
-def trained(example: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+def trained(bars_alone: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A lake with two models of SPY, one of QQQ, and a run of the first."""
     root = tmp_path_factory.mktemp("trained") / "lake"
-    shutil.copytree(example, root)
+    shutil.copytree(bars_alone, root)
     with barlake.open(root) as lake:
         build_features(lake, ["SPY", "QQQ"])
         ids = {

@@ -33,9 +33,9 @@ MINE = FeatureSet("mine", (last_close.named("last_close"), mean_of_the_day.named
 
 
 @pytest.fixture
-def lake(example: Path, tmp_path: Path) -> Path:
+def lake(bars_alone: Path, tmp_path: Path) -> Path:
     root = tmp_path / "lake"
-    shutil.copytree(example, root)
+    shutil.copytree(bars_alone, root)
     return root
 
 
