@@ -21,8 +21,8 @@ from barlake.leak_proof.borders import Borders, draw
 from barlake.leak_proof.compare import ROWS, Answer, answer_of
 from barlake.leak_proof.locate import located
 from barlake.leak_proof.report import Finding, ProofReport
+from barlake.leak_proof.suspicions import Suspicions
 from barlake.leak_proof.sweep import sweep
-from barlake.leak_proof.trial import Trial
 from barlake.leak_proof.world import Compute, Future, World, piece_span
 
 __all__ = ["Effort", "Progress", "prove"]
@@ -91,51 +91,53 @@ def prove(
     clock = world.clock.instants
     if clock.size <= 1:
         raise InvalidInputError(f"a proof needs at least two rows, there are {clock.size}: give more bars.")
-    trial = Trial(compute)
+    suspicions = Suspicions(compute)
     whole = answer_of(compute, world.frames)
     steps: Iterable[tuple[str, Callable[[], None]]] = itertools.chain(
-        _whole_steps(trial, world, whole, borders, effort, seed),
-        _piece_steps(trial, world, borders, effort, seed),
-        sweep(trial, world, whole, borders, effort.sweeps, seed),
+        _whole_steps(suspicions, world, whole, borders, effort, seed),
+        _piece_steps(suspicions, world, borders, effort, seed),
+        sweep(suspicions, world, whole, borders, effort.sweeps, seed),
     )
     listed = list(steps)
     for number, (doing, step) in enumerate(listed):
         if progress is not None:
             progress(doing, number, len(listed))
         step()
-    findings = tuple(_findings(trial, world, whole, effort.futures))
+    findings = tuple(_findings(suspicions, world, whole, effort.futures))
     if progress is not None:
         progress("done", len(listed), len(listed))
     taken = time.perf_counter() - started
-    return ProofReport(subject, tuple(whole.values.columns), findings, dict(trial.tried), clock.size, taken)
+    return ProofReport(subject, tuple(whole.values.columns), findings, dict(suspicions.tried), clock.size, taken)
 
 
 Step = tuple[str, Callable[[], None]]
 
 
 def _whole_steps(
-    trial: Trial, world: World, whole: Answer, borders: Borders, effort: Effort, seed: int
+    suspicions: Suspicions, world: World, whole: Answer, borders: Borders, effort: Effort, seed: int
 ) -> Iterable[Step]:
     drawn = draw(borders, world.clock.instants, effort.whole, seed, random_share=effort.random_share)
     for (kind, instant), future in zip(drawn, itertools.cycle(effort.futures), strict=False):
-        yield f"whole history: {kind}", functools.partial(trial.look, world, whole, kind, instant, future)
+        yield f"whole history: {kind}", functools.partial(suspicions.look, world, whole, kind, instant, future)
 
 
-def _piece_steps(trial: Trial, world: World, borders: Borders, effort: Effort, seed: int) -> Iterable[Step]:
+def _piece_steps(suspicions: Suspicions, world: World, borders: Borders, effort: Effort, seed: int) -> Iterable[Step]:
     clock = world.clock.instants
     if clock.size <= effort.piece_rows:
         # The whole is no longer than a piece: look at more borders of it.
         drawn = draw(borders, clock, effort.pieces * effort.per_piece, seed + 1)
-        yield "pieces", functools.partial(_try_piece, trial, world, drawn, effort.futures)
+        yield "pieces", functools.partial(_try_piece, suspicions, world, drawn, effort.futures)
         return
     for number, (kind, anchor) in enumerate(draw(borders, clock, effort.pieces, seed + 1)):
         yield (
             f"pieces: {kind}",
-            functools.partial(_anchored, trial, world, borders, effort, kind, anchor, seed + number),
+            functools.partial(_anchored, suspicions, world, borders, effort, kind, anchor, seed + number),
         )
 
 
-def _anchored(trial: Trial, world: World, borders: Borders, effort: Effort, kind: str, anchor: int, seed: int) -> None:
+def _anchored(
+    suspicions: Suspicions, world: World, borders: Borders, effort: Effort, kind: str, anchor: int, seed: int
+) -> None:
     """A piece of history around one border, tried at it and at others near it."""
     clock = world.clock.instants
     ahead = effort.piece_rows // 6
@@ -146,20 +148,20 @@ def _anchored(trial: Trial, world: World, borders: Borders, effort: Effort, kind
     near = {name: found[(found >= near_first) & (found < near_end)] for name, found in borders.items()}
     around = clock[(clock >= near_first) & (clock < near_end)]
     drawn = [(kind, anchor), *draw(near, around, effort.per_piece - 1, seed)]
-    _try_piece(trial, world.between(first, end), drawn, effort.futures, turn=seed)
+    _try_piece(suspicions, world.between(first, end), drawn, effort.futures, turn=seed)
 
 
 def _try_piece(
-    trial: Trial, piece: World, drawn: list[tuple[str, int]], futures: tuple[Future, ...], *, turn: int = 0
+    suspicions: Suspicions, piece: World, drawn: list[tuple[str, int]], futures: tuple[Future, ...], *, turn: int = 0
 ) -> None:
-    before = answer_of(trial.compute, piece.frames)
+    before = answer_of(suspicions.compute, piece.frames)
     for number, (kind, instant) in enumerate(drawn, start=turn):
-        trial.look(piece, before, kind, instant, futures[number % len(futures)])
+        suspicions.look(piece, before, kind, instant, futures[number % len(futures)])
 
 
-def _findings(trial: Trial, world: World, whole: Answer, futures: tuple[Future, ...]) -> Iterable[Finding]:
+def _findings(suspicions: Suspicions, world: World, whole: Answer, futures: tuple[Future, ...]) -> Iterable[Finding]:
     """What was seen, each tried once more for stability and then followed to its cause."""
-    tried = sum(trial.tried.values())
+    tried = sum(suspicions.tried.values())
     for name in [*whole.values.columns, ROWS]:
-        if name in trial.seen:
-            yield located(trial, world, whole, name, tried, futures)
+        if name in suspicions.seen:
+            yield located(suspicions, world, whole, name, tried, futures)

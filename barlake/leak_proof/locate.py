@@ -12,7 +12,7 @@ import numpy as np
 
 from barlake.leak_proof.compare import ROWS, Answer, answer_of
 from barlake.leak_proof.report import Finding, Verdict
-from barlake.leak_proof.trial import Suspicion, Trial
+from barlake.leak_proof.suspicions import Suspicion, Suspicions
 from barlake.leak_proof.world import Compute, Frames, Future, World
 
 __all__ = ["located"]
@@ -42,11 +42,11 @@ class _Cell:
 
 
 def located(
-    trial: Trial, world: World, whole: Answer, column: str, borders_tried: int, futures: Sequence[Future]
+    suspicions: Suspicions, world: World, whole: Answer, column: str, borders_tried: int, futures: Sequence[Future]
 ) -> Finding:
     """Follow a wrong value to its cause, by the futures that this proof may use."""
-    seen = trial.seen[column]
-    cell = _Cell(trial.compute, seen, tuple(futures))
+    seen = suspicions.seen[column]
+    cell = _Cell(suspicions.compute, seen, tuple(futures))
     unstable = cell.differs(seen.world.frames)
     if not unstable:
         cell = _earlier(cell, world, whole)
@@ -67,7 +67,7 @@ def located(
         rows_ahead=ahead,
         time_ahead=_instant(until) - _instant(seen.known_at),
         looked_at=() if unstable else tuple(_looked_at(cell)),
-        borders_wrong=trial.wrong[column],
+        borders_wrong=suspicions.wrong[column],
         borders_tried=borders_tried,
     )
 

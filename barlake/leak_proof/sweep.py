@@ -17,7 +17,7 @@ import polars as pl
 
 from barlake.leak_proof.borders import Borders
 from barlake.leak_proof.compare import Answer, answer_of
-from barlake.leak_proof.trial import Trial
+from barlake.leak_proof.suspicions import Suspicions
 from barlake.leak_proof.world import Future, Instants, World, piece_span
 
 __all__ = ["sweep"]
@@ -34,14 +34,14 @@ _CONFIRMED = 16
 _ROWS_BEFORE, _ROWS_AFTER = 3000, 64
 _FAINT = 1e-7
 _RISES = 3.0
-_SESSION_STARTS = "last bar of a session"
+_SESSION_ENDS = "last bar of a session"
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
 
 
 def sweep(
-    trial: Trial, world: World, whole: Answer, borders: Borders, count: int, seed: int
+    suspicions: Suspicions, world: World, whole: Answer, borders: Borders, count: int, seed: int
 ) -> Iterable[tuple[str, Callable[[], None]]]:
     """Steps of a proof: each nudges many rows and confirms what it points at.
 
@@ -52,15 +52,15 @@ def sweep(
         return
     for number, rows in enumerate(_row_sets(clock, borders, count, seed)):
         if rows.size:
-            yield f"sweep {number + 1}: {rows.size} rows", functools.partial(_swept, trial, world, whole, rows)
+            yield f"sweep {number + 1}: {rows.size} rows", functools.partial(_swept, suspicions, world, whole, rows)
 
 
 def _row_sets(clock: Instants, borders: Borders, count: int, seed: int) -> Iterable[IndexArray]:
-    """Rows to nudge, set by set: the first of every session, then every so many from a drawn offset."""
+    """Rows to nudge, set by set: the first after every session, then every so many from a drawn offset."""
     chance = np.random.default_rng([seed, 11])
     for number in range(count):
-        if number == 0 and borders.get(_SESSION_STARTS, np.empty(0)).size > 1:
-            found = np.searchsorted(clock, borders[_SESSION_STARTS], side="right")
+        if number == 0 and borders.get(_SESSION_ENDS, np.empty(0)).size > 1:
+            found = np.searchsorted(clock, borders[_SESSION_ENDS], side="right")
             yield found[np.diff(found, prepend=-_SPACINGS[0]) >= _SPACINGS[0]]
             continue
         spacing = _SPACINGS[(number - 1) % len(_SPACINGS)]
@@ -70,18 +70,18 @@ def _row_sets(clock: Instants, borders: Borders, count: int, seed: int) -> Itera
         yield rows[rows < clock.size]
 
 
-def _swept(trial: Trial, world: World, whole: Answer, rows: IndexArray) -> None:
+def _swept(suspicions: Suspicions, world: World, whole: Answer, rows: IndexArray) -> None:
     clock = world.clock.instants
-    nudged = answer_of(trial.compute, world.nudged(clock[rows]))
+    nudged = answer_of(suspicions.compute, world.nudged(clock[rows]))
     pointed: dict[int, list[str]] = {}
     for name in whole.values.columns:
-        if name not in trial.seen:
+        if name not in suspicions.seen:
             for row in _chosen(_pointed_at(whole.values[name], nudged.values[name], rows)):
                 pointed.setdefault(row, []).append(name)
     # A row that many columns point at is worth more than one that a single column does.
     busiest = sorted(pointed, key=lambda row: -len(pointed[row]))[:_CONFIRMED]
     for row in busiest:
-        _confirm(trial, world, row, pointed[row])
+        _confirm(suspicions, world, row, pointed[row])
 
 
 def _chosen(pointed: list[tuple[float, int]]) -> set[int]:
@@ -113,10 +113,10 @@ def _change(before: pl.Series, after: pl.Series) -> FloatArray:
     return moved
 
 
-def _confirm(trial: Trial, world: World, row: int, names: Sequence[str]) -> None:
+def _confirm(suspicions: Suspicions, world: World, row: int, names: Sequence[str]) -> None:
     """Try one border, in a short piece of history around it."""
     clock = world.clock.instants
     piece = world.between(*piece_span(clock, row, _ROWS_BEFORE, _ROWS_AFTER))
-    before = answer_of(trial.compute, piece.frames, names)
+    before = answer_of(suspicions.compute, piece.frames, names)
     for future in (Future.WILD, Future.RISE):
-        trial.look(piece, before, "pointed at by a sweep", int(clock[row]), future, names)
+        suspicions.look(piece, before, "pointed at by a sweep", int(clock[row]), future, names)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from barlake.leak_proof.compare import Answer, answer_of
 from barlake.leak_proof.world import Compute, Future, World
 
-__all__ = ["Suspicion", "Trial"]
+__all__ = ["Suspicion", "Suspicions"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Suspicion:
 
 
 @dataclass(eq=False)
-class Trial:
+class Suspicions:
     """The record of one proof.
 
     Parameters
