@@ -38,7 +38,7 @@ class Feature:
     history_sessions
         Sessions that must lie before a row's own.
     expression
-        Of columns that `columns.py` lists; values of a row depend on it and on rows before it.
+        Of columns that `FeatureInputs` and `known_columns.py` list; values of a row depend on it and on rows before it.
     timeframe
         Of the bars that the expression is computed over. A longer one than `1Min` counts its bars as they
         are complete: a row holds the value of the last one known at the minute.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from training_service.outcomes import EVEN_ODDS
+
 __all__ = ["log_losses", "shuffled_classes", "shuffled_numbers"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_EVEN_ODDS = 0.5
 _SMALLEST = float(np.finfo(np.float64).eps)
 """Nearest that a probability is taken to come to 0 and 1, as scikit-learn's `log_loss` does."""
 
@@ -32,9 +33,9 @@ def shuffled_classes(label: FloatArray, probability: FloatArray) -> dict[str, fl
     >>> shuffled_classes(np.array([1.0, 1.0, 1.0, 0.0]), np.array([0.9, 0.9, 0.9, 0.9]))["accuracy"]
     0.75
     """
-    ones, guessed = float(label.mean()), float((probability > _EVEN_ODDS).mean())
+    ones, guessed = float(label.mean()), float((probability > EVEN_ODDS).mean())
     always = np.ones(label.size)
-    chance = _EVEN_ODDS if 0 < ones < 1 else None
+    chance = 0.5 if 0 < ones < 1 else None
     return {
         "accuracy": ones * guessed + (1 - ones) * (1 - guessed),
         "balanced_accuracy": chance,

@@ -21,7 +21,7 @@ from barlake.errors import InvalidInputError
 from training_service.combinatorial_folds import CombinatorialPurged
 from training_service.dataset import Dataset
 from training_service.fold_check import check_folds
-from training_service.folds import Fold
+from training_service.folds import Fold, require_at_least
 from training_service.outcomes import Outcome
 from training_service.scores import METRICS, score
 from training_service.walk import FittedFold, MakeModel, Progress, fit_folds
@@ -56,8 +56,7 @@ class CombinatorialSpec:
                 f"combinatorial {self.blocks},{self.test_blocks}: test fewer blocks than there are, and at least one, "
                 "such as 6,2."
             )
-        if self.embargo_sessions < 0:
-            raise InvalidInputError(f"embargo_sessions {self.embargo_sessions} is below 0: use 0 or more.")
+        require_at_least("embargo_sessions", self.embargo_sessions, 0)
 
     @classmethod
     def parse(cls, text: str) -> CombinatorialSpec:

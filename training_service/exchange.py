@@ -231,7 +231,7 @@ def _manifest_of(bundle: zipfile.ZipFile, path: Path) -> dict[str, Any]:
             "after it was exported. Ask for the file again."
         )
     if not all(_PLAIN_NAME.fullmatch(name) for name in facts["files"]):
-        raise FormatError(f"{path} names files outside of a model's folder: it was not opened.")
+        raise FormatError(f"{path} names files outside of a model's folder: it was not opened. Ask for it again.")
     return manifest
 
 
@@ -254,7 +254,9 @@ def _pipelines_in(
             foreign |= needed - KNOWN_TYPES
             pipelines[name] = skops.loads(data, trusted=sorted(needed & allowed))
         if not isinstance(pipelines[name], Pipeline):
-            raise FormatError(f"{name} in {path} holds no pipeline but a {type(pipelines[name]).__name__}.")
+            raise FormatError(
+                f"{name} in {path} holds no pipeline but a {type(pipelines[name]).__name__}: ask for it again."
+            )
     if FULL_MODEL not in pipelines:
         raise FormatError(f"{path} holds no {FULL_MODEL}: ask for it again.")
     return pipelines, tuple(sorted(foreign))

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from barlake.errors import InvalidInputError, did_you_mean
-from training_service.folds import Fold, WalkForward, Window
+from training_service.folds import Fold, WalkForward, Window, require_at_least
 
 __all__ = ["FoldSpec"]
 
@@ -44,14 +44,12 @@ class FoldSpec:
     whole_sessions: bool = True
 
     def __post_init__(self) -> None:
-        for name, value, least in (
-            ("folds", self.n_splits, 1),
-            ("train_sessions", 1 if self.train_sessions is None else self.train_sessions, 1),
-            ("embargo_sessions", self.embargo_sessions, 0),
-        ):
-            if value < least:
-                raise InvalidInputError(f"{name} {value} is below {least}: use {least} or more.")
-        if self.train_sessions is not None and self.window is not Window.ROLLING:
+        require_at_least("folds", self.n_splits, 1)
+        require_at_least("embargo_sessions", self.embargo_sessions, 0)
+        if self.train_sessions is None:
+            return
+        require_at_least("train_sessions", self.train_sessions, 1)
+        if self.window is not Window.ROLLING:
             raise InvalidInputError(
                 f"train_sessions {self.train_sessions} is for a rolling window: an anchored one trains on all that "
                 "came before. Leave it out, or use window 'rolling'."

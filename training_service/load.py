@@ -60,5 +60,7 @@ def load_pipeline(lake: Lake, model: Artifact, *, name: str = FULL_MODEL) -> Pip
                 "or run where your own module lies."
             ) from error
     if not isinstance(pipeline, Pipeline):
-        raise FormatError(f"{name} of model {model.id} holds no pipeline but a {type(pipeline).__name__}.")
+        raise FormatError(
+            f"{name} of model {model.id} holds no pipeline but a {type(pipeline).__name__}: train the model again."
+        )
     return pipeline

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from barlake.errors import BarlakeError, InvalidInputError, did_you_mean
+from training_service.outcomes import EVEN_ODDS
 from training_service.own_pipelines import OwnPipeline, is_import_path
 from training_service.presets import DEFAULT_PRESET, PRESETS, Preset
 from training_service.stopping import require_stoppable
@@ -186,7 +187,8 @@ def set_parameters(pipeline: Pipeline, parameters: Mapping[str, Any], *, estimat
         known = pipeline.get_params()
         if full not in known:
             near = did_you_mean(name, [*model.get_params(), *known])
-            raise InvalidInputError(f"estimator {estimator!r} has no parameter {name!r}.{near}")
+            advice = near or " Leave it out, or name one of another step, as in scaler__with_mean."
+            raise InvalidInputError(f"estimator {estimator!r} has no parameter {name!r}.{advice}")
         pipeline.set_params(**{full: value})
 
 
@@ -278,7 +280,7 @@ def to_signal(prediction: FloatArray, task: Task) -> FloatArray:
     >>> to_signal(np.array([-0.001, 0.002]), Task.REGRESSION)
     array([-0.001,  0.002])
     """
-    return (prediction > 0.5).astype(np.float64) if task is Task.CLASSIFICATION else prediction  # noqa: PLR2004 - even odds
+    return (prediction > EVEN_ODDS).astype(np.float64) if task is Task.CLASSIFICATION else prediction
 
 
 def fitted_columns(pipeline: Pipeline) -> list[str]:

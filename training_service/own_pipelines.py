@@ -157,5 +157,7 @@ def _source_hash(path: str, module: ModuleType) -> str:
     try:
         source = inspect.getsource(module)
     except (OSError, TypeError) as error:
-        raise InvalidInputError(f"estimator {path!r}: its module has no source to take down: {error}.") from error
+        raise InvalidInputError(
+            f"estimator {path!r}: its module has no source to take down ({error}): name a .py file."
+        ) from error
     return hashlib.sha256(source.encode()).hexdigest()

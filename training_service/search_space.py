@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from barlake.errors import InvalidInputError, did_you_mean
+from training_service.folds import require_at_least
 
 __all__ = ["Parameters", "Range", "SearchKind", "SearchSpec", "Space", "parse_space", "parse_value"]
 
@@ -97,8 +98,7 @@ class SearchSpec:
 
     def __post_init__(self) -> None:
         for name in ("candidates", "inner_folds"):
-            if getattr(self, name) < 1:
-                raise InvalidInputError(f"{name} {getattr(self, name)} is below 1: use 1 or more.")
+            require_at_least(name, getattr(self, name), 1)
         if self.kind in {SearchKind.GRID, SearchKind.HALVING}:
             for name, values in self.space.items():
                 if isinstance(values, Range):
