@@ -261,13 +261,17 @@ def predict(pipeline: Pipeline, columns: pl.DataFrame) -> FloatArray:
     Raises
     ------
     InvalidInputError
-        If the columns are not those of the training in the same order.
+        If the columns are not those of the training in the same order, or what comes out is not one finite
+        number for each row, from a classifier one between 0 and 1.
     """
     _require_same_columns(pipeline, columns)
     with threadpool_limits(limits=_INNER_THREADS):
         if is_classifier(pipeline):
-            return np.asarray(pipeline.predict_proba(columns)[:, 1], dtype=np.float64)
-        return np.asarray(pipeline.predict(columns), dtype=np.float64)
+            predicted = np.asarray(pipeline.predict_proba(columns)[:, 1], dtype=np.float64)
+        else:
+            predicted = np.asarray(pipeline.predict(columns), dtype=np.float64)
+    _require_predictions(pipeline, predicted, columns.height)
+    return predicted
 
 
 def to_signal(prediction: FloatArray, task: Task) -> FloatArray:
@@ -295,6 +299,23 @@ def fitted_columns(pipeline: Pipeline) -> list[str]:
 def is_classifier(pipeline: Pipeline) -> bool:
     """Whether the last step predicts classes."""
     return hasattr(pipeline, "predict_proba")
+
+
+def _require_predictions(pipeline: Pipeline, predicted: FloatArray, rows: int) -> None:
+    """A step of a user's own may return anything; scores of it would look like scores."""
+    last = type(pipeline.steps[-1][1]).__name__
+    if predicted.shape != (rows,):
+        raise InvalidInputError(
+            f"{last} predicts shape {predicted.shape} for {rows} rows: give one number for each row."
+        )
+    lowest, highest = (0.0, 1.0) if is_classifier(pipeline) else (-np.finfo(np.float64).max, np.finfo(np.float64).max)
+    wrong = np.flatnonzero(~((predicted >= lowest) & (predicted <= highest)))  # NaN is neither
+    if wrong.size:
+        rule = "a probability between 0 and 1" if is_classifier(pipeline) else "a finite number"
+        raise InvalidInputError(
+            f"{last} predicts {predicted[wrong[0]]:g} in row {wrong[0]}, and so in {wrong.size} of {rows} rows: "
+            f"each must be {rule}."
+        )
 
 
 def _require_class_weight(weight: str | tuple[float, float] | None) -> None:

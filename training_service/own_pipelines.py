@@ -74,8 +74,9 @@ class OwnPipeline:
         setattr(module, _SEEN, sha256)
         function = getattr(module, name, None)
         if not callable(function):
+            functions = [other for other, held in vars(module).items() if callable(held)]
             raise InvalidInputError(
-                f"estimator {path!r}: {place} has no function {name!r}.{did_you_mean(name, vars(module))}"
+                f"estimator {path!r}: {place} has no function {name!r}.{did_you_mean(name, functions)}"
             )
         return cls(path, function, sha256)
 

@@ -124,3 +124,59 @@ def test_a_file_that_is_changed_while_it_is_loaded_is_loaded_again(module: Modul
     after = OwnPipeline.load("own_edited:make_pipeline")
     assert before.sha256 != after.sha256
     assert after.make(Task.REGRESSION, 0)["last"].alpha == 25
+
+
+ODD = (
+    HEAD
+    + """
+import numpy as np
+
+
+class Classifier(LogisticRegression):
+    def predict_proba(self, X):
+        probability = super().predict_proba(X)
+        return {odd}
+
+
+class Regressor(Ridge):
+    def predict(self, X):
+        predicted = super().predict(X)
+        return {odd_number}
+
+
+def make_pipeline(task):
+    return Pipeline([("last", Classifier() if task == "classification" else Regressor())])
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("task", "odd", "odd_number", "complaint"),
+    [
+        (
+            Task.CLASSIFICATION,
+            "probability * np.nan",
+            "",
+            r"predicts nan in row 0, and so in 50 of 50 rows: .* 0 and 1",
+        ),
+        (Task.CLASSIFICATION, "probability * [1, 3]", "", r"predicts [12]\.\d+ in row \d+, .* between 0 and 1"),
+        (Task.CLASSIFICATION, "probability[:-1]", "", r"predicts shape \(49,\) for 50 rows"),
+        (Task.REGRESSION, "", "np.full(len(X), np.inf)", r"predicts inf in row 0, .* a finite number"),
+        (Task.REGRESSION, "", "predicted[:, None]", r"predicts shape \(50, 1\) for 50 rows"),
+    ],
+)
+def test_a_prediction_that_is_none_is_refused(
+    module: Module, task: Task, odd: str, odd_number: str, complaint: str
+) -> None:
+    module("own_odd", ODD.format(odd=odd or "probability", odd_number=odd_number or "predicted"))
+    columns, label = pl.DataFrame({"told": np.linspace(-1, 1, 50)}), np.linspace(-2, 2, 50)
+    pipeline = make_pipeline(ModelSpec("own_odd:make_pipeline"), task, seed=0)
+    fit_pipeline(pipeline, columns, (label > 0).astype(np.float64) if task is Task.CLASSIFICATION else label)
+    with pytest.raises(InvalidInputError, match=complaint):
+        predict(pipeline, columns)
+
+
+def test_what_is_no_function_is_not_offered_in_its_own_place(module: Module) -> None:
+    module("own_constant", "make_pipelines = 3\n")
+    with pytest.raises(InvalidInputError, match=r"no function 'make_pipelines'\.$"):
+        make_pipeline(ModelSpec("own_constant:make_pipelines"), Task.REGRESSION, seed=0)
