@@ -90,12 +90,21 @@ def render(
         fold_lines=fold_lines(tables["folds"]) if tables["folds"] is not None else [],
         predictions=prediction_bars(tables["predictions"]) if tables["predictions"] is not None else [],
         importance=importance_bars(tables["importance"]) if tables["importance"] is not None else [],
+        lost=_lost(tables["importance"]),
         options=_options({"seed": seed, **parameters}),
     )
 
 
 def _table(path: Path) -> pl.DataFrame | None:
     return pl.read_parquet(path) if path.is_file() else None
+
+
+def _lost(importance: pl.DataFrame | None) -> float | None:
+    """The loss that the importance of features is held against, where the table tells it."""
+    if importance is None or "loss" not in importance.columns or importance.is_empty():
+        return None
+    lost: float | None = importance["loss"].item(0)
+    return lost
 
 
 def _options(parameters: Mapping[str, Any], where: str = "") -> list[tuple[str, str]]:

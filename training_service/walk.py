@@ -24,7 +24,7 @@ from training_service.models import predict, to_signal
 from training_service.outcomes import Outcome, outcome_columns
 from training_service.targets import Task
 
-__all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "walk_forward", "walk_to_the_end"]
+__all__ = ["FittedFold", "MakeModel", "Progress", "fit_folds", "walk_forward", "walk_to_the_end", "workers_worth"]
 
 Fitted = TypeVar("Fitted")
 
@@ -160,6 +160,11 @@ def walk_to_the_end(
     return [one for one in fitted if isinstance(one, FittedFold)], full_model
 
 
+def workers_worth(values: int, workers: int | None) -> int | None:
+    """As many as were asked for; where nobody says, this process alone for few training values over all folds."""
+    return 1 if workers is None and values < _WORTH_A_WORKER else workers
+
+
 def _in_double(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Features as estimators compute: tables hold them in single precision, which is half the memory."""
     return rows.with_columns(pl.col(columns).cast(pl.Float64))
@@ -192,7 +197,7 @@ def _fit_all(
     done = run_parallel(
         fit,
         [work[number] for number in order],
-        workers=1 if workers is None and values < _WORTH_A_WORKER else workers,
+        workers=workers_worth(values, workers),
         progress=progress,
         name_of=lambda one: one.title,
     )

@@ -150,3 +150,9 @@ def test_features_are_listed_by_importance_and_one_that_harms_has_no_length() ->
         {"feature": ["a", "b", "c"], "importance": [0.01, 0.04, -0.02], "importance_deviation": [0.0, 0.1, 0.2]}
     )
     assert [(bar.label, bar.length) for bar in importance_bars(table)] == [("b", 100), ("a", 25), ("c", 0)]
+
+
+def test_the_card_says_what_is_lost_when_nothing_is_shuffled(tmp_path: Path) -> None:
+    table = pl.DataFrame({"feature": ["a"], "importance": [0.01], "importance_deviation": [0.0], "loss": [0.6931]})
+    table.write_parquet(tmp_path / "importance.parquet")
+    assert "it is 0.6931 as they are" in render(tmp_path, "0123456789abcdef", **FACTS)

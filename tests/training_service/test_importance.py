@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import log_loss
 
 from training_service import importance
 from training_service.dataset import Dataset, make_dataset
@@ -35,10 +37,10 @@ def planted(market: Bars, feature_table: FeatureTable, target: Target, label: Ca
     )
 
 
-def measured(data: Dataset, preset: str, seed: int = 0) -> dict[str, dict[str, float]]:
+def measured(data: Dataset, preset: str, seed: int = 0, workers: int | None = None) -> dict[str, dict[str, Any]]:
     folds = FoldSpec(3).split(data.frame)
     fitted = walk_forward(data, folds, ModelMaker(ModelSpec(preset), data.spec.task))
-    found = permutation_importance(data, folds, fitted, seed=seed)
+    found = permutation_importance(data, folds, fitted, seed=seed, workers=workers)
     assert found["importance"].is_sorted(descending=True)
     return {row["feature"]: row for row in found.to_dicts()}
 
@@ -59,6 +61,31 @@ def test_of_a_straight_line_shuffling_costs_twice_the_variance(market: Bars, fea
     found = measured(data, "ridge")
     assert found["edge"]["importance"] == pytest.approx(2, abs=0.2)
     assert found["noise"]["importance"] == pytest.approx(0, abs=0.01)
+    assert found["edge"]["loss"] == pytest.approx(0, abs=1e-4)
+
+
+def test_the_figure_of_a_column_is_the_mean_over_folds_and_each_fold_stands_beside_it(
+    market: Bars, feature_table: FeatureTable
+) -> None:
+    data = planted(market, feature_table, Target.RETURN, lambda edge: 3 * edge)
+    for row in measured(data, "ridge").values():
+        assert len(row["importance_by_fold"]) == 3
+        assert row["importance"] == pytest.approx(np.mean(row["importance_by_fold"]))
+        assert row["importance_deviation"] == pytest.approx(np.std(row["importance_by_fold"], ddof=1))
+
+
+def test_beside_it_stands_what_is_lost_anyway(market: Bars, feature_table: FeatureTable) -> None:
+    data = planted(market, feature_table, Target.DIRECTION, lambda edge: edge > 0)
+    folds = FoldSpec(3).split(data.frame)
+    fitted = walk_forward(data, folds, ModelMaker(ModelSpec("logistic"), data.spec.task))
+    expected = np.mean([log_loss(one.outcome.label, one.outcome.prediction) for one in fitted])
+    found = permutation_importance(data, folds, fitted, seed=0)
+    assert found["loss"].to_list() == pytest.approx([expected] * 3, rel=1e-9)
+
+
+def test_two_workers_find_the_same_bits_as_one(market: Bars, feature_table: FeatureTable) -> None:
+    data = planted(market, feature_table, Target.DIRECTION, lambda edge: edge > 0)
+    assert measured(data, "hist_gradient_boosting", workers=2) == measured(data, "hist_gradient_boosting", workers=1)
 
 
 def test_the_same_seed_gives_the_same_figures_and_how_they_are_batched_changes_nothing(
@@ -78,7 +105,7 @@ def test_of_many_rows_some_are_drawn(
     seen = []
     monkeypatch.setattr(importance, "MOST_ROWS", 50)
     monkeypatch.setattr(
-        importance, "_losses", lambda data, rows, *_: seen.append(rows.height) or np.zeros(len(data.columns))
+        importance, "_losses", lambda work: seen.append(work.rows.height) or np.zeros(1 + len(data.columns))
     )
     measured(data, "logistic")
     assert seen == [50, 50, 50]
@@ -90,4 +117,5 @@ def test_where_no_test_row_has_a_label_nothing_is_known(market: Bars, feature_ta
     fitted = walk_forward(data, folds, ModelMaker(ModelSpec("logistic"), data.spec.task))
     blind = replace(data, frame=data.frame.with_columns(pl.lit(None, pl.Float64).alias("label")))
     found = permutation_importance(blind, folds, fitted, seed=0)
-    assert found.select("importance", "importance_deviation", "folds").unique().rows() == [(None, None, 0)]
+    assert found.select("importance", "importance_deviation", "loss", "folds").unique().rows() == [(None,) * 3 + (0,)]
+    assert found["importance_by_fold"].to_list() == [[None] * 3] * 3
