@@ -15,7 +15,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import polars as pl
@@ -40,7 +40,10 @@ from barlake.publish import ParquetView
 from barlake.ranges import Boundary, time_range
 from barlake.records import utc_now
 
-__all__ = ["FeatureTables"]
+if TYPE_CHECKING:
+    from barlake.lake import Lake
+
+__all__ = ["FeatureTables", "feature_tables_of"]
 
 KEY_COLUMNS = ("session", "timestamp")
 
@@ -360,6 +363,12 @@ class FeatureTables:
 
     def _symbols_of(self, key: FeatureSetKey) -> list[str]:
         return sorted((self._manifest(key) or {"symbols": {}})["symbols"])
+
+
+def feature_tables_of(lake: Lake) -> FeatureTables:
+    """Where features of a lake are built to: its own folder, or the one that `DEST_PARQUET_DIR` names."""
+    elsewhere = lake.settings.dest_parquet_dir
+    return lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
 
 
 def _enter(

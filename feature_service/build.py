@@ -13,7 +13,7 @@ from barlake import Lake
 from barlake.adjust import parse_adjustment
 from barlake.errors import BarlakeError, ConflictError, InvalidInputError, NotFoundError
 from barlake.feature_catalogue import publish_features
-from barlake.feature_tables import FeatureTables
+from barlake.feature_tables import FeatureTables, feature_tables_of
 from barlake.keys import Adjustment, SessionFilter
 from barlake.memory import available_bytes
 from barlake.parallel import plan_workers, run_parallel
@@ -22,7 +22,7 @@ from barlake.stores import Store
 from feature_service.proof_on_build import proof_of
 from feature_service.sets import FeatureSet, find_feature_set
 from feature_service.sources import Target, source_of
-from feature_service.symbol_build import SymbolBuild, SymbolBuilder, feature_tables_of
+from feature_service.symbol_build import SymbolBuild, SymbolBuilder
 
 __all__ = ["BuildReport", "Progress", "SymbolBuild", "build_features", "builder_of", "symbol_bytes"]
 

@@ -21,7 +21,7 @@ from feature_service.record_inputs import macro_versions, news_articles
 from feature_service.sets import FeatureSet
 from feature_service.sources import BarSource, Target, hash_of_rows
 
-__all__ = ["SymbolBuild", "SymbolBuilder", "feature_tables_of"]
+__all__ = ["SymbolBuild", "SymbolBuilder"]
 
 _ATTEMPTS = 3
 
@@ -198,12 +198,6 @@ class SymbolBuilder:
         dates = [_session_of(span[side]) for span in spans for side in ("first", "last")]
         sessions = self.calendar.frame.filter(pl.col("session").is_between(min(dates), max(dates)))
         return hash_of_rows(sessions.select("session", "open", "close"))
-
-
-def feature_tables_of(lake: Lake) -> FeatureTables:
-    """The tables of a lake, or those in the folder that its settings name."""
-    elsewhere = lake.settings.dest_parquet_dir
-    return lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
 
 
 def _session_of(instant: str) -> dt.date:

@@ -9,9 +9,8 @@ from typing import Any
 from barlake.errors import NotFoundError
 from barlake.feature_tables import FeatureTables
 from barlake.keys import Adjustment, FeatureSetKey, SessionFilter
-from barlake.lake import Lake
 
-__all__ = ["FeatureChoice", "feature_inputs", "feature_tables_of"]
+__all__ = ["FeatureChoice", "feature_inputs"]
 
 _BUILT_BY_DEFAULT = {"session": SessionFilter.REGULAR.value, "adjustment": Adjustment.RAW.value, "context": None}
 """What `barlake features` does without these options."""
@@ -48,12 +47,6 @@ class FeatureChoice:
             f"{self.session.value!r} with adjustment {self.adjustment.value!r}: build it with "
             f"`{_build_command(symbols, self.name, wanted)}`."
         )
-
-
-def feature_tables_of(lake: Lake) -> FeatureTables:
-    """Where features are built to: the lake's own folder, or the one that `DEST_PARQUET_DIR` names."""
-    elsewhere = lake.settings.dest_parquet_dir
-    return lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
 
 
 def feature_inputs(tables: FeatureTables, key: FeatureSetKey, symbols: Sequence[str]) -> dict[str, Any]:

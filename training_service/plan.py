@@ -11,10 +11,11 @@ from typing import Any
 from barlake.adjust import parse_adjustment
 from barlake.artifacts import artifact_id
 from barlake.errors import InvalidInputError
+from barlake.feature_tables import feature_tables_of
 from barlake.keys import Adjustment, FeatureSetKey, SessionFilter, parse_symbol
 from barlake.lake import Lake
 from training_service.combinatorial import CombinatorialSpec
-from training_service.feature_choice import FeatureChoice, feature_inputs, feature_tables_of
+from training_service.feature_choice import FeatureChoice, feature_inputs
 from training_service.fold_spec import FoldSpec
 from training_service.labels import TargetSpec
 from training_service.libraries import model_libraries

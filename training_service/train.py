@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from barlake.errors import ConflictError
+from barlake.feature_tables import feature_tables_of
 from barlake.keys import Adjustment, ArtifactKind, SessionFilter
 from barlake.lake import Lake
 from barlake.trials import Attempt, TrialKind, TrialStatus
@@ -18,7 +19,7 @@ from training_service.card import write_card
 from training_service.code import training_code
 from training_service.combinatorial import CombinatorialSpec
 from training_service.dataset import Dataset, make_dataset
-from training_service.feature_choice import feature_inputs, feature_tables_of
+from training_service.feature_choice import feature_inputs
 from training_service.fits import Fits, fit_plan, fits_of
 from training_service.fold_spec import FoldSpec
 from training_service.labels import Target, TargetSpec

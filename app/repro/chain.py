@@ -14,9 +14,9 @@ from app.repro.report import ReproReport, Step
 from app.repro.steps import features_again, features_of, model_again, run_again
 from barlake.artifacts import Artifact
 from barlake.errors import NotFoundError
+from barlake.feature_tables import feature_tables_of
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
-from feature_service.symbol_build import feature_tables_of
 
 __all__ = ["Progress", "reproduce"]
 

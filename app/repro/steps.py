@@ -12,12 +12,12 @@ from app.repro.making import repeated
 from app.repro.report import Cause, Link, Made, Step
 from barlake.artifacts import Artifact, ArtifactStore
 from barlake.errors import FormatError, InvalidInputError, NotFoundError
+from barlake.feature_tables import feature_tables_of
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
 from barlake.scratch import OneVersion, ScratchLake
 from feature_service.build import build_features
 from feature_service.sets import find_feature_set
-from feature_service.symbol_build import feature_tables_of
 from simulation_service.simulate import simulate_model, simulate_signals
 from training_service.again import train_again
 

@@ -11,7 +11,7 @@ from barlake import Lake
 from barlake.errors import NotFoundError
 from barlake.feature_catalogue import publish_features
 from barlake.feature_quality import write_quality
-from barlake.feature_tables import FeatureTables
+from barlake.feature_tables import FeatureTables, feature_tables_of
 from barlake.keys import FeatureSetKey, parse_feed, parse_symbol
 from feature_service.quality.drift import PERIODS
 from feature_service.quality.importance import newest_importance
@@ -68,8 +68,7 @@ def measure_symbols(
     ConflictError
         If a table is built anew meanwhile.
     """
-    elsewhere = lake.settings.dest_parquet_dir
-    tables = lake.feature_tables if elsewhere is None else FeatureTables(elsewhere)
+    tables = feature_tables_of(lake)
     names = list(dict.fromkeys(map(parse_symbol, symbols))) or _symbols_with(tables, set_name, feed)
     keys = [tables.latest(set_name, name, feed) for name in names]
     done = 0
