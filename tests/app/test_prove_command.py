@@ -102,6 +102,7 @@ def test_a_simulation_is_proven(cli: Any, lake: Path, tmp_path: Path) -> None:
         (("features", "NONE"), 1, "symbol 'NONE'"),
         (("features", "SPY", "--bars", "1"), 1, "bars 1 is too few"),
         (("labels", "SPY", "--target", "profit"), 1, "target 'profit' is not known"),
+        (("labels", "SPY", "--horizon", "400"), 1, "bars has a label, so there is nothing to prove"),
         (("folds", "SPY"), 1, "barlake features"),
         (("simulation", "--symbol", "SPY"), 2, "either --model or --signals"),
     ],
