@@ -79,11 +79,6 @@ def prove_lake_labels(
     spec, own = TargetSpec.parse(target, horizon), lake.feed_of(symbol, feed)
     calendar = lake.calendar.of(own)
     held = lake.bars(symbol, session=session, feed=own).tail(_checked(bars))
-    if make_labels(held, spec, calendar=calendar)["label"].null_count() == held.height:
-        raise InvalidInputError(
-            f"{spec.title}: none of the {held.height:,} bars has a label, so there is nothing to prove. Use a horizon "
-            "that ends within a session, or more bars."
-        )
     return prove_labels(lambda given: make_labels(given, spec, calendar=calendar), held, seed=seed, progress=progress)
 
 

@@ -64,7 +64,7 @@ def _from_package(name: str, ours: Mapping[str, FeatureSet]) -> FeatureSet:
         )
     try:
         found = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _cannot_run(f"entry point {name!r} ({entry.value})", error) from error
     if not isinstance(found, FeatureSet) or found.name != name:
         what = f"set {found.name!r}" if isinstance(found, FeatureSet) else type(found).__name__
@@ -108,11 +108,11 @@ def _module(path: Path) -> ModuleType:
     try:
         # Compiled from the bytes whose hash is its name, not from what the file holds a moment later.
         exec(compile(source, str(path.resolve()), "exec"), module.__dict__)  # noqa: S102 - the user asked to run it
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _cannot_run(str(path), error) from error
     return module
 
 
-def _cannot_run(what: str, error: Exception) -> InvalidInputError:
+def _cannot_run(what: str, error: BaseException) -> InvalidInputError:
     return InvalidInputError(f"{what} cannot be loaded, it raises {type(error).__name__}: {error}. Mend it first.")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
+from barlake.errors import InvalidInputError
 from barlake.leak_proof import Effort, Frames, Future, ProofReport, Source, World, bar_borders, minutes, prove
 from barlake.leak_proof.borders import Borders
 from barlake.leak_proof.engine import Progress
@@ -40,7 +41,17 @@ def prove_labels(
         `lambda bars: make_labels(bars, spec)`.
     bars
         session, timestamp, open, high, low, close, volume of one symbol; oldest first.
+
+    Raises
+    ------
+    InvalidInputError
+        If no bar has a label: nothing would be proven.
     """
+    if make(bars)["label"].null_count() == bars.height:
+        raise InvalidInputError(
+            f"none of the {bars.height:,} bars has a label, so there is nothing to prove. Use a horizon that ends "
+            "within a session, or more bars."
+        )
     held = tuple(name for name in _PRICES if name in bars.columns)
     world = World({"bars": Source(bars, minutes(1), held)}, seed=seed)
 

@@ -147,7 +147,7 @@ def _module(path: str, place: str) -> ModuleType:
 def _imported(path: str, how: Callable[[], ModuleType]) -> ModuleType:
     try:
         return how()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidInputError(
             f"estimator {path!r}: its module cannot be imported ({type(error).__name__}: {error}). "
             "Write module:function or file.py:function, and run where the module is found."

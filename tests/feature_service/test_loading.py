@@ -57,6 +57,7 @@ def test_the_name_of_a_set_of_the_house_is_taken(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("def broken(:", "SyntaxError"),
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("FeatureSet('one', (sma.named('average', windows=5),))", "feature 'average' cannot be made: sma with"),

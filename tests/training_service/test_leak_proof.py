@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import numpy as np
@@ -9,8 +10,10 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from barlake.errors import LookAheadError
+from barlake.errors import InvalidInputError, LookAheadError
 from barlake.leak_proof import Effort
+from barlake.sessions import session_of
+from barlake.testing import make_bars
 from training_service.dataset import Dataset, make_dataset
 from training_service.fitting import ModelMaker
 from training_service.fold_spec import FoldSpec
@@ -36,11 +39,24 @@ def bars(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     return tables["QQQ"].select("session", "timestamp", "open", "high", "low", "close", "volume")
 
 
+@pytest.fixture(scope="module")
+def whole_sessions() -> pl.DataFrame:
+    """Four sessions with their closing bars, the third of them short."""
+    days = [dt.date(2024, 7, 1), dt.date(2024, 7, 2), dt.date(2024, 7, 3), dt.date(2024, 7, 5)]
+    return make_bars(days, seed=4).with_columns(session_of(pl.col("timestamp")).alias("session"))
+
+
 @pytest.mark.parametrize("target", ["direction", "return", "scaled_return", "triple_barrier"])
 @pytest.mark.parametrize("horizon", ["5", "30", "close"])
-def test_every_label_is_known_when_it_says(target: str, horizon: str, bars: pl.DataFrame) -> None:
+def test_every_label_is_known_when_it_says(target: str, horizon: str, whole_sessions: pl.DataFrame) -> None:
     spec = TargetSpec.parse(target, horizon)
-    prove_labels(lambda given: make_labels(given, spec), bars, effort=SOME).require_clean()
+    prove_labels(lambda given: make_labels(given, spec), whole_sessions, effort=SOME).require_clean()
+
+
+def test_without_a_label_nothing_is_proven(bars: pl.DataFrame) -> None:
+    spec = TargetSpec.parse("direction", "400")
+    with pytest.raises(InvalidInputError, match="there is nothing to prove"):
+        prove_labels(lambda given: make_labels(given, spec), bars)
 
 
 def labels_of(bars: pl.DataFrame, spec: TargetSpec = DIRECTION) -> pl.DataFrame:
