@@ -147,6 +147,11 @@ class _Request:
         found = find_feature_set(self.set_name)
         if self.context is None:
             return found
+        if not found.needs_context:
+            raise InvalidInputError(
+                f"context {self.context!r} has nobody to read it: no feature of set {found.name!r} looks at another "
+                "symbol. Leave --context out, or build a set that does, such as full."
+            )
         return found.with_context(None if self.context.lower() == "none" else self.context)
 
 

@@ -43,11 +43,16 @@ def list_(
 
 @application.command("show")
 def show(model_id: ModelId, root: Root = None, as_json: AsJson = False) -> None:
-    """Show what a model is, what it scored, what it was made from, and where its card lies."""
+    """Show what a model is, what it scored, what it was made from, and where its card lies.
+
+    Its files are compared with the hashes registered when it was made.
+    """
     from app.model_figures import model_scores, short_facts
 
     with barlake.open(root) as lake:
         model = lake.artifacts.find(ArtifactKind.MODEL, model_id)
+        for name in model.files:
+            lake.artifacts.verified_file(model, name)
     if as_json:
         print_json(
             {

@@ -66,6 +66,15 @@ def test_show_tells_what_a_model_is_and_where_its_card_lies(cli: Any, lake_root:
     assert (data["id"], data["parameters"]["symbols"]) == (ids["one"], ["SPY"])
 
 
+def test_a_model_whose_files_are_not_those_that_were_written_is_not_shown(
+    cli: Any, lake_root: Path, ids: dict[str, str]
+) -> None:
+    (lake_root / "models" / ids["one"] / "model.joblib").write_bytes(b"something else")
+    done = cli("models", "show", ids["one"], "--root", lake_root)
+    assert (done.code, done.out) == (1, "")
+    assert "is not the file that was written" in done.errors
+
+
 def test_compare_shows_only_what_differs_and_says_whether_the_scores_compare(
     cli: Any, lake_root: Path, ids: dict[str, str]
 ) -> None:

@@ -184,6 +184,11 @@ def test_a_table_whose_context_symbol_is_not_held_is_stale_and_says_so(lake: Lak
     assert why_stale(lake, str(path)) == ["its context symbol DIA is not held"]
 
 
+def test_a_context_symbol_that_no_feature_reads_is_refused(lake: Lake) -> None:
+    with pytest.raises(InvalidInputError, match=r"context 'SPY' has nobody to read it.*Leave --context out"):
+        build_features(lake, ["QQQ"], context="SPY")
+
+
 def test_a_context_symbol_that_is_not_held_is_refused_with_the_ways_out(lake: Lake, own_set: str) -> None:
     with pytest.raises(NotFoundError, match=r"'mine' reads the context symbol DIA.*ingest them.*--context none"):
         build_features(lake, ["QQQ"], set_name=own_set, context="DIA")
