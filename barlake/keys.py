@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
-from barlake.errors import InvalidInputError
+from barlake.errors import InvalidInputError, did_you_mean
 
 __all__ = [
     "Adjustment",
@@ -26,10 +27,13 @@ __all__ = [
     "Timeframe",
     "is_always_open",
     "parse_feed",
+    "parse_member",
     "parse_symbol",
     "parse_symbols",
     "preferred_feed",
 ]
+
+Member = TypeVar("Member", bound=StrEnum)
 
 Names = str | Iterable[str]
 """One symbol or several."""
@@ -68,11 +72,7 @@ class Timeframe(StrEnum):
     @classmethod
     def parse(cls, value: str) -> Timeframe:
         """Timeframe of that name, in any case; `InvalidInputError` lists the names there are."""
-        for member in cls:
-            if member.value.lower() == str(value).lower():
-                return member
-        names = ", ".join(member.value for member in cls)
-        raise InvalidInputError(f"timeframe {value!r} is not known: use one of {names}.")
+        return parse_member(cls, "timeframe", value)
 
 
 class SessionFilter(StrEnum):
@@ -86,11 +86,7 @@ class SessionFilter(StrEnum):
     @classmethod
     def parse(cls, value: str) -> SessionFilter:
         """Filter of that name, in any case; `InvalidInputError` lists the names there are."""
-        for member in cls:
-            if member.value == str(value).lower():
-                return member
-        names = ", ".join(member.value for member in cls)
-        raise InvalidInputError(f"session {value!r} is not known: use one of {names}.")
+        return parse_member(cls, "session", value)
 
 
 class ArtifactKind(StrEnum):
@@ -107,6 +103,27 @@ class PeriodLength(StrEnum):
     SESSION = "session"
     MONTH = "month"
     YEAR = "year"
+
+
+def parse_member(kind: type[Member], what: str, value: str) -> Member:
+    """Member of a closed set by its value, in any case.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none; calls it `what`, and lists the values there are.
+
+    Examples
+    --------
+    >>> parse_member(SessionFilter, "session", "PRE")
+    <SessionFilter.PRE: 'pre'>
+    """
+    for member in kind:
+        if member.value.lower() == str(value).lower():
+            return member
+    names = [member.value for member in kind]
+    hint = did_you_mean(str(value), names)
+    raise InvalidInputError(f"{what} {value!r} is not known: use one of {', '.join(names)}.{hint}")
 
 
 def parse_feed(value: str) -> str:

@@ -26,6 +26,7 @@ from barlake import tables
 from barlake.artifacts import canonical_json, finite
 from barlake.database import reading, writing
 from barlake.errors import InvalidInputError, NotFoundError
+from barlake.keys import parse_member
 from barlake.multiple_testing import SharpeFacts, deflated_sharpe, expected_best_sharpe, probability_of_overfitting
 from barlake.records import new_commit_id, utc_now
 
@@ -58,11 +59,7 @@ class TrialKind(StrEnum):
     @classmethod
     def parse(cls, value: str) -> TrialKind:
         """Kind of that name; `InvalidInputError` lists the names there are."""
-        for member in cls:
-            if member.value == str(value).lower():
-                return member
-        names = ", ".join(member.value for member in cls)
-        raise InvalidInputError(f"kind of trial {value!r} is not known: use one of {names}.")
+        return parse_member(cls, "kind of trial", value)
 
 
 class TrialStatus(StrEnum):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from barlake.errors import InvalidInputError, did_you_mean
+from barlake.errors import InvalidInputError
+from barlake.keys import parse_member
 from training_service.folds import require_at_least
 
 __all__ = ["Parameters", "Range", "SearchKind", "SearchSpec", "Space", "parse_space", "parse_value"]
@@ -30,13 +31,7 @@ class SearchKind(StrEnum):
     @classmethod
     def parse(cls, value: str) -> SearchKind:
         """Kind of that name, in any case; `InvalidInputError` lists the names there are."""
-        for member in cls:
-            if member.value == str(value).lower():
-                return member
-        names = [member.value for member in cls]
-        raise InvalidInputError(
-            f"search {value!r} is not known: use one of {', '.join(names)}.{did_you_mean(value, names)}"
-        )
+        return parse_member(cls, "search", value)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from barlake.errors import InvalidInputError, did_you_mean
+from barlake.errors import InvalidInputError
+from barlake.keys import parse_member
 
 __all__ = ["TO_CLOSE", "Target", "TargetSpec", "Task"]
 
@@ -34,7 +35,7 @@ class Target(StrEnum):
     @classmethod
     def parse(cls, value: str) -> Target:
         """Target of that name, in any case; `InvalidInputError` lists the names there are."""
-        return cls(_known("target", value, [member.value for member in cls]))
+        return parse_member(cls, "target", value)
 
 
 _TASKS: Mapping[Target, tuple[Task, ...]] = {
@@ -119,7 +120,7 @@ class TargetSpec:
         """
         parsed = Target.parse(target)
         tasks = _TASKS[parsed]
-        chosen = tasks[0] if task is None else Task(_known("task", task, [member.value for member in Task]))
+        chosen = tasks[0] if task is None else parse_member(Task, "task", task)
         given = {name: _number(name, value) for name, value in (parameters or {}).items()}
         return cls(parsed, _minutes(horizon), chosen, {**_DEFAULTS.get((parsed, chosen), {}), **given})
 
@@ -150,14 +151,6 @@ class TargetSpec:
             "horizon": TO_CLOSE if self.horizon is None else self.horizon,
             "target_parameters": dict(self.parameters),
         }
-
-
-def _known(what: str, value: str, names: list[str]) -> str:
-    if str(value).lower() in names:
-        return str(value).lower()
-    raise InvalidInputError(
-        f"{what} {value!r} is not known: use one of {', '.join(names)}.{did_you_mean(str(value), names)}"
-    )
 
 
 def _minutes(horizon: int | str | None) -> int | None:
