@@ -29,7 +29,9 @@ def train_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
         **{name: parameters[name] for name in _SAME_NAME},
         "estimator": ModelSpec.from_dict(parameters),
         "search": None if search is None else SearchSpec.from_dict(search),
-        "folds": FoldSpec.parse(parameters["folds"], **{name: parameters[name] for name in _FOLDS}),
+        "folds": FoldSpec.parse(
+            parameters["folds"], **{name: parameters[name] for name in _FOLDS}, refit=parameters.get("refit")
+        ),
         "combinatorial": None if combinatorial is None else CombinatorialSpec(**combinatorial),
         "feature_set": parameters["feature_set"]["name"],
         "adjustment": parameters.get("adjustment", Adjustment.RAW),

@@ -11,7 +11,7 @@ __all__ = ["training_code"]
 _MODULES = (
     "baselines", "bootstrap", "candidates", "combinatorial", "combinatorial_folds", "dataset", "fits", "fitting",
     "fold_check", "fold_ranges", "fold_spec", "folds", "importance", "labels", "models", "outcomes", "own_pipelines",
-    "presets", "report", "scores", "search", "search_space", "stopping", "stretches", "targets", "walk",
+    "presets", "refit", "report", "scores", "search", "search_space", "stopping", "stretches", "targets", "walk",
 )  # fmt: skip
 
 

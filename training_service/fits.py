@@ -60,9 +60,9 @@ def model_maker(plan: TrainPlan) -> MakeModel:
     return maker if plan.search is None else SearchingModelMaker(maker, plan.search)
 
 
-def fits_of(plan: TrainPlan) -> int:
-    """How many models a plan fits, without the candidates of its searches."""
-    return plan.folds.n_splits + 1 + (0 if plan.combinatorial is None else plan.combinatorial.fits)
+def fits_of(plan: TrainPlan, data: Dataset) -> int:
+    """How many models a plan fits of these rows, without the candidates of its searches."""
+    return plan.folds.count(data.frame) + 1 + (0 if plan.combinatorial is None else plan.combinatorial.fits)
 
 
 def fit_plan(plan: TrainPlan, data: Dataset, *, progress: Progress) -> Fits:
@@ -73,7 +73,7 @@ def fit_plan(plan: TrainPlan, data: Dataset, *, progress: Progress) -> Fits:
     progress
         Called after each fit with its name, how many are done, and how many there are.
     """
-    total = fits_of(plan)
+    total = fits_of(plan, data)
     folds, make_model = plan.folds.split(data.frame), model_maker(plan)
     # A search shares its own candidates out among the workers.
     workers = None if plan.search is None else 1

@@ -7,6 +7,7 @@ five minutes. What it promises is said again by `fold_check.check_folds`, for fo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
@@ -45,13 +46,14 @@ class WalkForward:
     """Walk-forward splitter: each test is predicted by a model that trained on what came before it.
 
     The groups (sessions, usually) are cut in time order into `n_splits` + 1 blocks of equal length; what does
-    not divide goes to the first. Block k + 1 is tested by a model trained on blocks 0 to k, less the rows whose
-    label is known only after the test begins. Nothing trains after its own test.
+    not divide goes to the first. Or they are cut where `test_groups` says. Block k + 1 is tested by a model
+    trained on blocks 0 to k, less the rows whose label is known only after the test begins. Nothing trains
+    after its own test.
 
     Parameters
     ----------
     n_splits
-        How many folds; at least 1.
+        How many folds; at least 1. With `test_groups` it has no say.
     timestamp
         Opening instant of each row's bar, datetime64, shape (n_rows,), never falling.
     known_at
@@ -64,6 +66,9 @@ class WalkForward:
     embargo
         How many groups right before a test are left out, on top of the purge: as if the model had been
         fitted that much earlier.
+    test_groups
+        Numbers of the groups with which tests begin, rising, from 1 up; each test ends where the next begins,
+        the last one with the rows.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class WalkForward:
         window: str = Window.ANCHORED,
         train_groups: int | None = None,
         embargo: int = 0,
+        test_groups: RowArray | None = None,
     ) -> None:
         self.n_splits = n_splits
         self.timestamp = timestamp
@@ -82,10 +88,11 @@ class WalkForward:
         self.window = window
         self.train_groups = train_groups
         self.embargo = embargo
+        self.test_groups = test_groups
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002, N803 - scikit-learn's signature
         """How many folds `split` gives."""
-        return self.n_splits
+        return self.n_splits if self.test_groups is None else len(self.test_groups)
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Fold]:  # noqa: ARG002, N803 - scikit-learn's signature
         """Row numbers of training and test, one pair per fold, oldest test first.
@@ -101,22 +108,34 @@ class WalkForward:
         ------
         InvalidInputError
             If an option is out of range, lengths differ, timestamps fall, a group comes back later, there are
-            too few groups, or the purge leaves a fold nothing to train on.
+            too few groups, `test_groups` does not cut them, or the purge leaves a fold nothing to train on.
         """
         self._check_options()
         starts = group_starts(groups, checked_rows(X, self.timestamp, self.known_at))
         n_groups = len(starts)
-        length = n_groups // (self.n_splits + 1)
-        if length == 0:
-            raise too_few_groups("folds", self.n_splits, self.n_splits + 1, n_groups)
-        first_test = n_groups - length * self.n_splits
-        held = first_test - self.embargo if self.train_groups is None else self.train_groups
+        borders = [*self._test_groups(n_groups), n_groups]
+        held = borders[0] - self.embargo if self.train_groups is None else self.train_groups
         bounds = np.append(starts, len(X))
-        for number, group in enumerate(range(first_test, n_groups, length)):
+        for number, (group, next_group) in enumerate(itertools.pairwise(borders)):
             end = max(group - self.embargo, 0)
             begin = 0 if self.window == Window.ANCHORED else max(end - held, 0)
             training = self._known_rows(number, int(bounds[begin]), int(bounds[end]))
-            yield training, np.arange(bounds[group], bounds[group + length], dtype=np.intp)
+            yield training, np.arange(bounds[group], bounds[next_group], dtype=np.intp)
+
+    def _test_groups(self, n_groups: int) -> list[int]:
+        """Groups with which tests begin: those asked for, or so that all tests are equally long."""
+        if self.test_groups is not None:
+            found = [int(group) for group in self.test_groups]
+            if not found or found[0] < 1 or found[-1] >= n_groups or sorted(set(found)) != found:
+                raise InvalidInputError(
+                    f"test_groups {found} do not cut {n_groups} groups: give numbers that rise from 1 up to "
+                    f"{n_groups - 1}, at least one."
+                )
+            return found
+        length = n_groups // (self.n_splits + 1)
+        if length == 0:
+            raise too_few_groups("folds", self.n_splits, self.n_splits + 1, n_groups)
+        return list(range(n_groups - length * self.n_splits, n_groups, length))
 
     def _known_rows(self, number: int, first: int, end: int) -> RowArray:
         """Rows of [first, end) whose label is known when the row at `end` opens."""

@@ -31,10 +31,11 @@ def train_arguments(
     space: Iterable[str] = (),
     candidates: int = 20,
     inner_folds: int = 3,
-    folds: int = 5,
+    folds: int | None = None,
     window: str = Window.ANCHORED,
     train_sessions: int | None = None,
     embargo: int = 0,
+    refit: str | None = None,
     combinatorial: str | None = None,
     target_parameter: Iterable[str] = (),
     **rest: Any,
@@ -62,7 +63,9 @@ def train_arguments(
         **rest,
         "estimator": model,
         "search": _search(search, list(space), candidates, inner_folds),
-        "folds": FoldSpec.parse(folds, window=window, train_sessions=train_sessions, embargo_sessions=embargo),
+        "folds": FoldSpec.parse(
+            folds, window=window, train_sessions=train_sessions, embargo_sessions=embargo, refit=refit
+        ),
         "combinatorial": None if combinatorial is None else CombinatorialSpec.parse(combinatorial),
         "target_parameters": _named("target_parameter", target_parameter),
     }
@@ -113,7 +116,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--space", action="append", default=[], metavar="NAME=VALUES", help="C=0.1,1 or C=0.01..10:log")
     add("--candidates", type=int, default=20, help="how many random and optuna try (default 20)")
     add("--inner-folds", type=int, default=3, help="walk-forward tests of each candidate (default 3)")
-    add("--folds", type=int, default=5, help="walk-forward tests (default 5)")
+    add("--folds", type=int, help="walk-forward tests (default 5; with --refit every period but the first)")
+    add("--refit", help="fit anew with each week, month or quarter, or every so many sessions: 20-sessions")
     add("--window", default=Window.ANCHORED.value, choices=[one.value for one in Window])
     add("--train-sessions", type=int, help="length of a rolling window (default: that of the first fold)")
     add("--embargo", type=int, default=0, help="sessions left out before each test (default 0)")

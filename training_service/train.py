@@ -133,7 +133,8 @@ def train(
 
 
 def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress, trial: Attempt) -> None:
-    data, steps = read_dataset(lake, plan), fits_of(plan) + 1
+    data = read_dataset(lake, plan)
+    steps = fits_of(plan, data) + 1
     progress(f"{data.frame.height:,} rows joined", 1, steps)
 
     def count(what: str, done: int, _: int) -> None:

@@ -30,15 +30,16 @@ def run_placebos(
 ) -> PlaceboReport:
     """How a model stands among placebos of its own plan; they are in the ledger, and count as no draw."""
     own = report.results["overall"]["metrics"][headline(plan.spec.task)]["value"]
+    folds = plan.folds.split(data.frame)
     with lake.trials.attempt(TrialKind.PLACEBO, plan.study, {**plan.parameters, "runs": runs}) as trial:
 
         def count(what: str, done: int, of: int) -> None:
-            trial.fits = done * plan.folds.n_splits
+            trial.fits = done * len(folds)
             progress(what, done, of)
 
         found = placebo_test(
             data,
-            plan.folds.split(data.frame),
+            folds,
             model_maker(plan),
             runs=runs,
             seed=plan.seed,

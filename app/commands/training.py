@@ -72,7 +72,18 @@ def train(
     ] = None,
     candidates: Annotated[int, typer.Option("--candidates", help="How many random and optuna try.")] = 20,
     inner_folds: Annotated[int, typer.Option("--inner-folds", help="Walk-forward tests of each candidate.")] = 3,
-    folds: Annotated[int, typer.Option("--folds", help="Walk-forward tests.")] = 5,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds",
+            help="Walk-forward tests. Default: 5; with --refit every period but the first.",
+            show_default=False,
+        ),
+    ] = None,
+    refit: Annotated[
+        str | None,
+        typer.Option("--refit", help="Fit anew with each week, month or quarter, or every 20-sessions."),
+    ] = None,
     window: Annotated[
         str,
         typer.Option("--window", help="anchored trains on all that came before, rolling on the last."),
@@ -124,6 +135,7 @@ def train(
         candidates=candidates,
         inner_folds=inner_folds,
         folds=folds,
+        refit=refit,
         window=window,
         train_sessions=train_sessions,
         embargo=embargo,

@@ -264,6 +264,24 @@ def test_what_a_manifest_holds_is_enough_to_ask_for_the_same_training(full_lake:
     assert (again.model_id, again.created) == (report.model_id, False)
 
 
+def test_a_refit_schedule_is_in_the_manifest_and_every_later_session_is_predicted_by_it(full_lake: Lake) -> None:
+    steps: list[tuple[int, int]] = []
+    report = train(
+        full_lake,
+        "SPY",
+        folds=FoldSpec.parse(refit="2-sessions"),
+        progress=lambda _, done, total: steps.append((done, total)),
+    )
+    assert (report.parameters["refit"], report.parameters["folds"]) == ("2-sessions", None)
+    sessions = full_lake.bars("SPY")["session"].unique().sort().to_list()
+    predicted = pl.read_parquet(report.path / PREDICTIONS).group_by("fold", maintain_order=True).agg("session")
+    assert [sorted(set(days)) for days in predicted["session"].to_list()] == [
+        sessions[at : at + 2] for at in range(2, len(sessions), 2)
+    ]
+    assert steps[-1] == (predicted.height + 2, predicted.height + 2)
+    assert train(full_lake, **train_options(report.parameters)).model_id == report.model_id
+
+
 def test_every_fold_and_the_last_model_tell_what_their_search_tried(full_lake: Lake) -> None:
     search = SearchSpec(SearchKind.GRID, {"alpha": (1.0, 1e4)}, inner_folds=1)
     report = train(full_lake, "SPY", target="return", estimator="ridge", search=search, folds=2)
