@@ -5,17 +5,13 @@ Loading runs the code that is loaded.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.machinery
 import importlib.metadata
-import importlib.util
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
 from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
+from barlake.own_files import cannot_run, load_file
 from feature_service.feature_set import FeatureSet
 
 __all__ = ["GROUP", "installed_names", "load_feature_set"]
@@ -24,7 +20,6 @@ GROUP = "barlake.feature_sets"
 """Entry points of this group name a module-level `FeatureSet` each."""
 
 _FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>.*))?")
-_HASH_LENGTH = 8
 
 
 def installed_names() -> list[str]:
@@ -65,7 +60,7 @@ def _from_package(name: str, ours: Mapping[str, FeatureSet]) -> FeatureSet:
     try:
         found = entry.load()
     except (Exception, SystemExit) as error:
-        raise _cannot_run(f"entry point {name!r} ({entry.value})", error) from error
+        raise cannot_run(f"entry point {name!r} ({entry.value})", error) from error
     if not isinstance(found, FeatureSet) or found.name != name:
         what = f"set {found.name!r}" if isinstance(found, FeatureSet) else type(found).__name__
         raise InvalidInputError(
@@ -75,7 +70,7 @@ def _from_package(name: str, ours: Mapping[str, FeatureSet]) -> FeatureSet:
 
 
 def _from_file(path: Path, wanted: str | None, ours: Mapping[str, FeatureSet]) -> FeatureSet:
-    module = _module(path)
+    module = load_file(path, package="feature_file")
     borrowed = set(map(id, ours.values()))
     held = [one for one in vars(module).values() if isinstance(one, FeatureSet) and id(one) not in borrowed]
     sets = {one.name: one for one in held}
@@ -88,31 +83,3 @@ def _from_file(path: Path, wanted: str | None, ours: Mapping[str, FeatureSet]) -
         way = f"name one, as in {path}:{next(iter(sets))}" if sets else "let it hold one, NAME = FeatureSet(...)"
         raise InvalidInputError(f"{path} holds {names or 'no'} feature sets at module level: {way}.")
     return next(iter(sets.values()))
-
-
-def _module(path: Path) -> ModuleType:
-    """The file as a module whose name tells its content: the same text is loaded once, another one anew."""
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise NotFoundError(f"{path} cannot be read ({error.strerror}): give the path of a Python file.") from error
-    package = f"feature_file_{hashlib.sha256(source).hexdigest()[:_HASH_LENGTH]}"
-    name = f"{package}.{path.stem}"
-    if name in sys.modules:
-        return sys.modules[name]
-    loader = importlib.machinery.SourceFileLoader(name, str(path.resolve()))
-    spec = importlib.util.spec_from_loader(name, loader)
-    assert spec is not None  # noqa: S101 - a loader of its own makes one
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs: what it declares asks for its module
-    try:
-        # Compiled from the bytes whose hash is its name, not from what the file holds a moment later.
-        exec(compile(source, str(path.resolve()), "exec"), module.__dict__)  # noqa: S102 - the user asked to run it
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise _cannot_run(str(path), error) from error
-    return module
-
-
-def _cannot_run(what: str, error: BaseException) -> InvalidInputError:
-    return InvalidInputError(f"{what} cannot be loaded, it raises {type(error).__name__}: {error}. Mend it first.")
