@@ -152,6 +152,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         **of_features,
         "models": _artifact_table(lake.artifacts.list(ArtifactKind.MODEL)),
         "runs": _artifact_table(lake.artifacts.list(ArtifactKind.RUN)),
+        "sweeps": _artifact_table(lake.artifacts.list(ArtifactKind.SWEEP)),
         "trials": lake.trials.frame(),
     }
     return Catalogue(

@@ -95,6 +95,7 @@ class ArtifactKind(StrEnum):
     FEATURES = "features"
     MODEL = "models"
     RUN = "runs"
+    SWEEP = "sweeps"
 
 
 class PeriodLength(StrEnum):

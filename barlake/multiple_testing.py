@@ -28,6 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 EULER_GAMMA = 0.5772156649015329
 _FEWEST = 3
 """Observations that a Sharpe ratio with skewness needs."""
+_AT_A_TIME = 1_000_000
+"""Sharpe ratios of halves that are worked out at a time: 8 MB for each array of them."""
 _NORMAL = NormalDist()
 
 
@@ -160,15 +162,29 @@ def probability_of_overfitting(returns: FloatArray, *, blocks: int = 16) -> floa
     halves = np.array(list(itertools.combinations(range(blocks), blocks // 2)))
     chosen = np.zeros((len(halves), blocks))
     np.put_along_axis(chosen, halves, 1.0, axis=1)
-    rows = length * blocks // 2
+    # Some halves at a time: all of them beside thousands of trials would take gigabytes.
+    parts = np.array_split(chosen, math.ceil(len(halves) * trials / _AT_A_TIME))
+    relative = np.concatenate([_relative_ranks(part, sums, squares, length * blocks // 2) for part in parts])
+    return float((relative < 0.5).mean() + (relative == 0.5).mean() / 2)  # noqa: PLR2004 - the median
+
+
+def _relative_ranks(chosen: FloatArray, sums: FloatArray, squares: FloatArray, rows: int) -> FloatArray:
+    """Where the best trial of each half stands in the other half: rank / (trials + 1), from 0 the worst to 1.
+
+    Parameters
+    ----------
+    chosen
+        Shape (n_halves, n_blocks): 1 for the blocks of the half.
+    sums, squares
+        Shape (n_blocks, n_trials).
+    """
     inside = _sharpe(chosen @ sums, chosen @ squares, rows)
     outside = _sharpe((1 - chosen) @ sums, (1 - chosen) @ squares, rows)
-    best = inside.argmax(axis=1)
-    theirs = np.take_along_axis(outside, best[:, None], axis=1)
-    # Equal ones share a rank; the relative rank is rank / (trials + 1), below the median when under a half.
+    theirs = np.take_along_axis(outside, inside.argmax(axis=1)[:, None], axis=1)
+    # Equal ones share a rank.
     rank = (outside < theirs).sum(axis=1) + ((outside == theirs).sum(axis=1) + 1) / 2
-    relative = rank / (trials + 1)
-    return float((relative < 0.5).mean() + (relative == 0.5).mean() / 2)  # noqa: PLR2004 - the median
+    relative: FloatArray = rank / (sums.shape[1] + 1)
+    return relative
 
 
 def _sharpe(total: FloatArray, squares: FloatArray, rows: int) -> FloatArray:

@@ -13,7 +13,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -30,7 +30,7 @@ from barlake.keys import parse_member
 from barlake.multiple_testing import SharpeFacts, deflated_sharpe, expected_best_sharpe, probability_of_overfitting
 from barlake.records import new_commit_id, utc_now
 
-__all__ = ["TRIALS", "Attempt", "Deflation", "TrialKind", "TrialLedger", "TrialStatus"]
+__all__ = ["TRIALS", "Attempt", "Deflation", "Ended", "TrialKind", "TrialLedger", "TrialStatus"]
 
 _STAMP = pl.Datetime("us", "UTC")
 TRIALS: dict[str, pl.DataType] = {
@@ -88,6 +88,19 @@ class Attempt:
     scores: Mapping[str, Any] = field(default_factory=dict)
     returns: Returns | None = None
     artifact_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that has ended, for the ledger; fields as in `TrialLedger.record`."""
+
+    parameters: Mapping[str, Any]
+    outcome: str = TrialStatus.FINISHED
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    fits: int = 1
+    returns: Returns | None = None
+    artifact_id: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -178,14 +191,40 @@ class TrialLedger:
         error
             What a trial failed of.
         """
-        status = TrialStatus(outcome)
-        attempt = Attempt("", fits, scores or {}, returns, artifact_id)
-        with writing(self._engine) as connection:
-            row = self._first_row(kind, study, parameters, parent_id)
-            connection.execute(insert(tables.trials), row)
-            attempt.trial_id = row["trial_id"]
-            connection.execute(insert(tables.trial_outcomes), self._second_row(attempt, status, error))
-        return attempt.trial_id
+        ended = Ended(parameters, outcome, scores or {}, fits, returns, artifact_id, error)
+        return self.record_many(kind, study, [ended], parent_id=parent_id)[0]
+
+    def record_many(self, kind: str, study: str, trials: Iterable[Ended], *, parent_id: str | None = None) -> list[str]:
+        """Record trials that have ended already in one transaction: all of them, or none; returns their ids in order.
+
+        Parameters
+        ----------
+        kind, study, parent_id
+            As in `attempt`, the same for all.
+
+        Raises
+        ------
+        InvalidInputError
+            As `attempt`, or if an outcome is `unfinished`.
+        """
+        ended = list(trials)
+        begun = [self._first_row(kind, study, one.parameters, parent_id) for one in ended]
+        # Ids of one instant differ in a random tail alone: sorted, they keep the order that was given.
+        for row, name in zip(begun, sorted(row["trial_id"] for row in begun), strict=True):
+            row["trial_id"] = name
+        outcomes = [
+            self._second_row(
+                Attempt(row["trial_id"], one.fits, one.scores, one.returns, one.artifact_id),
+                TrialStatus(one.outcome),
+                one.error,
+            )
+            for row, one in zip(begun, ended, strict=True)
+        ]
+        if begun:
+            with writing(self._engine) as connection:
+                connection.execute(insert(tables.trials), begun)
+                connection.execute(insert(tables.trial_outcomes), outcomes)
+        return [row["trial_id"] for row in begun]
 
     def frame(self, study: str | None = None) -> pl.DataFrame:
         """One row per trial, of a study or of all, oldest first; columns of `TRIALS`."""
@@ -213,11 +252,7 @@ class TrialLedger:
         )
         with reading(self._engine) as connection:
             last = {row.fingerprint: (row.trial_id, row.returns) for row in connection.execute(query)}
-        joined = pl.DataFrame(schema={"session": pl.Date()})
-        for trial_id, text in sorted(last.values()):
-            own = _series(trial_id, json.loads(text))
-            joined = joined.join(own, on="session", how="full", coalesce=True)
-        return joined.sort("session")
+        return _side_by_side((trial_id, json.loads(text)) for trial_id, text in sorted(last.values()))
 
     def deflation(self, trial_id: str) -> Deflation | None:
         """What a trial's Sharpe ratio is worth among all trials of its study; None where it has none.
@@ -312,6 +347,14 @@ class TrialLedger:
         }
 
 
-def _series(trial_id: str, returns: Mapping[str, float]) -> pl.DataFrame:
-    days = [dt.date.fromisoformat(day) for day in returns]
-    return pl.DataFrame({"session": days, trial_id: list(returns.values())}, schema_overrides={trial_id: pl.Float64})
+def _side_by_side(returns: Iterable[tuple[str, Mapping[str, float]]]) -> pl.DataFrame:
+    """`session`, rising, then the returns of each trial under its id, null where it has none."""
+    by_trial = {trial_id: (list(own), list(own.values())) for trial_id, own in returns}
+    days = sorted({day for own, _ in by_trial.values() for day in own})
+    place = {day: number for number, day in enumerate(days)}
+    table = {"session": pl.Series(days, dtype=pl.String).str.to_date("%Y-%m-%d")}
+    for trial_id, (own, values) in by_trial.items():
+        column = np.full(len(days), np.nan)
+        column[[place[day] for day in own]] = values
+        table[trial_id] = pl.Series(column, nan_to_null=True)
+    return pl.DataFrame(table)

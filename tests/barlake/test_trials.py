@@ -24,7 +24,7 @@ from barlake.restore import restore
 from barlake.sessions import Calendar
 from barlake.stores import LocalStore
 from barlake.testing import make_bars
-from barlake.trials import TRIALS
+from barlake.trials import TRIALS, Ended
 
 if TYPE_CHECKING:
     from tests.barlake.conftest import Clock
@@ -161,6 +161,31 @@ def test_returns_of_a_study_stand_side_by_side_the_last_of_equal_tries_only(lake
     found = lake.trials.returns(STUDY)
     assert first not in found.columns
     assert found.select("session", last, other).rows() == [(DAYS[0], 0.2, None), (DAYS[1], None, 0.3)]
+
+
+def test_many_trials_are_recorded_at_once_in_the_order_given(lake: Lake) -> None:
+    ended = [Ended({"number": number}, returns=earned(number), scores={"profit": number}) for number in range(30)]
+    ended.append(Ended({"number": 30}, "failed", error="InvalidInputError: fast 9 is not below slow 5"))
+    ids = lake.trials.record_many("simulation", STUDY, ended)
+    rows = lake.trials.frame(STUDY)
+    assert rows["trial_id"].to_list() == ids
+    assert [json.loads(text)["number"] for text in rows["parameters"]] == list(range(31))
+    assert rows["status"].to_list() == ["finished"] * 30 + ["failed"]
+    assert rows["error"][30] == ended[30].error
+    alone = lake.trials.record("simulation", "alone", {"number": 3}, returns=earned(3))
+    assert lake.trials.frame("alone")["sharpe"][0] == rows["sharpe"][3]
+    found = lake.trials.deflation(ids[3])
+    assert found is not None
+    assert found.trials == 31
+    assert alone not in ids
+
+
+def test_many_trials_are_recorded_whole_or_not_at_all(lake: Lake) -> None:
+    ended = [Ended({"number": 0}), Ended({"number": 1}, "unfinished")]
+    with pytest.raises(InvalidInputError, match="'unfinished' cannot be recorded"):
+        lake.trials.record_many("simulation", STUDY, ended)
+    assert lake.trials.record_many("simulation", STUDY, []) == []
+    assert lake.trials.frame().is_empty()
 
 
 def test_overfitting_needs_two_tries_and_enough_sessions(lake: Lake) -> None:
