@@ -75,7 +75,13 @@ class Accounts:
         return round_trips(done, timestamp=self.bars["timestamp"], close_ticks=self.closes.ticks)
 
     def _figures(self, done: Replay, trips: pl.DataFrame) -> dict[str, Any]:
-        measured = measure(done, trips, timestamp=self.bars["timestamp"], session=self.bars["session"])
+        measured = measure(
+            done,
+            trips,
+            timestamp=self.bars["timestamp"],
+            session=self.bars["session"],
+            fill_volume=self.bars["volume"].to_numpy()[done.fill_bars],
+        )
         return {
             "final_value": usd_text(done.final_value),
             "final_value_usd": done.final_value / TICKS_PER_DOLLAR,

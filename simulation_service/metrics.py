@@ -1,58 +1,64 @@
 """What an equity curve was worth: return, risk, drawdown and trades, each with its definition.
 
-Sharpe and Sortino come from session closes and sqrt(252): on minute bars the nights between sessions and
-the bounce between bid and ask give figures that are off by a factor of up to three. No risk-free rate is
-taken off. A figure that is not defined is None, never 0.
+Ratios come from session closes (`simulation_service.ratios` says why); how deep and when the curve fell, from
+every bar. A figure that is not defined is None, never 0.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from simulation_service.kernel import Replay
-from simulation_service.ticks import FloatArray
+from barlake.multiple_testing import SharpeFacts, probabilistic_sharpe
+from simulation_service.capacity import capacity
+from simulation_service.drawdown import longest_drawdown, max_drawdown
+from simulation_service.ratios import (
+    cagr,
+    calmar_ratio,
+    expected_shortfall,
+    last_bars,
+    session_returns,
+    sharpe_ratio,
+    sortino_ratio,
+    tail_ratio,
+    value_at_risk,
+    volatility,
+)
+from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray
 
-__all__ = [
-    "SESSIONS_PER_YEAR",
-    "Drawdown",
-    "Metrics",
-    "cagr",
-    "max_drawdown",
-    "measure",
-    "session_returns",
-    "sharpe_ratio",
-    "sortino_ratio",
-]
-
-SESSIONS_PER_YEAR = 252
-
-# Returns are quotients of floats near 1: what is smaller than this is rounding, not spread.
-_ROUNDING = 1e-12
+__all__ = ["Account", "Metrics", "measure"]
 
 
-@dataclass(frozen=True)
-class Drawdown:
-    """The deepest fall of an equity curve from its highest point so far.
+class Account(Protocol):
+    """What is measured: an account after each bar and its fills, as `Replay` holds them, money in ticks."""
 
-    Parameters
-    ----------
-    fraction
-        0.1 is a fall of 10 %; 0 if the curve never fell.
-    peak, trough, recovery
-        Bars, counted from 0: where the fall began (-1: the starting cash), where it was deepest, and the
-        first bar back at the peak's height. None if it never fell, or has not recovered.
-    """
+    @property
+    def start_cash(self) -> int:
+        """Cash before the first bar."""
 
-    fraction: float
-    peak: int | None
-    trough: int | None
-    recovery: int | None
+    @property
+    def cash(self) -> FloatArray:
+        """Shape (n_bars,), after the bar has closed."""
+
+    @property
+    def equity(self) -> FloatArray:
+        """Shape (n_bars,), cash and positions at the bar's close."""
+
+    @property
+    def fill_bars(self) -> npt.NDArray[np.int64]:
+        """Shape (n_fills,), the bar filled in."""
+
+    @property
+    def fill_shares(self) -> FloatArray:
+        """Shape (n_fills,), bought above 0, sold below."""
+
+    @property
+    def fill_prices(self) -> FloatArray:
+        """Shape (n_fills,), of one share."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +71,29 @@ class Metrics:
         Final value by starting cash, minus 1.
     cagr
         The yearly growth that gives the same total over the same number of sessions (252 a year).
-    sharpe, sortino
+    volatility, sharpe, sortino
         Yearly, from simple returns between session closes, the first one from the starting cash.
+    calmar
+        cagr by the deepest fall between session closes.
+    probabilistic_sharpe
+        How likely a lower Sharpe ratio than this one is where the true one is 0. It knows nothing of how many
+        strategies were tried: that is what the deflated Sharpe ratio of a run is for.
+    tail_ratio
+        Size of the 95th percentile of session returns by that of the 5th.
+    value_at_risk, expected_shortfall
+        Loss of a session that 5 % of the sessions go beyond, and the mean loss of those.
     max_drawdown
         Of the curve per bar, with drawdown_start, drawdown_bottom and drawdown_end (opening instants of bars;
         start is None if the fall begins at the starting cash).
-    exposure
-        Fraction of bars that closed with shares held.
+    longest_drawdown_sessions
+        Most session closes in a row below the highest close before them.
+    exposure, gross_exposure
+        Fraction of bars that closed with shares held; mean dollars of positions, long and short alike, by
+        mean equity.
     turnover
         Dollars bought and sold, by mean equity.
     trades, open_trade
-        Closed round trips; whether one more is still open. The next three are over closed ones.
+        Closed round trips; whether one more is still open. The next four are over closed ones.
     hit_rate, profit_factor
         Fraction with a profit above 0; dollars won by dollars lost.
     average_trade_usd, average_trade_return
@@ -83,18 +101,29 @@ class Metrics:
     break_even_cost_bps
         Cost per dollar bought or sold, in 1e-4, that would eat the whole profit (first order: the same
         trades). None without a profit or a closed trade.
+    capacity_usd
+        Starting cash with which 95 % of the fills would be at most 1 % of their bar's volume; None without
+        a fill, or where volumes were not given.
     """
 
     total_return: float
     cagr: float | None
+    volatility: float | None
     sharpe: float | None
     sortino: float | None
+    calmar: float | None
+    probabilistic_sharpe: float | None
+    tail_ratio: float | None
+    value_at_risk: float | None
+    expected_shortfall: float | None
     max_drawdown: float
     drawdown_start: str | None
     drawdown_bottom: str | None
     drawdown_end: str | None
+    longest_drawdown_sessions: int
     exposure: float
-    turnover: float
+    gross_exposure: float | None
+    turnover: float | None
     trades: int
     open_trade: bool
     hit_rate: float | None
@@ -102,94 +131,23 @@ class Metrics:
     average_trade_usd: float | None
     average_trade_return: float | None
     break_even_cost_bps: float | None
+    capacity_usd: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """Figures by name, as JSON can hold them."""
         return asdict(self)
 
 
-def session_returns(equity: FloatArray, session_last: npt.NDArray[np.int64], start: float) -> FloatArray:
-    """Return of each session, simple, close to close; the first one from `start`.
-
-    Parameters
-    ----------
-    equity
-        Shape (n_bars,).
-    session_last
-        Shape (n_sessions,), the last bar of each session, rising.
-
-    Examples
-    --------
-    >>> session_returns(np.array([100.0, 110.0, 99.0]), np.array([1, 2]), 100.0).round(3)
-    array([ 0.1, -0.1])
-    """
-    closes = np.concatenate([[start], equity[session_last]])
-    returns: FloatArray = closes[1:] / closes[:-1] - 1.0
-    return returns
-
-
-def sharpe_ratio(returns: FloatArray) -> float | None:
-    """Mean by sample standard deviation (ddof 1), times sqrt(252); None below two returns or without spread.
-
-    Examples
-    --------
-    >>> sharpe_ratio(np.array([0.01, 0.01])) is None
-    True
-    """
-    if returns.size < 2 or np.ptp(returns) < _ROUNDING:  # noqa: PLR2004 - one return has no spread
-        return None
-    return float(returns.mean() / returns.std(ddof=1) * math.sqrt(SESSIONS_PER_YEAR))
-
-
-def sortino_ratio(returns: FloatArray) -> float | None:
-    """Mean by the root mean square of the losses (target 0, over all returns), times sqrt(252).
-
-    None below two returns or without a loss.
-    """
-    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2))) if returns.size else 0.0
-    if returns.size < 2 or downside < _ROUNDING:  # noqa: PLR2004 - as for the Sharpe ratio
-        return None
-    return float(returns.mean()) / downside * math.sqrt(SESSIONS_PER_YEAR)
-
-
-def cagr(total_return: float, *, sessions: int) -> float | None:
-    """Compound yearly growth over a number of sessions; None for a single one or nothing left.
-
-    Examples
-    --------
-    >>> round(cagr(0.21, sessions=504), 12)
-    0.1
-    """
-    if sessions < 2 or total_return <= -1.0:  # noqa: PLR2004 - one session says nothing about a year
-        return None
-    growth = math.log1p(total_return) * SESSIONS_PER_YEAR / sessions
-    # Beyond e**700 the figure is no number any more.
-    return math.expm1(growth) if growth < 700.0 else None  # noqa: PLR2004 - see above
-
-
-def max_drawdown(equity: FloatArray, start: float) -> Drawdown:
-    """Deepest fall of a curve that begins at `start`; the first of several equal ones.
-
-    Examples
-    --------
-    >>> max_drawdown(np.array([120.0, 90.0, 120.0]), 100.0)
-    Drawdown(fraction=0.25, peak=0, trough=1, recovery=2)
-    """
-    curve = np.concatenate([[start], equity])
-    highest = np.maximum.accumulate(curve)
-    falls = 1.0 - curve / highest
-    trough = int(np.argmax(falls))
-    if falls[trough] == 0.0:
-        return Drawdown(0.0, None, None, None)
-    # The last bar at the height is where the fall begins, not the first.
-    peak = int(np.flatnonzero(curve[:trough] == highest[trough])[-1])
-    back = np.flatnonzero(curve[trough:] >= highest[trough])
-    recovery = trough + int(back[0]) - 1 if back.size else None
-    return Drawdown(float(falls[trough]), peak - 1, trough - 1, recovery)
-
-
-def measure(done: Replay, trips: pl.DataFrame, *, timestamp: pl.Series, session: pl.Series) -> Metrics:
-    """Metrics of one replay.
+def measure(
+    done: Account,
+    trips: pl.DataFrame,
+    *,
+    timestamp: pl.Series,
+    session: pl.Series,
+    position: FloatArray | None = None,
+    fill_volume: FloatArray | None = None,
+) -> Metrics:
+    """Metrics of one account.
 
     Parameters
     ----------
@@ -197,34 +155,64 @@ def measure(done: Replay, trips: pl.DataFrame, *, timestamp: pl.Series, session:
         Its round trips, from `round_trips`.
     timestamp, session
         Opening instants and session dates of the replayed bars.
+    position
+        Shape (n_bars,), ticks: what positions were worth at the bar's close, long and short added up without
+        their sign. None takes it for one symbol, from equity and cash.
+    fill_volume
+        Shape (n_fills,), shares that traded in the bar of each fill; None leaves the capacity out.
     """
     start = float(done.start_cash)
-    session_last = np.flatnonzero(np.append(session.to_numpy()[1:] != session.to_numpy()[:-1], True))
-    returns = session_returns(done.equity, session_last, start)
-    total_return = done.final_value / start - 1.0
-    drawdown = max_drawdown(done.equity, start)
+    held = np.abs(done.equity - done.cash) if position is None else position
     traded = float(np.sum(np.abs(done.fill_shares) * done.fill_prices))
-    profit = done.final_value - done.start_cash
     closed = trips.filter(~pl.col("is_open"))
+    mean_equity = float(done.equity.mean())
+    profit = float(done.equity[-1]) - start
     return Metrics(
-        total_return=total_return,
-        cagr=cagr(total_return, sessions=session_last.size),
-        sharpe=sharpe_ratio(returns),
-        sortino=sortino_ratio(returns),
-        max_drawdown=drawdown.fraction,
-        drawdown_start=_instant(timestamp, drawdown.peak),
-        drawdown_bottom=_instant(timestamp, drawdown.trough),
-        drawdown_end=_instant(timestamp, drawdown.recovery),
-        exposure=float(np.count_nonzero(done.shares) / done.shares.size),
-        turnover=traded / float(done.equity.mean()),
+        **_session_figures(done.equity, last_bars(session.to_physical().to_numpy()), start),
+        **_drawdown_figures(done.equity, start, timestamp),
+        exposure=float(np.count_nonzero(held) / held.size),
+        gross_exposure=float(held.mean()) / mean_equity if mean_equity > 0 else None,
+        turnover=traded / mean_equity if mean_equity > 0 else None,
         trades=closed.height,
         open_trade=closed.height < trips.height,
         **_trade_figures(closed["profit_usd"].to_numpy(), closed["simple_return"].to_numpy()),
         break_even_cost_bps=profit / traded * 1e4 if profit > 0 and closed.height else None,
+        capacity_usd=None if fill_volume is None else capacity(done.fill_shares, fill_volume, start / TICKS_PER_DOLLAR),
     )
 
 
-def _trade_figures(profit: FloatArray, simple_return: FloatArray) -> dict[str, float | None]:
+def _session_figures(equity: FloatArray, session_last: npt.NDArray[np.int64], start: float) -> dict[str, Any]:
+    returns = session_returns(equity, session_last, start)
+    closes = equity[session_last]
+    total_return = float(equity[-1]) / start - 1.0
+    growth = cagr(total_return, sessions=session_last.size)
+    sharpe, facts = sharpe_ratio(returns), SharpeFacts.of(returns)
+    return {
+        "total_return": total_return,
+        "cagr": growth,
+        "volatility": volatility(returns),
+        "sharpe": sharpe,
+        "sortino": sortino_ratio(returns),
+        "calmar": calmar_ratio(growth, max_drawdown(closes, start).fraction),
+        "probabilistic_sharpe": None if sharpe is None or facts is None else probabilistic_sharpe(facts),
+        "tail_ratio": tail_ratio(returns),
+        "value_at_risk": value_at_risk(returns),
+        "expected_shortfall": expected_shortfall(returns),
+        "longest_drawdown_sessions": longest_drawdown(closes, start),
+    }
+
+
+def _drawdown_figures(equity: FloatArray, start: float, timestamp: pl.Series) -> dict[str, Any]:
+    drawdown = max_drawdown(equity, start)
+    return {
+        "max_drawdown": drawdown.fraction,
+        "drawdown_start": _instant(timestamp, drawdown.peak),
+        "drawdown_bottom": _instant(timestamp, drawdown.trough),
+        "drawdown_end": _instant(timestamp, drawdown.recovery),
+    }
+
+
+def _trade_figures(profit: FloatArray, simple_return: FloatArray) -> dict[str, Any]:
     names = ("hit_rate", "profit_factor", "average_trade_usd", "average_trade_return")
     if not profit.size:
         return dict.fromkeys(names)

@@ -26,7 +26,19 @@ from barlake.errors import ConflictError, InvalidInputError
 from barlake.keys import ArtifactKind, SessionFilter, parse_symbol
 from barlake.ranges import Boundary, time_range
 from barlake.sessions import session_of
-from simulation_service import accounts, charts, kernel, metrics, report, signals, ticks, trades
+from simulation_service import (
+    accounts,
+    capacity,
+    charts,
+    drawdown,
+    kernel,
+    metrics,
+    ratios,
+    report,
+    signals,
+    ticks,
+    trades,
+)
 from simulation_service.accounts import Accounts
 from simulation_service.kernel import Fill
 from simulation_service.signals import Placed, place, read_predictions, read_signals_file
@@ -314,5 +326,18 @@ def _within(source: _Source, start: Boundary, end: Boundary, feed: str) -> pl.Da
 @functools.cache
 def _code() -> str:
     """Hash of everything that shapes a run, the page's template included."""
-    modules = code_hash(accounts, charts, kernel, metrics, report, signals, ticks, trades, sys.modules[__name__])
+    modules = code_hash(
+        accounts,
+        capacity,
+        charts,
+        drawdown,
+        kernel,
+        metrics,
+        ratios,
+        report,
+        signals,
+        ticks,
+        trades,
+        sys.modules[__name__],
+    )
     return hashlib.sha256(f"{modules}\0{report.template_text()}".encode()).hexdigest()

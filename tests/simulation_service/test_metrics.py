@@ -7,31 +7,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from scipy.stats import kurtosis, norm, skew
 
-from simulation_service.kernel import Fill, replay
-from simulation_service.metrics import (
-    Drawdown,
-    Metrics,
-    cagr,
-    max_drawdown,
-    measure,
-    session_returns,
-    sharpe_ratio,
-    sortino_ratio,
-)
+from simulation_service.kernel import Fill, Replay, replay
+from simulation_service.metrics import Metrics, measure
 from simulation_service.ticks import TICKS_PER_DOLLAR
 from simulation_service.trades import round_trips
 
 ANSWERS = Path(__file__).parents[1] / "answers"
 
 
-def answers(name: str) -> list[dict[str, str | None]]:
-    return pl.read_csv(ANSWERS / name, comment_prefix="#", infer_schema=False).to_dicts()
-
-
-def measured(closes: list[float], signals: list[float], sessions: list[int], cash: float) -> Metrics:
+def traded(closes: list[float], signals: list[float], cash: float, stamps: pl.Series) -> tuple[Replay, pl.DataFrame]:
     prices = np.array(closes) * TICKS_PER_DOLLAR
     done = replay(
         np.array(signals),
@@ -40,54 +26,14 @@ def measured(closes: list[float], signals: list[float], sessions: list[int], cas
         cash_ticks=int(cash * TICKS_PER_DOLLAR),
         fill=Fill.SAME_CLOSE,
     )
+    return done, round_trips(done, timestamp=stamps, close_ticks=prices)
+
+
+def measured(closes: list[float], signals: list[float], sessions: list[int], cash: float) -> Metrics:
     start = dt.datetime(2024, 1, 2, 14, 30, tzinfo=dt.UTC)
     stamps = pl.Series([start + dt.timedelta(days=day, minutes=bar) for bar, day in enumerate(sessions)])
-    trips = round_trips(done, timestamp=stamps, close_ticks=prices)
+    done, trips = traded(closes, signals, cash, stamps)
     return measure(done, trips, timestamp=stamps, session=stamps.dt.date())
-
-
-@pytest.mark.parametrize("answer", answers("metrics_sessions.csv"), ids=lambda answer: answer["returns"])
-def test_ratios_from_session_returns_equal_the_worked_out_ones(answer: dict[str, str]) -> None:
-    returns = np.array([float(text) for text in answer["returns"].split()])
-    total = float(np.prod(1 + returns) - 1)
-    assert total == pytest.approx(float(answer["total_return"]), rel=1e-12)
-    assert sharpe_ratio(returns) == pytest.approx(float(answer["sharpe"]), rel=1e-12)
-    assert sortino_ratio(returns) == pytest.approx(float(answer["sortino"]), rel=1e-12)
-    assert cagr(total, sessions=returns.size) == pytest.approx(float(answer["cagr"]), rel=1e-11)
-
-
-@pytest.mark.parametrize("answer", answers("metrics_drawdown.csv"), ids=lambda answer: answer["name"])
-def test_drawdown_and_its_bars_equal_the_worked_out_ones(answer: dict[str, str | None]) -> None:
-    equity = np.array([float(text) for text in str(answer["equity"]).split()])
-    found = max_drawdown(equity, 100.0)
-    expected = [None if (text := answer[name]) is None else int(text) for name in ("peak", "trough", "recovery")]
-    assert found.fraction == pytest.approx(float(str(answer["fraction"])), abs=1e-12)
-    assert [found.peak, found.trough, found.recovery] == expected
-
-
-@given(st.lists(st.floats(1.0, 1e6), min_size=1, max_size=60))
-def test_drawdown_equals_the_worst_pair_of_an_earlier_and_a_later_value(equity: list[float]) -> None:
-    curve = [100.0, *equity]
-    worst = max(1 - later / earlier for i, earlier in enumerate(curve) for later in curve[i:])
-    assert max_drawdown(np.array(equity), 100.0).fraction == pytest.approx(worst, abs=1e-12)
-
-
-@given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=60))
-def test_ratios_equal_a_plain_reference(values: list[float]) -> None:
-    n = len(values)
-    mean = math.fsum(values) / n
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    downside = math.sqrt(math.fsum(min(value, 0.0) ** 2 for value in values) / n)
-    found = sharpe_ratio(np.array(values)), sortino_ratio(np.array(values))
-    if deviation > 1e-9:
-        assert found[0] == pytest.approx(mean / deviation * math.sqrt(252), rel=1e-6, abs=1e-6)
-    if downside > 1e-9:
-        assert found[1] == pytest.approx(mean / downside * math.sqrt(252), rel=1e-6, abs=1e-6)
-
-
-def test_loss_of_the_first_session_counts() -> None:
-    returns = session_returns(np.array([95.0, 90.0, 99.0]), np.array([1, 2]), 100.0)
-    assert returns == pytest.approx([-0.1, 0.1])
 
 
 def test_sharpe_comes_from_session_closes_and_not_from_bars() -> None:
@@ -137,20 +83,36 @@ def test_profit_factor_without_a_loss_is_not_defined() -> None:
     assert measured([10.0, 12.0], [1.0, 0.0], [0, 0], 100.0).profit_factor is None
 
 
-@pytest.mark.parametrize("returns", [[], [0.01], [0.01, 0.01]])
-def test_sharpe_needs_two_returns_that_differ(returns: list[float]) -> None:
-    assert sharpe_ratio(np.array(returns)) is None
+def test_risk_figures_of_four_sessions_equal_pencil_arithmetic() -> None:
+    # Equity at session closes: 100 -> 110 -> 99 -> 108.9 -> 108.9; one trade, open, all cash in shares from the start.
+    found = measured([100.0, 110.0, 99.0, 108.9, 108.9], [1.0] * 5, [0, 0, 1, 2, 3], 100.0)
+    growth = 1.089 ** (252 / 4) - 1
+    assert found.cagr == pytest.approx(growth)
+    assert found.volatility == pytest.approx(math.sqrt(0.0275 / 3) * math.sqrt(252))
+    assert found.calmar == pytest.approx(growth / 0.1)
+    assert found.longest_drawdown_sessions == 3
+    # Percentiles of -0.1, 0, 0.1, 0.1: at 0.15 of the way from the first to the second, and at the top.
+    assert found.value_at_risk == pytest.approx(0.085)
+    assert found.tail_ratio == pytest.approx(0.1 / 0.085)
+    assert found.expected_shortfall == pytest.approx(0.1)
+    assert (found.exposure, found.gross_exposure) == (1.0, 1.0)
+    assert found.capacity_usd is None
 
 
-@pytest.mark.parametrize("returns", [[], [-0.01], [0.01, 0.02]])
-def test_sortino_needs_two_returns_and_a_loss(returns: list[float]) -> None:
-    assert sortino_ratio(np.array(returns)) is None
+def test_probabilistic_sharpe_is_that_of_the_session_returns() -> None:
+    found = measured([100.0, 110.0, 99.0, 108.9, 108.9], [1.0] * 5, [0, 0, 1, 2, 3], 100.0)
+    returns = np.array([0.1, -0.1, 0.1, 0.0])
+    assert found.sharpe is not None
+    sharpe = found.sharpe / math.sqrt(252)
+    error = math.sqrt((1 - skew(returns) * sharpe + (kurtosis(returns, fisher=False) - 1) / 4 * sharpe**2) / 3)
+    assert found.probabilistic_sharpe == pytest.approx(norm.cdf(sharpe / error))
 
 
-@pytest.mark.parametrize(("total", "sessions"), [(0.1, 1), (-1.0, 252), (1e300, 2)])
-def test_growth_a_year_is_none_where_it_says_nothing(total: float, sessions: int) -> None:
-    assert cagr(total, sessions=sessions) is None
-
-
-def test_curve_that_never_falls_has_no_drawdown_dates() -> None:
-    assert max_drawdown(np.array([100.0, 101.0]), 100.0) == Drawdown(0.0, None, None, None)
+def test_capacity_comes_from_the_volume_of_the_bars_filled_in() -> None:
+    # 10 shares of 100 and 10 of 400: the first is 10 % of its bar, so a tenth of the cash would be 1 %.
+    closes, stamps = [10.0, 12.0], pl.Series([dt.datetime(2024, 1, 2, 15, minute, tzinfo=dt.UTC) for minute in (0, 1)])
+    done, trips = traded(closes, [1.0, 0.0], 100.0, stamps)
+    found = measure(
+        done, trips, timestamp=stamps, session=stamps.dt.date(), fill_volume=np.array([100.0, 400.0])[done.fill_bars]
+    )
+    assert found.capacity_usd == pytest.approx(10.0)
