@@ -1,0 +1,1 @@
+"""Sweeps: one simulation under every set of a grid of parameters. Where it begins: `sweep.py`."""
