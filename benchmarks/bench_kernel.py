@@ -16,7 +16,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulation_service.kernel import Fill, _compiled_loop, replay
+from simulation_service.execution import Execution, Fill
+from simulation_service.kernel import _compiled_loop, replay
+from simulation_service.market import Market
 from simulation_service.ticks import cash_to_ticks, price_ticks
 
 FloatArray = npt.NDArray[np.float64]
@@ -75,8 +77,10 @@ def measure(bars: int, flip: float, rounds: int) -> dict[str, float]:
     def loop(price: FloatArray, lag: int) -> Callable[[], object]:
         return lambda: _compiled_loop(price, signal, float(cash), lag, out_a, out_b, fills_a, fills_b)
 
+    market = Market.from_ticks(open_ticks, close_ticks)
+
     def whole(fill: Fill) -> Callable[[], object]:
-        return lambda: replay(signal, open_ticks=open_ticks, close_ticks=close_ticks, cash_ticks=cash, fill=fill)
+        return lambda: replay(signal, market, cash_ticks=cash, execution=Execution(fill))
 
     contenders: dict[str, Callable[[], object]] = {
         "np.add, the memory's limit": lambda: np.add(open_, close, out=out_a),

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from simulation_service.kernel import Fill, Replay, buy_and_hold, replay
+from simulation_service.execution import Execution, Fill
+from simulation_service.kernel import Replay, buy_and_hold, replay
+from simulation_service.market import Market
 from simulation_service.metrics import measure
-from simulation_service.ticks import TICKS_PER_DOLLAR, TickPrices, price_ticks, to_dollars, usd_text
+from simulation_service.ticks import TICKS_PER_DOLLAR, to_dollars, usd_text
 from simulation_service.trades import round_trips
 
 __all__ = ["Accounts"]
@@ -33,8 +35,7 @@ class Accounts:
     """
 
     bars: pl.DataFrame
-    opens: TickPrices
-    closes: TickPrices
+    market: Market
     strategy: dict[Fill, Replay]
     held: dict[Fill, Replay]
     trips: dict[Fill, pl.DataFrame]
@@ -42,17 +43,16 @@ class Accounts:
     @classmethod
     def replayed(cls, bars: pl.DataFrame, *, cash_ticks: int) -> Accounts:
         """Both fills and both ways to buy and hold over the same bars."""
-        opens = price_ticks(bars["open"].to_numpy(), name="open")
-        closes = price_ticks(bars["close"].to_numpy(), name="close")
+        market = Market.of(bars, halts=())
         signal = bars["signal"].fill_null(float("nan")).to_numpy()
-        prices = {"open_ticks": opens.ticks, "close_ticks": closes.ticks}
-        strategy = {fill: replay(signal, **prices, cash_ticks=cash_ticks, fill=fill) for fill in Fill}
-        held = {fill: buy_and_hold(**prices, cash_ticks=cash_ticks, fill=fill) for fill in Fill}
+        ways = {fill: Execution(fill) for fill in _BOUGHT_AT}
+        strategy = {fill: replay(signal, market, cash_ticks=cash_ticks, execution=way) for fill, way in ways.items()}
+        held = {fill: buy_and_hold(market, cash_ticks=cash_ticks, execution=way) for fill, way in ways.items()}
         trips = {
-            fill: round_trips(done, timestamp=bars["timestamp"], close_ticks=closes.ticks)
+            fill: round_trips(done, timestamp=bars["timestamp"], close_ticks=market.close)
             for fill, done in strategy.items()
         }
-        return cls(bars, opens, closes, strategy, held, trips)
+        return cls(bars, market, strategy, held, trips)
 
     def results(self) -> dict[str, Any]:
         """Figures of all four as JSON can hold them, by fill, and how many prices had to be rounded."""
@@ -67,12 +67,12 @@ class Accounts:
         return {
             **strategy,
             "buy_and_hold": held,
-            "prices_rounded": self.opens.rounded + self.closes.rounded,
-            "largest_rounding_usd": max(self.opens.largest_rounding_usd, self.closes.largest_rounding_usd),
+            "prices_rounded": self.market.prices_rounded,
+            "largest_rounding_usd": self.market.largest_rounding_usd,
         }
 
     def _held_trips(self, done: Replay) -> pl.DataFrame:
-        return round_trips(done, timestamp=self.bars["timestamp"], close_ticks=self.closes.ticks)
+        return round_trips(done, timestamp=self.bars["timestamp"], close_ticks=self.market.close)
 
     def _figures(self, done: Replay, trips: pl.DataFrame) -> dict[str, Any]:
         measured = measure(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numba
@@ -21,29 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from barlake.errors import InvalidInputError
+from simulation_service.execution import Execution, Fill
+from simulation_service.market import Market
+from simulation_service.rules import Reason, Rules
 from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray
 
 __all__ = ["Fill", "Replay", "buy_and_hold", "replay"]
 
-
-class Fill(StrEnum):
-    """Where an order made of a bar's signal is granted."""
-
-    NEXT_OPEN = "next_open"
-    SAME_CLOSE = "same_close"
-
-    @property
-    def is_optimistic(self) -> bool:
-        """Whether the fill uses a price that is known only at the instant the signal is."""
-        return self is Fill.SAME_CLOSE
-
-    @classmethod
-    def parse(cls, value: str) -> Fill:
-        """Fill of that name; `InvalidInputError` lists the names there are."""
-        for member in cls:
-            if member.value == str(value):
-                return member
-        raise InvalidInputError(f"fill {value!r} is not known: use one of {', '.join(cls)}.")
+_BASIC_EXECUTION = Execution()
+_BASIC_RULES = Rules()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +43,15 @@ class Replay:
         Shape (n_bars,), after the bar has closed; equity is cash plus shares at the bar's close.
     fill_bars, fill_shares, fill_prices
         Shape (n_fills,), in order of time: the bar filled in, shares bought (above 0) or sold (below 0),
-        and the price of one share. Buys and sells alternate, beginning with a buy.
+        and the price of one share, with spread and slippage.
+    fill_quotes, fill_fees
+        The price before spread and slippage, and all fees.
+    fill_reasons
+        Numbers of `Reason`.
+    fill_signal_bars
+        The bar whose signal asked for it; -1 where no signal did.
+    fill_asked
+        Shares that the order still asked for, signed as `fill_shares`: more than those if volume was capped.
     """
 
     start_cash: int
@@ -68,6 +61,11 @@ class Replay:
     fill_bars: npt.NDArray[np.int64]
     fill_shares: FloatArray
     fill_prices: FloatArray
+    fill_quotes: FloatArray
+    fill_fees: FloatArray
+    fill_reasons: npt.NDArray[np.int8]
+    fill_signal_bars: npt.NDArray[np.int64]
+    fill_asked: FloatArray
 
     @property
     def final_value(self) -> int:
@@ -75,9 +73,25 @@ class Replay:
         return int(self.equity[-1])
 
     @property
-    def shares_bought(self) -> int:
-        """Sum of the shares of all buys."""
-        return int(self.fill_shares[self.fill_shares > 0].sum())
+    def shares_bought(self) -> float:
+        """Sum of the shares of all buys; an int unless shares came in parts."""
+        total = float(self.fill_shares[self.fill_shares > 0].sum())
+        return int(total) if total.is_integer() else total
+
+    @property
+    def fees_paid(self) -> int:
+        """Sum of all fees, ticks."""
+        return int(self.fill_fees.sum())
+
+    @property
+    def spread_paid(self) -> float:
+        """What spread and slippage took, ticks: shares times the distance from quote to price."""
+        return float((np.abs(self.fill_shares) * np.abs(self.fill_prices - self.fill_quotes)).sum())
+
+    @property
+    def costs_paid(self) -> float:
+        """Fees, spread and slippage together, ticks."""
+        return self.fees_paid + self.spread_paid
 
 
 def _loop(
@@ -138,12 +152,22 @@ def _replay(price: FloatArray, signal: FloatArray, close: FloatArray, cash: int,
             f"the account passes {MAX_TICKS // TICKS_PER_DOLLAR:,} dollars at bar {first}, beyond"
             " which cents are not exact: start with less cash or check the prices."
         )
-    bars_of_fills = fill_bars[:count].copy()
-    return Replay(cash, cash_path, shares_path, equity, bars_of_fills, fill_shares[:count].copy(), price[bars_of_fills])
+    bars_of_fills, shares_of_fills = fill_bars[:count].copy(), fill_shares[:count].copy()
+    prices = price[bars_of_fills]
+    reasons = np.full(count, Reason.SIGNAL, dtype=np.int8)
+    return Replay(
+        cash, cash_path, shares_path, equity, bars_of_fills, shares_of_fills, prices, prices, np.zeros(count), reasons,
+        bars_of_fills - lag, shares_of_fills,
+    )  # fmt: skip
 
 
 def replay(
-    signal: FloatArray, *, open_ticks: FloatArray, close_ticks: FloatArray, cash_ticks: int, fill: Fill
+    signal: FloatArray,
+    market: Market,
+    *,
+    cash_ticks: int,
+    execution: Execution = _BASIC_EXECUTION,
+    rules: Rules = _BASIC_RULES,
 ) -> Replay:
     """Replay of one signal series over the bars of one symbol.
 
@@ -151,40 +175,45 @@ def replay(
     ----------
     signal
         Shape (n_bars,), known when its bar has closed; NaN holds.
-    open_ticks, close_ticks
-        Shape (n_bars,), positive whole ticks, oldest first (see `simulation_service.ticks`).
     cash_ticks
         Starting cash, whole ticks.
-    fill
-        `next_open`: the signal of bar i fills at the open of bar i+1, the last bar's fills nothing.
-        `same_close`: it fills at the close of bar i itself, which is optimistic.
+    execution
+        By default `next_open`: the signal of bar i fills at the open of bar i+1, the last bar's fills nothing.
+        `same_close` fills at the close of bar i itself, which is optimistic.
+    rules
+        By default long only, whole shares.
 
     Raises
     ------
     InvalidInputError
-        If the arrays differ in length or are empty, or the account outgrows 450 billion dollars.
+        If signal and market differ in length or are empty, or the account outgrows 450 billion dollars.
 
     Examples
     --------
     >>> dollars = np.array([10.0, 11.0, 12.0]) * 10_000
-    >>> done = replay(
-    ...     np.array([1.0, 0.0, 0.0]),
-    ...     open_ticks=dollars, close_ticks=dollars, cash_ticks=1_000_000, fill=Fill.NEXT_OPEN,
-    ... )
+    >>> done = replay(np.array([1.0, 0.0, 0.0]), Market.from_ticks(dollars, dollars), cash_ticks=1_000_000)
     >>> done.fill_bars, done.fill_shares, done.final_value
     (array([1, 2]), array([ 9., -9.]), 1090000)
     """
-    _require_same_length(signal, open_ticks, close_ticks)
-    if fill is Fill.NEXT_OPEN:
-        return _replay(open_ticks, signal, close_ticks, cash_ticks, lag=1)
-    return _replay(close_ticks, signal, close_ticks, cash_ticks, lag=0)
+    _require_same_length(signal, market.open, market.close)
+    _require_basic(market, execution, rules)
+    price = market.open if execution.fill.is_at_open else market.close
+    return _replay(price, signal, market.close, cash_ticks, lag=execution.lag)
 
 
-def buy_and_hold(*, open_ticks: FloatArray, close_ticks: FloatArray, cash_ticks: int, fill: Fill) -> Replay:
-    """Replay of one buy, kept: at the first open for `next_open`, at the first close for `same_close`."""
-    _require_same_length(open_ticks, close_ticks)
-    price = open_ticks if fill is Fill.NEXT_OPEN else close_ticks
-    return _replay(price, np.ones(price.size), close_ticks, cash_ticks, lag=0)
+def buy_and_hold(market: Market, *, cash_ticks: int, execution: Execution = _BASIC_EXECUTION) -> Replay:
+    """Replay of one buy, kept: at the first open for `next_open`, else at the first close."""
+    _require_same_length(market.open, market.close)
+    _require_basic(market, execution, _BASIC_RULES)
+    price = market.open if execution.fill.is_at_open else market.close
+    return _replay(price, np.ones(price.size), market.close, cash_ticks, lag=0)
+
+
+def _require_basic(market: Market, execution: Execution, rules: Rules) -> None:
+    if rules != _BASIC_RULES or not execution.costs.is_free or execution.volume_share is not None:
+        raise InvalidInputError("costs, volume caps and rules beside the signal are not replayed yet.")
+    if not market.tradable.all():
+        raise InvalidInputError("bars without volume and halts are not replayed yet.")
 
 
 def _require_same_length(*arrays: FloatArray) -> None:

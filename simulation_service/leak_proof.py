@@ -11,7 +11,7 @@ from barlake.leak_proof import Effort, Frames, Future, ProofReport, Source, Worl
 from barlake.leak_proof.engine import Progress
 from barlake.leak_proof.world import instants
 from simulation_service.accounts import Accounts
-from simulation_service.kernel import Fill
+from simulation_service.execution import Fill
 from simulation_service.ticks import to_dollars
 
 __all__ = ["prove_simulation", "replayed_account"]

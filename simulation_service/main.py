@@ -17,7 +17,7 @@ from rich.table import Table
 import barlake
 from barlake.errors import BarlakeError
 from barlake.keys import SessionFilter
-from simulation_service.kernel import Fill
+from simulation_service.execution import Fill
 from simulation_service.simulate import Progress as ProgressCallback
 from simulation_service.simulate import SimulationReport, simulate_model, simulate_signals
 
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--fill",
         default=Fill.NEXT_OPEN.value,
-        choices=[fill.value for fill in Fill],
+        choices=[Fill.NEXT_OPEN.value, Fill.SAME_CLOSE.value],
         help="the headline: next_open (default), or same_close, which is optimistic",
     )
     options.add_argument("--feed", help="with --signals: feed of the bars (default: sip, iex, or the only one)")
@@ -144,7 +144,7 @@ def _table(report: SimulationReport) -> Table:
     table.add_column("fill", no_wrap=True)
     for heading in ("final value", "return", "Sharpe", "drawdown", "fills", "shares bought"):
         table.add_column(heading, justify="right")
-    other = next(fill for fill in Fill if fill.value != results["fill"])
+    other = next(fill for fill in (Fill.NEXT_OPEN, Fill.SAME_CLOSE) if fill.value != results["fill"])
     for fill in (Fill(results["fill"]), other):
         held = results["buy_and_hold"][fill]
         for name, account in (

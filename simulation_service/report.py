@@ -16,7 +16,7 @@ import polars as pl
 from barlake.keys import SYNTHETIC_FEED
 from barlake.sessions import NEW_YORK
 from simulation_service.charts import Curve, Label, bar_labels, curve, drawdowns, value_labels
-from simulation_service.kernel import Fill
+from simulation_service.execution import Fill
 from simulation_service.ticks import FloatArray
 
 __all__ = ["MOST_TRADES", "render", "template_text"]
@@ -80,7 +80,7 @@ def render(
         What the run was made from, by hash.
     """
     fill = Fill(results["fill"])
-    other = next(one for one in Fill if one is not fill)
+    other = next(one for one in _TITLES if one is not fill)
     return _template().render(
         results=results,
         run_id=run_id,

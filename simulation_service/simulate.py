@@ -30,17 +30,21 @@ from simulation_service import (
     accounts,
     capacity,
     charts,
+    costs,
     drawdown,
+    execution,
     kernel,
+    market,
     metrics,
     ratios,
     report,
+    rules,
     signals,
     ticks,
     trades,
 )
 from simulation_service.accounts import Accounts
-from simulation_service.kernel import Fill
+from simulation_service.execution import Fill
 from simulation_service.signals import Placed, place, read_predictions, read_signals_file
 from simulation_service.ticks import cash_to_ticks, usd_text
 
@@ -330,11 +334,15 @@ def _code() -> str:
         accounts,
         capacity,
         charts,
+        costs,
         drawdown,
+        execution,
         kernel,
+        market,
         metrics,
         ratios,
         report,
+        rules,
         signals,
         ticks,
         trades,

@@ -18,11 +18,13 @@ from barlake.errors import InvalidInputError
 
 __all__ = [
     "MAX_TICKS",
+    "RATE_UNITS",
     "TICKS_PER_DOLLAR",
     "FloatArray",
     "TickPrices",
     "cash_to_ticks",
     "price_ticks",
+    "rate_units",
     "to_dollars",
     "usd_text",
 ]
@@ -32,6 +34,9 @@ FloatArray = npt.NDArray[np.float64]
 TICKS_PER_DOLLAR = 10_000
 # Half of what float64 counts exactly: the sum of a price and an account stays exact too.
 MAX_TICKS = 2**52
+
+RATE_UNITS = 100_000_000
+"""Units of 1e-8 in one: how fine a fraction or a cost in dollars may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +109,43 @@ def cash_to_ticks(cash_usd: Decimal | float | str) -> int:
             f"{MAX_TICKS // TICKS_PER_DOLLAR:,}, with at most four decimals, such as 100000."
         )
     return int(ticks)
+
+
+def rate_units(
+    value: Decimal | float | str, *, name: str, scale: float = 1.0, above: float | None = None, most: float = 1.0
+) -> int:
+    """A fraction or an amount of dollars as whole units of 1e-8, the digits as they were written.
+
+    Parameters
+    ----------
+    scale
+        What one unit of `value` is, such as 1e-4 for basis points.
+    above
+        None allows 0 and more; else `value` must be above it.
+    most
+        The largest `value` allowed.
+
+    Raises
+    ------
+    InvalidInputError
+        If `value` is out of that range or finer than 1e-8.
+
+    Examples
+    --------
+    >>> rate_units(0.02, name="stop_loss"), rate_units(0.5, name="slippage_bps", scale=1e-4, most=100)
+    (2000000, 5000)
+    """
+    try:
+        exact = Decimal(str(value))
+    except InvalidOperation:
+        exact = Decimal("NaN")
+    low = "0 or more" if above is None else f"above {above:g}"
+    if not exact.is_finite() or exact < 0 or (above is not None and exact <= Decimal(str(above))) or exact > most:
+        raise InvalidInputError(f"{name} {value!r} is out of range: give {low}, up to {most:g}.")
+    units = exact * Decimal(str(scale)) * RATE_UNITS
+    if units != int(units):
+        raise InvalidInputError(f"{name} {value!r} is too fine: give whole multiples of {1 / RATE_UNITS / scale:g}.")
+    return int(units)
 
 
 def usd_text(ticks: float) -> str:

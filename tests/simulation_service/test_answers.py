@@ -15,9 +15,11 @@ import polars as pl
 import pytest
 
 import barlake
-from simulation_service.kernel import Fill, buy_and_hold, replay
+from simulation_service.execution import Execution, Fill
+from simulation_service.kernel import buy_and_hold, replay
 from simulation_service.main import main
-from simulation_service.ticks import FloatArray, cash_to_ticks, price_ticks, usd_text
+from simulation_service.market import Market
+from simulation_service.ticks import cash_to_ticks, usd_text
 
 CASE = Path(__file__).parents[3] / "shared" / "answers" / "simulation_case.py"
 
@@ -40,8 +42,7 @@ ANSWERS = [
 class Case:
     module: ModuleType
     bars: pl.DataFrame
-    open_ticks: FloatArray
-    close_ticks: FloatArray
+    market: Market
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +60,16 @@ def case() -> Case:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # numpy has no aware datetimes; the case drops UTC on purpose
         bars = module.bars()
-    opens = price_ticks(bars["open"].to_numpy(), name="open")
-    closes = price_ticks(bars["close"].to_numpy(), name="close")
-    assert opens.rounded == closes.rounded == 0
-    return Case(module, bars, opens.ticks, closes.ticks)
+    market = Market.of(bars, feed="synthetic")
+    assert market.prices_rounded == 0
+    assert market.tradable.all()
+    return Case(module, bars, market)
 
 
 def test_the_made_up_bars_are_the_ones_the_answers_are_for(case: Case) -> None:
     assert case.bars.height == 977_640
-    assert int(case.close_ticks.sum()) == 2_621_597_519_000
-    assert int(case.open_ticks.sum()) == 2_621_597_179_200
+    assert int(case.market.close.sum()) == 2_621_597_519_000
+    assert int(case.market.open.sum()) == 2_621_597_179_200
     assert case.bars["volume"].sum() == 11_098_755_314
 
 
@@ -77,19 +78,16 @@ def test_ten_years_of_minutes_end_on_the_known_cent(case: Case, answer: tuple[fl
     flip, seed, fill, final, fills, bought = answer
     done = replay(
         case.module.signals(flip, seed, case.bars.height).astype(np.float64),
-        open_ticks=case.open_ticks,
-        close_ticks=case.close_ticks,
+        case.market,
         cash_ticks=cash_to_ticks(100_000),
-        fill=fill,
+        execution=Execution(fill),
     )
     assert (usd_text(done.final_value), done.fill_bars.size, done.shares_bought) == (final, fills, bought)
 
 
 @pytest.mark.parametrize(("fill", "final"), [(Fill.SAME_CLOSE, "101247.11"), (Fill.NEXT_OPEN, "101124.00")])
 def test_buy_and_hold_ends_on_the_known_cent(case: Case, fill: Fill, final: str) -> None:
-    held = buy_and_hold(
-        open_ticks=case.open_ticks, close_ticks=case.close_ticks, cash_ticks=cash_to_ticks(100_000), fill=fill
-    )
+    held = buy_and_hold(case.market, cash_ticks=cash_to_ticks(100_000), execution=Execution(fill))
     assert usd_text(held.final_value) == final
 
 

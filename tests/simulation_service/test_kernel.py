@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from barlake.errors import InvalidInputError
 from simulation_service import kernel
-from simulation_service.kernel import Fill, Replay, buy_and_hold, replay
+from simulation_service.execution import Execution, Fill
+from simulation_service.kernel import Replay, buy_and_hold, replay
+from simulation_service.market import Market
 from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray, cash_to_ticks, price_ticks
 
 ANSWERS = Path(__file__).parents[1] / "answers"
@@ -60,7 +62,7 @@ def decimal_replay(
         if fill == "same_close":
             account.take(bar, signals[bar], close)
         elif bar > 0:
-            account.take(bar, signals[bar - 1], opens[bar])
+            account.take(bar, signals[bar - 1], opens[bar] if fill == "next_open" else close)
         account.cash_path.append(account.cash)
         account.shares_path.append(account.shares)
         account.equity_path.append(account.cash + account.shares * close)
@@ -78,10 +80,9 @@ def as_signal(values: Sequence[float | None]) -> FloatArray:
 def run(opens: Sequence[int], closes: Sequence[int], signals: Sequence[float | None], cash: int, fill: Fill) -> Replay:
     return replay(
         as_signal(signals),
-        open_ticks=np.array(opens, dtype=np.float64),
-        close_ticks=np.array(closes, dtype=np.float64),
+        Market.from_ticks(np.array(opens, dtype=np.float64), np.array(closes, dtype=np.float64)),
         cash_ticks=cash,
-        fill=fill,
+        execution=Execution(fill),
     )
 
 
@@ -138,26 +139,27 @@ def test_kernel_equals_the_decimal_oracle_on_a_long_path_with_many_fills(fill: F
     )
     done = replay(
         as_signal(signals),
-        open_ticks=price_ticks(opens, name="open").ticks,
-        close_ticks=price_ticks(closes, name="close").ticks,
+        Market.from_ticks(price_ticks(opens, name="open").ticks, price_ticks(closes, name="close").ticks),
         cash_ticks=cash_to_ticks(100_000),
-        fill=fill,
+        execution=Execution(fill),
     )
     assert len(oracle.fills) > 20_000
     assert_agrees(done, oracle)
 
 
-@pytest.mark.parametrize("fill", list(Fill))
+@pytest.mark.parametrize("fill", [Fill.NEXT_OPEN, Fill.SAME_CLOSE])
 @pytest.mark.parametrize(("file", "cash"), [("simulation_ten_bars.csv", 1000), ("simulation_retry.csv", 100)])
 def test_ten_bars_worked_out_by_hand_come_out_to_the_last_digit(file: str, cash: int, fill: Fill) -> None:
     answer = pl.read_csv(ANSWERS / file, comment_prefix="#", infer_schema=False)
     signals = [None if text is None else float(text) for text in answer["signal"]]
     done = replay(
         as_signal(signals),
-        open_ticks=price_ticks(answer["open"].cast(pl.Float64).to_numpy(), name="open").ticks,
-        close_ticks=price_ticks(answer["close"].cast(pl.Float64).to_numpy(), name="close").ticks,
+        Market.from_ticks(
+            price_ticks(answer["open"].cast(pl.Float64).to_numpy(), name="open").ticks,
+            price_ticks(answer["close"].cast(pl.Float64).to_numpy(), name="close").ticks,
+        ),
         cash_ticks=cash_to_ticks(cash),
-        fill=fill,
+        execution=Execution(fill),
     )
     for column, values in (("cash", done.cash), ("equity", done.equity)):
         assert exact(values) == [Decimal(text) for text in answer[f"{fill}_{column}"]]
@@ -193,9 +195,9 @@ def test_bar_without_a_signal_holds_shares_and_cash() -> None:
 
 
 def test_buy_and_hold_pays_the_first_open_or_the_first_close() -> None:
-    prices = {"open_ticks": np.array([100.0, 1.0]), "close_ticks": np.array([300.0, 500.0])}
-    assert buy_and_hold(**prices, cash_ticks=1000, fill=Fill.NEXT_OPEN).final_value == 5000
-    assert buy_and_hold(**prices, cash_ticks=1000, fill=Fill.SAME_CLOSE).final_value == 100 + 3 * 500
+    market = Market.from_ticks(np.array([100.0, 1.0]), np.array([300.0, 500.0]))
+    assert buy_and_hold(market, cash_ticks=1000).final_value == 5000
+    assert buy_and_hold(market, cash_ticks=1000, execution=Execution(Fill.SAME_CLOSE)).final_value == 100 + 3 * 500
 
 
 def test_kernel_refuses_arrays_of_different_length() -> None:
@@ -218,5 +220,5 @@ def test_compilation_works_where_no_cache_folder_can_be_written() -> None:
 
 def test_fill_names_what_it_accepts() -> None:
     assert Fill.parse("next_open") is Fill.NEXT_OPEN
-    with pytest.raises(InvalidInputError, match="use one of next_open, same_close"):
+    with pytest.raises(InvalidInputError, match="use one of next_open, next_close, same_close"):
         Fill.parse("open")

@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 from scipy.stats import kurtosis, norm, skew
 
-from simulation_service.kernel import Fill, Replay, replay
+from simulation_service.execution import Execution, Fill
+from simulation_service.kernel import Replay, replay
+from simulation_service.market import Market
 from simulation_service.metrics import Metrics, measure
 from simulation_service.ticks import TICKS_PER_DOLLAR
 from simulation_service.trades import round_trips
@@ -21,10 +23,9 @@ def traded(closes: list[float], signals: list[float], cash: float, stamps: pl.Se
     prices = np.array(closes) * TICKS_PER_DOLLAR
     done = replay(
         np.array(signals),
-        open_ticks=prices,
-        close_ticks=prices,
+        Market.from_ticks(prices, prices),
         cash_ticks=int(cash * TICKS_PER_DOLLAR),
-        fill=Fill.SAME_CLOSE,
+        execution=Execution(Fill.SAME_CLOSE),
     )
     return done, round_trips(done, timestamp=stamps, close_ticks=prices)
 

@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from simulation_service.kernel import Fill, Replay, replay
+from simulation_service.execution import Execution, Fill
+from simulation_service.kernel import Replay, replay
+from simulation_service.market import Market
 from simulation_service.ticks import FloatArray, price_ticks
 from simulation_service.trades import round_trips
 
@@ -20,7 +22,7 @@ def ten_bars(fill: Fill) -> tuple[Replay, FloatArray, pl.Series]:
     closes = price_ticks(bars["close"].cast(pl.Float64).to_numpy(), name="close").ticks
     opens = price_ticks(bars["open"].cast(pl.Float64).to_numpy(), name="open").ticks
     signal = bars["signal"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    done = replay(signal, open_ticks=opens, close_ticks=closes, cash_ticks=10_000_000, fill=fill)
+    done = replay(signal, Market.from_ticks(opens, closes), cash_ticks=10_000_000, execution=Execution(fill))
     return done, closes, pl.Series([START + dt.timedelta(minutes=bar) for bar in range(10)])
 
 
@@ -54,7 +56,7 @@ def test_profits_of_all_trades_add_up_to_the_change_of_the_account() -> None:
 
 def test_no_fill_makes_an_empty_table_of_the_same_columns() -> None:
     done, closes, stamps = ten_bars(Fill.SAME_CLOSE)
-    idle = replay(np.zeros(10), open_ticks=closes, close_ticks=closes, cash_ticks=1, fill=Fill.NEXT_OPEN)
+    idle = replay(np.zeros(10), Market.from_ticks(closes, closes), cash_ticks=1)
     empty = round_trips(idle, timestamp=stamps, close_ticks=closes)
     assert empty.is_empty()
     assert empty.schema == round_trips(done, timestamp=stamps, close_ticks=closes).schema
