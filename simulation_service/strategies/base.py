@@ -46,6 +46,10 @@ class Strategy(ABC):
         and nothing later: `barlake prove strategy` tries it.
         """
 
+    def traded_symbols(self) -> tuple[str, ...] | None:
+        """The symbols it wants positions in; None: whichever it is given."""
+        return None
+
     def get_params(self, *, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; `deep` adds those of strategies inside, as `strategy__fast_bars`."""
         found: dict[str, Any] = {}

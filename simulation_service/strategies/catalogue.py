@@ -7,17 +7,35 @@ from typing import Any, get_args
 
 from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
 from simulation_service.strategies.base import NESTED, Strategy, parameters_of
+from simulation_service.strategies.breakout import Breakout
 from simulation_service.strategies.buy_and_hold import BuyAndHold
+from simulation_service.strategies.conditions import DayOfWeek, TimeOfDay, VolatilityRegime
 from simulation_service.strategies.definition import definition, definition_hash
+from simulation_service.strategies.fly import Fly
 from simulation_service.strategies.loading import is_own, load_strategy
+from simulation_service.strategies.mean_reversion import MeanReversion
+from simulation_service.strategies.model_signals import ModelSignals
 from simulation_service.strategies.moving_average_cross import MovingAverageCross
+from simulation_service.strategies.pair import Pair
+from simulation_service.strategies.switch import Switch
+from simulation_service.strategies.threshold import Threshold
 from simulation_service.strategies.values import hints_of, parse_value
 
 __all__ = ["HOUSE", "definition", "definition_hash", "find_strategy", "make_strategy"]
 
 HOUSE: Mapping[str, type[Strategy]] = {
-    "buy_and_hold": BuyAndHold,
+    "model": ModelSignals,
+    "threshold": Threshold,
     "moving_average_cross": MovingAverageCross,
+    "mean_reversion": MeanReversion,
+    "breakout": Breakout,
+    "pair": Pair,
+    "switch": Switch,
+    "fly": Fly,
+    "time_of_day": TimeOfDay,
+    "day_of_week": DayOfWeek,
+    "volatility_regime": VolatilityRegime,
+    "buy_and_hold": BuyAndHold,
 }
 """Strategies of the house by name."""
 

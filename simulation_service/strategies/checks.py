@@ -9,7 +9,7 @@ import polars as pl
 
 from barlake.errors import InvalidInputError, did_you_mean
 
-__all__ = ["column", "require_bars", "require_longer", "require_number"]
+__all__ = ["column", "require_bars", "require_below", "require_most", "require_number"]
 
 _FROM_A_MODEL = frozenset({"prediction", "model_signal"})
 
@@ -21,10 +21,16 @@ def require_bars(name: str, value: object, *, least: int = 1) -> int:
     return int(value)
 
 
-def require_longer(short_name: str, short: int, long_name: str, long: int) -> None:
-    """`long` must be above `short`."""
-    if long <= short:
-        raise InvalidInputError(f"{long_name} {long} must be above {short_name} {short}: swap them or change one.")
+def require_below(low_name: str, low: float, high_name: str, high: float) -> None:
+    """The first must be below the second."""
+    if low >= high:
+        raise InvalidInputError(f"{low_name} {low:g} must be below {high_name} {high:g}: swap them or change one.")
+
+
+def require_most(low_name: str, low: float, high_name: str, high: float) -> None:
+    """The first must be at most the second."""
+    if low > high:
+        raise InvalidInputError(f"{low_name} {low:g} must be at most {high_name} {high:g}: swap them or change one.")
 
 
 def require_number(name: str, value: object, *, least: float = -math.inf, above: float = -math.inf) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from simulation_service.strategies.base import Strategy
-from simulation_service.strategies.checks import column, require_bars, require_longer
+from simulation_service.strategies.checks import column, require_bars, require_below
 from simulation_service.strategies.exact import rolling_mean, whole
 
 __all__ = ["MovingAverageCross"]
@@ -33,6 +33,6 @@ class MovingAverageCross(Strategy):
         """1, 0 or -1: the sign of the fast average minus the slow one."""
         fast = require_bars("fast_bars", self.fast_bars)
         slow = require_bars("slow_bars", self.slow_bars)
-        require_longer("fast_bars", fast, "slow_bars", slow)
+        require_below("fast_bars", fast, "slow_bars", slow)
         closes = whole(column(bars, "close"))
         return (rolling_mean(closes, fast) - rolling_mean(closes, slow)).sign().alias("signal")

@@ -7,7 +7,7 @@ import polars as pl
 from barlake.errors import BarlakeError, InvalidInputError
 from simulation_service.strategies.base import Strategy
 
-__all__ = ["BAR_COLUMNS", "signal_frame"]
+__all__ = ["BAR_COLUMNS", "signal_frame", "signals_beside"]
 
 BAR_COLUMNS = ("symbol", "session", "timestamp", "open", "high", "low", "close", "volume")
 """What a strategy finds in every table of bars."""
@@ -16,7 +16,7 @@ _KEY = ["timestamp", "symbol"]
 
 
 def signal_frame(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
-    """What a strategy wants in every bar.
+    """What a strategy wants in every bar of exactly the symbols it trades.
 
     Parameters
     ----------
@@ -30,12 +30,23 @@ def signal_frame(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
     Raises
     ------
     InvalidInputError
-        If a column is missing, a bar comes twice, a parameter is not allowed, or the strategy fails, or gives
-        anything but one finite number or null per bar.
+        If a column is missing, a bar comes twice, a parameter is not allowed, the strategy trades other symbols, or
+        it fails, or gives anything but one finite number or null per bar.
     """
     missing = [name for name in BAR_COLUMNS if name not in bars.columns]
     if missing:
         raise InvalidInputError(f"bars have no column {missing[0]!r}: a strategy is given {', '.join(BAR_COLUMNS)}.")
+    wanted, there = strategy.traded_symbols(), sorted(bars["symbol"].unique())
+    if wanted is not None and sorted(wanted) != there:
+        raise InvalidInputError(
+            f"bars are of {', '.join(there) or 'no symbol'}, but {type(strategy).__name__} trades {', '.join(wanted)}: "
+            "give it bars of these symbols and no others."
+        )
+    return signals_beside(strategy, bars)
+
+
+def signals_beside(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
+    """`signal_frame` of bars that may lack a symbol, as those before its first bar do."""
     if not strategy.each_symbol:
         return _placed(strategy, _sorted(bars, _KEY))
     parts = bars.partition_by("symbol") if bars["symbol"].n_unique() > 1 else [bars]
