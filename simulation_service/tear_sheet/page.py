@@ -9,13 +9,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import jinja2
+import markupsafe
 import polars as pl
 
-from barlake.keys import SYNTHETIC_FEED
+from barlake.keys import SYNTHETIC_FEED, Adjustment
+from simulation_service.execution import Fill
+from simulation_service.tear_sheet import typeset
+from simulation_service.tear_sheet.curves import Paths, drawdown_chart, equity_chart, sharpe_chart
+from simulation_service.tear_sheet.deals import groups, last_trades, scatter
+from simulation_service.tear_sheet.figures import benchmark, cards, columns, fill_title, rows
+from simulation_service.tear_sheet.hours import heat_map
+from simulation_service.tear_sheet.months import month_table
+from simulation_service.tear_sheet.origin import hashes, settings, shares_by_source
+from simulation_service.tear_sheet.rungs import chance, rungs
+from simulation_service.tear_sheet.words import verdict
 
 __all__ = ["code", "render"]
 
-_TEMPLATE = "page.html.j2"
+_TEMPLATE, _STYLE = "page.html.j2", "style.css"
 
 
 def render(
@@ -28,31 +39,89 @@ def render(
     inputs: Mapping[str, Any],
     code: str,
 ) -> str:
-    """HTML text of one run.
+    """HTML text of one run, the same for the same arguments.
 
     Parameters
     ----------
     results, parameters, inputs, code
         As the run's manifest holds them (see `simulation_service.simulate`).
     equity
-        timestamp, session, equity_usd, buy_and_hold_usd, same_close_usd (may be null); one row per bar.
+        timestamp, session, equity_usd, buy_and_hold_usd, same_close_usd (both may be null); one row per bar.
     trades
         symbol and what `simulation_service.trades.round_trips` gives; one row per round trip.
     """
-    del equity, trades
-    return _template().render(
-        results=results,
-        parameters=parameters,
-        inputs=inputs,
-        run_id=run_id,
-        code=code,
-        is_synthetic=parameters.get("feed") == SYNTHETIC_FEED,
-    )
+    origin = {
+        "run_id": run_id,
+        "settings": settings(parameters),
+        "adjustment": parameters.get("adjustment", Adjustment.RAW.value),
+        "hashes": hashes(inputs, code=code, run_id=run_id),
+        "sources": shares_by_source(results.get("bars_by_source") or {}),
+    }
+    sections = _head(results) | _curves(results, equity) | _luck(results) | _trades(trades)
+    return _template().render(results=results, style=markupsafe.Markup(_part(_STYLE)), **origin, **sections)  # noqa: S704 - our own file
+
+
+def _head(results: Mapping[str, Any]) -> dict[str, Any]:
+    heads = columns(results)
+    kinds = {"model": "model", "file": "signals", "strategy": "strategy"}
+    return {
+        "title": ", ".join(_symbols(results)),
+        "subject": f"{kinds[results['signals_from']]} {results['signals_name']}",
+        "is_synthetic": results["feed"] == SYNTHETIC_FEED,
+        "is_optimistic": Fill(results["fill"]).is_optimistic,
+        "legend": fill_title(results["fill"]),
+        "verdict": verdict(results),
+        "remarks": [*results["remarks"], *results["told"]],
+        "cards": cards(results, results.get("deflation")),
+        "columns": heads,
+        "figures": rows(heads),
+        "worst": results["account"]["metrics"],
+    }
+
+
+def _symbols(results: Mapping[str, Any]) -> list[str]:
+    return list(results["symbols"]) if "symbols" in results else [results["symbol"]]
+
+
+def _curves(results: Mapping[str, Any], equity: pl.DataFrame) -> dict[str, Any]:
+    legend = fill_title(results["fill"])
+    paths = Paths(equity, float(results["cash_usd"]))
+    window, sharpe = sharpe_chart(paths, legend)
+    held = None if paths.held is None else paths.returns(paths.held)
+    return {
+        "equity_chart": equity_chart(paths, legend),
+        "drawdown_chart": drawdown_chart(paths, legend),
+        "window": window,
+        "sharpe_chart": sharpe,
+        "years": month_table(paths.returns(paths.own), held, paths.sessions),
+        "heat": heat_map(paths),
+    }
+
+
+def _luck(results: Mapping[str, Any]) -> dict[str, Any]:
+    ladder, entries = results.get("ladder"), results.get("random_entries")
+    own, held = (account["metrics"]["total_return"] for account in (results["account"], benchmark(results)))
+    return {
+        "ladder": ladder,
+        "rungs": rungs(ladder) if ladder else [],
+        "entries": entries,
+        "chance": chance(entries, own, held) if entries else None,
+        "deflation": results.get("deflation"),
+    }
+
+
+def _trades(trades: pl.DataFrame) -> dict[str, Any]:
+    return {
+        "scatter": scatter(trades),
+        "reasons": groups(trades, "exit_reason"),
+        "symbols": groups(trades, "symbol"),
+        "trades": last_trades(trades),
+    }
 
 
 @functools.cache
 def code() -> str:
-    """SHA-256 over everything that shapes the page: the modules, the template and the style sheet of this package."""
+    """SHA-256 over everything that shapes the page: the modules, the templates and the style sheet of this package."""
     digest = hashlib.sha256()
     for part in sorted(importlib.resources.files(__package__).iterdir(), key=lambda one: one.name):
         if part.name.endswith((".py", ".j2", ".css")):
@@ -62,10 +131,14 @@ def code() -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    loader = jinja2.FunctionLoader(_part)
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=loader
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_part),
     )
+    environment.filters.update({"number": typeset.number, "eastern": typeset.eastern, "day": typeset.day})
     return environment.get_template(_TEMPLATE)
 
 
