@@ -94,7 +94,7 @@ def _checked(strategy: Strategy, bars: pl.DataFrame, found: pl.Series) -> pl.Ser
         raise InvalidInputError(
             f"strategy {name} gave signals of type {found.dtype}: give numbers, above 0 to be long, 0 to be flat."
         )
-    signal = found.cast(pl.Float64).fill_nan(None).alias("signal")
+    signal = (found.cast(pl.Float64).fill_nan(None) + 0.0).alias("signal")  # minus zero becomes zero
     if signal.is_infinite().any():
         at = bars["timestamp"][int(signal.is_infinite().arg_true()[0])]
         raise InvalidInputError(f"strategy {name} gave an infinite signal at {at}: give finite numbers, or null.")

@@ -55,8 +55,8 @@ CLOSE, LAST = pl.col("close"), pl.col("close").last().over("session")
 CHEATS: dict[str, tuple[pl.Expr, str]] = {
     "tomorrow's bar": (CLOSE.shift(-1) > CLOSE, "bars"),
     "the session's last close": (LAST > CLOSE, "bars.close"),
-    "a mean over everything": (CLOSE > CLOSE.mean(), "bars.close"),
-    "a centred mean": (CLOSE > CLOSE.rolling_mean(9, center=True), "bars.close"),
+    "a mean over everything": (CLOSE.mean() < CLOSE, "bars.close"),
+    "a centred mean": (CLOSE.rolling_mean(9, center=True) < CLOSE, "bars.close"),
     "a gap filled from behind": (pl.when(pl.col("volume") % 3 == 0).then(CLOSE).backward_fill() > CLOSE, "bars"),
     "how many bars the session has": (pl.len().over("session") > 85, "rows"),
     "the next prediction": (pl.col("prediction").shift(-1) > 0.5, "bars"),
@@ -81,7 +81,7 @@ class OtherSymbolsFuture(Strategy):
 
     def signals(self, bars: pl.DataFrame) -> pl.Series:
         later = bars.filter(symbol="BBB").select(
-            pl.col("timestamp") - dt.timedelta(minutes=1), rises=(CLOSE > pl.col("open")).cast(pl.Float64)
+            pl.col("timestamp") - dt.timedelta(minutes=1), rises=(pl.col("open") < CLOSE).cast(pl.Float64)
         )
         return bars.join(later, on="timestamp", how="left", maintain_order="left")["rises"]
 
@@ -107,5 +107,5 @@ def test_a_strategy_that_is_another_one_each_time_is_refused(one: pl.DataFrame) 
 
 
 def test_without_a_signal_nothing_is_proven(one: pl.DataFrame) -> None:
-    with pytest.raises(InvalidInputError, match="none of the .* bars has a signal of MovingAverageCross"):
+    with pytest.raises(InvalidInputError, match=r"none of the .* bars has a signal of MovingAverageCross"):
         prove_strategy(make_strategy("moving_average_cross", {"slow_bars": 10_000}), one)
