@@ -18,6 +18,8 @@ __all__ = ["MOST_TRADES", "Group", "groups", "last_trades", "scatter"]
 MOST_TRADES = 25
 
 _HEIGHT = 380
+# Room for a dot that was held for a single minute.
+_MARGIN = 12
 _MOST_DOTS = 4000
 _TICKS = (1, 5, 15, 60, 390, 1440, 7200, 43_200, 525_600, 5_256_000)
 
@@ -46,7 +48,7 @@ def scatter(trades: pl.DataFrame) -> Chart | None:
     returns = closed["simple_return"].to_numpy()
     scale = Scale.holding(min(0.0, float(returns.min())), max(0.0, float(returns.max())), height=_HEIGHT)
     longest = math.log(max(float(minutes.max()), 2.0)) * 1.02
-    across, down = np.log(minutes) / longest * WIDTH, scale.down(returns)
+    across, down = _MARGIN + np.log(minutes) / longest * (WIDTH - _MARGIN), scale.down(returns)
     won = closed["profit_usd"].to_numpy() > 0
     places = max(0, math.ceil(-math.log10(scale.step) - 2 - 1e-9))
     return Chart(
@@ -64,7 +66,10 @@ def scatter(trades: pl.DataFrame) -> Chart | None:
 def _lengths(longest: float) -> list[Label]:
     marks = [tick for tick in _TICKS if math.log(tick) <= longest]
     return [
-        Label(math.log(tick) / longest * 100, duration(tick), minor=place % 2 == 1) for place, tick in enumerate(marks)
+        Label(
+            (_MARGIN + math.log(tick) / longest * (WIDTH - _MARGIN)) / WIDTH * 100, duration(tick), minor=place % 2 == 1
+        )
+        for place, tick in enumerate(marks)
     ]
 
 

@@ -50,7 +50,7 @@ _GROUPS = (
             ("Average trade, return", "average_trade_return", "fine_percent"),
             ("Turnover, times mean equity", "turnover", "ratio"),
             ("Break-even cost, bps", "break_even_cost_bps", "ratio"),
-            ("Capacity, $", "capacity_usd", "count"),
+            ("Capacity, $", "capacity_usd", "whole"),
         ),
     ),
 )

@@ -10,6 +10,7 @@ __all__ = ["Fact", "hashes", "settings", "shares_by_source"]
 
 _NOT_USED: tuple[Any, ...] = (None, 0, 0.0, False, "", (), [])
 _HASH_LENGTH = 16
+_UNITS = {"_usd": "${}", "_bps": "{} bps"}
 _SHOWN_APART = {"symbol", "symbols", "feed", "session", "start", "end"}
 
 
@@ -40,27 +41,30 @@ def settings(parameters: Mapping[str, Any]) -> list[Fact]:
             found.append(Fact(_words(name), _listed(plain)))
             found += [Fact(_words(key), _listed(deep)) for key, deep in inner.items()]
         elif value is not None:
-            found.append(Fact(_words(name), _text(value)))
+            found.append(Fact(_words(name), _text(value, name)))
     return found
 
 
 def _listed(group: Mapping[str, Any]) -> str:
-    used = [f"{_words(name)} {_text(value)}" for name, value in group.items() if value not in _NOT_USED]
+    used = [f"{_words(name)} {_text(value, name)}" for name, value in group.items() if value not in _NOT_USED]
     return ", ".join(used) or "none"
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, name: str = "") -> str:
+    """A value with the unit that its name ends with."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
         return _listed(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_text(one) for one in value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    unit = next((text for ending, text in _UNITS.items() if name.endswith(ending)), "{}")
+    return unit.format(f"{value:,}" if isinstance(value, int) else str(value).replace("_", " "))
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    unit = next((ending for ending in _UNITS if name.endswith(ending)), "")
+    return name.removesuffix(unit).replace("_", " ")
 
 
 def hashes(inputs: Mapping[str, Any], *, code: str, run_id: str) -> list[Fact]:

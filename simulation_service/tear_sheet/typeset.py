@@ -20,6 +20,7 @@ _FORMATS = {
     "dollars": "{:+,.2f}",
     "usd": "{:,.2f}",
     "count": "{:,}",
+    "whole": "{:,.0f}",
 }
 _CENTS_ONLY = 2
 _MINUTES = (("min", 1), ("h", 60), ("d", 1440), ("y", 525_600))
@@ -32,8 +33,8 @@ def number(value: float | str | None, kind: str) -> str:
     ----------
     kind
         Signed: `percent`, `fine_percent`, `points` (one decimal), `dollars`. Unsigned above 0: `share`, `whole_share`,
-        `ratio`, `usd`, `count`, `shares` (up to six decimals), `price` (four decimals where two do not hold it), and
-        `money`, which is exact decimal text.
+        `ratio`, `usd`, `count`, `whole`, `shares` (up to six decimals), `price` (four decimals where two do not hold
+        it), and `money`, which is exact decimal text.
 
     Examples
     --------
