@@ -1,0 +1,191 @@
+"""The ladder of optimism: one strategy under six assumptions, each more honest than the one before.
+
+Most of what looks like skill at one minute is gone by the second rung: the close that a signal was made from is
+the price at which a fill is no longer to be had. What each further cost takes is seen rung by rung, and the
+break-even cost says how dear a trade may be before nothing is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from simulation_service.costs import Costs
+from simulation_service.execution import Execution, Fill
+from simulation_service.kernel import replay
+from simulation_service.market import Market
+from simulation_service.ratios import last_bars, session_returns, sharpe_ratio
+from simulation_service.rules import Rules
+from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray, usd_text
+
+__all__ = ["TYPICAL_VOLUME_SHARE", "Ladder", "Rung", "RungName", "climb", "rung_executions"]
+
+TYPICAL_VOLUME_SHARE = 0.025
+"""Share of a bar's volume that is assumed where nobody names one: the default of zipline and of Lean, see
+https://github.com/stefan-jansen/zipline-reloaded/blob/main/src/zipline/finance/slippage.py."""
+
+_BASIC_EXECUTION, _BASIC_RULES = Execution(), Rules()
+
+
+class RungName(StrEnum):
+    """The rungs, lowest honesty first; each keeps what the ones before it have added."""
+
+    SAME_CLOSE = "same close"
+    NEXT_OPEN = "next open"
+    SPREAD = "+ spread"
+    SLIPPAGE = "+ slippage"
+    FEES = "+ fees"
+    DELAY = "+ volume cap and one bar of delay"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What became of the account on one rung; money in ticks.
+
+    Parameters
+    ----------
+    costs_paid
+        Spread, slippage and fees.
+    sharpe
+        Yearly, from session closes; None where it is not defined.
+    """
+
+    name: RungName
+    execution: Execution
+    start_cash: int
+    final_value: int
+    fills: int
+    costs_paid: float
+    sharpe: float | None
+
+    @property
+    def total_return(self) -> float:
+        """Final value by starting cash, minus 1."""
+        return self.final_value / self.start_cash - 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Figures by name, as JSON can hold them; the final value is exact decimal text beside a number."""
+        return {
+            "name": self.name.value,
+            "execution": self.execution.as_dict(),
+            "final_value": usd_text(self.final_value),
+            "final_value_usd": self.final_value / TICKS_PER_DOLLAR,
+            "total_return": self.total_return,
+            "sharpe": self.sharpe,
+            "fills": self.fills,
+            "costs_usd": self.costs_paid / TICKS_PER_DOLLAR,
+        }
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Six rungs, and what a trade may cost.
+
+    Parameters
+    ----------
+    rungs
+        In the order of `RungName`.
+    assumed, volume_share_assumed
+        Whether the costs are `Costs.typical()`, and the cap `TYPICAL_VOLUME_SHARE`, because none were given.
+    break_even_cost_bps
+        Cost of each fill, in 1e-4 of its price, with which the second rung would end where it began; None where
+        it has no profit to lose.
+    break_even_trade_usd
+        The same as dollars for a round trip: profit of the second rung by half its fills.
+    """
+
+    rungs: tuple[Rung, ...]
+    assumed: bool
+    volume_share_assumed: bool
+    break_even_cost_bps: float | None
+    break_even_trade_usd: float | None
+
+    def __getitem__(self, name: str) -> Rung:
+        """Rung of that name."""
+        return next(rung for rung in self.rungs if rung.name == name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON can hold it."""
+        return {
+            "rungs": [rung.as_dict() for rung in self.rungs],
+            "assumed": self.assumed,
+            "volume_share_assumed": self.volume_share_assumed,
+            "break_even_cost_bps": self.break_even_cost_bps,
+            "break_even_trade_usd": self.break_even_trade_usd,
+        }
+
+
+def rung_executions(execution: Execution) -> dict[RungName, Execution]:
+    """How orders are filled on each rung, with the costs and cap of `execution`, or typical ones where it has none."""
+    costs = Costs.typical() if execution.costs.is_free else execution.costs
+    spread = Costs(half_spread_bps=costs.half_spread_bps)
+    slippage = replace(spread, slippage_bps=costs.slippage_bps)
+    return {
+        RungName.SAME_CLOSE: Execution(Fill.SAME_CLOSE),
+        RungName.NEXT_OPEN: Execution(Fill.NEXT_OPEN),
+        RungName.SPREAD: Execution(Fill.NEXT_OPEN, costs=spread),
+        RungName.SLIPPAGE: Execution(Fill.NEXT_OPEN, costs=slippage),
+        RungName.FEES: Execution(Fill.NEXT_OPEN, costs=costs),
+        RungName.DELAY: Execution(
+            Fill.NEXT_OPEN,
+            delay_bars=max(1, execution.delay_bars),
+            costs=costs,
+            volume_share=execution.volume_share or TYPICAL_VOLUME_SHARE,
+        ),
+    }
+
+
+def climb(
+    signal: FloatArray,
+    market: Market,
+    *,
+    cash_ticks: int,
+    execution: Execution = _BASIC_EXECUTION,
+    rules: Rules = _BASIC_RULES,
+) -> Ladder:
+    """The ladder of one signal series over the bars of one symbol.
+
+    Parameters
+    ----------
+    signal
+        Shape (n_bars,), known when its bar has closed; NaN holds.
+    cash_ticks
+        Starting cash, whole ticks.
+    execution
+        Of the run: its costs, volume cap and delay are those of the rungs; its fill is not, for every rung has its own.
+    rules
+        Of the run; the same on every rung.
+
+    Raises
+    ------
+    InvalidInputError
+        As `replay`.
+    """
+    session_last = last_bars(market.session_number)
+
+    def rung(name: RungName, way: Execution) -> Rung:
+        done = replay(signal, market, cash_ticks=cash_ticks, execution=way, rules=rules)
+        returns = session_returns(done.equity, session_last, float(cash_ticks))
+        sharpe, fills = sharpe_ratio(returns), int(done.fill_bars.size)
+        return Rung(name, way, cash_ticks, done.final_value, fills, done.costs_paid, sharpe)
+
+    rungs = tuple(rung(name, way) for name, way in rung_executions(execution).items())
+    return Ladder(
+        rungs,
+        assumed=execution.costs.is_free,
+        volume_share_assumed=execution.volume_share is None,
+        **_break_even(rungs[1]),
+    )
+
+
+def _break_even(free: Rung) -> dict[str, float | None]:
+    """What a fill may cost an account that trades all it has: a cost of c leaves (1 - c) of it at each fill."""
+    profit = free.final_value - free.start_cash
+    if profit <= 0 or not free.fills:
+        return {"break_even_cost_bps": None, "break_even_trade_usd": None}
+    kept = (free.start_cash / free.final_value) ** (1 / free.fills)
+    return {
+        "break_even_cost_bps": (1.0 - kept) * 1e4,
+        "break_even_trade_usd": profit / TICKS_PER_DOLLAR / (free.fills / 2),
+    }
