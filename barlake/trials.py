@@ -254,8 +254,13 @@ class TrialLedger:
             last = {row.fingerprint: (row.trial_id, row.returns) for row in connection.execute(query)}
         return _side_by_side((trial_id, json.loads(text)) for trial_id, text in sorted(last.values()))
 
-    def deflation(self, trial_id: str) -> Deflation | None:
+    def deflation(self, trial_id: str, returns: Returns | None = None) -> Deflation | None:
         """What a trial's Sharpe ratio is worth among all trials of its study; None where it has none.
+
+        Parameters
+        ----------
+        returns
+            What the trial earned, where it is still at work and its outcome not yet on record.
 
         Raises
         ------
@@ -263,17 +268,22 @@ class TrialLedger:
             If there is no such trial.
         """
         begun = tables.trials
+        query = select(begun.c.study, begun.c.fingerprint).where(begun.c.trial_id == trial_id)
         with reading(self._engine) as connection:
-            study = connection.execute(select(begun.c.study).where(begun.c.trial_id == trial_id)).scalar()
-        if study is None:
+            trial = connection.execute(query).one_or_none()
+        if trial is None:
             raise NotFoundError(f"trial {trial_id!r} is not in the ledger: `barlake trials` lists those that are.")
-        own = self._facts(trial_id)
+        own = self._facts(trial_id) if returns is None else _sharpe_facts(returns)
         if own is None:
             return None
-        draws = self.frame(study).filter(pl.col("kind") != TrialKind.PLACEBO.value)
-        sharpes = draws.filter(pl.col("sharpe").is_not_null()).group_by("fingerprint").agg(pl.col("sharpe").last())
-        values = sharpes["sharpe"].to_numpy()
-        spread = float(values.var(ddof=1)) if values.size > 1 else 1 / (own.observations - 1)
+        draws = self.frame(trial.study).filter(pl.col("kind") != TrialKind.PLACEBO.value)
+        known = draws.filter(pl.col("sharpe").is_not_null()).group_by("fingerprint").agg(pl.col("sharpe").last())
+        sharpes = dict(known.iter_rows())
+        if returns is not None:
+            sharpes[trial.fingerprint] = own.sharpe
+        # In one order whatever the ledger's, so that the last digit is always the same.
+        values = sorted(sharpes.values())
+        spread = float(np.var(values, ddof=1)) if len(values) > 1 else 1 / (own.observations - 1)
         count = draws["fingerprint"].n_unique()
         return Deflation(
             sharpe=own.sharpe,
@@ -333,7 +343,7 @@ class TrialLedger:
         if status is TrialStatus.UNFINISHED:
             raise InvalidInputError("outcome 'unfinished' cannot be recorded: it is what has no outcome.")
         returns = attempt.returns or {}
-        facts = SharpeFacts.of(np.array([returns[day] for day in sorted(returns)], dtype=np.float64))
+        facts = _sharpe_facts(returns)
         return {
             "trial_id": attempt.trial_id,
             "ended_at": self._now(),
@@ -358,3 +368,7 @@ def _side_by_side(returns: Iterable[tuple[str, Mapping[str, float]]]) -> pl.Data
         column[[place[day] for day in own]] = values
         table[trial_id] = pl.Series(column, nan_to_null=True)
     return pl.DataFrame(table)
+
+
+def _sharpe_facts(returns: Returns) -> SharpeFacts | None:
+    return SharpeFacts.of(np.array([returns[day] for day in sorted(returns)], dtype=np.float64))

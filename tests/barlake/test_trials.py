@@ -147,6 +147,18 @@ def test_where_only_one_try_has_a_sharpe_ratio_the_others_are_taken_to_spread_by
     assert found.probability < alone.probability
 
 
+def test_a_trial_at_work_is_deflated_as_it_will_be_once_its_outcome_is_on_record(lake: Lake) -> None:
+    for number in range(4):
+        try_something(lake, number)
+    with lake.trials.attempt("simulation", STUDY, {"number": 4}) as attempt:
+        before = lake.trials.deflation(attempt.trial_id, earned(4))
+        assert lake.trials.deflation(attempt.trial_id) is None
+        attempt.returns = earned(4)
+    assert before is not None
+    assert before == lake.trials.deflation(attempt.trial_id)
+    assert before.trials == 5
+
+
 def test_a_trial_that_earned_nothing_has_no_sharpe_ratio(lake: Lake) -> None:
     assert lake.trials.deflation(lake.trials.record("training", STUDY, {})) is None
     with pytest.raises(NotFoundError, match="'nobody' is not in the ledger"):
