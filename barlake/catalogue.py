@@ -154,6 +154,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         "runs": _artifact_table(lake.artifacts.list(ArtifactKind.RUN)),
         "sweeps": _artifact_table(lake.artifacts.list(ArtifactKind.SWEEP)),
         "trials": lake.trials.frame(),
+        "strategies": lake.strategies.frame(),
     }
     return Catalogue(
         root=lake.store.name,

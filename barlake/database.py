@@ -25,7 +25,7 @@ __all__ = ["SCHEMA_VERSION", "Place", "make_engine", "postgres_url", "reading", 
 Place = Path | URL
 """A SQLite file, or an address of a PostgreSQL database."""
 
-SCHEMA_VERSION = "0010"
+SCHEMA_VERSION = "0011"
 """The newest revision in `migrations/versions`; a test compares the two."""
 
 BUSY_TIMEOUT_S = 60

@@ -41,6 +41,7 @@ from barlake.sessions import NEW_YORK, Calendar
 from barlake.settings import Settings, load_settings
 from barlake.snapshots import Snapshot, lake_root, take_snapshot
 from barlake.stores import LocalStore, Store, folder_of, store_of
+from barlake.strategy_records import StrategyRecords
 from barlake.trials import TrialLedger
 from barlake.vacuum import GRACE, VacuumReport, vacuum, vacuum_drafts
 from barlake.verify import OnFile, VerifyReport, tell_nobody, verify
@@ -77,7 +78,7 @@ def open_lake(path: Path | str | None = None, *, settings: Settings | None = Non
 
 
 class Lake(RecordFaces):
-    """Bars, daily bars, news and macro values, their coverage, the artifacts made from them and the ledger of trials.
+    """Bars, daily bars, news and macro values, their coverage, what was made from them, trials and strategies.
 
     Parameters
     ----------
@@ -107,6 +108,7 @@ class Lake(RecordFaces):
         self.artifacts = ArtifactStore(root, self.manifest.artifacts)
         self.feature_tables = FeatureTables(root / "features")
         self.trials = TrialLedger(self.manifest.engine, now=now)
+        self.strategies = StrategyRecords(self.manifest.engine, now=now)
         self.writer = BarWriter(self.store, self.manifest, lambda: self.calendar, now)
 
     def __enter__(self) -> Self:

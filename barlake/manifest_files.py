@@ -31,7 +31,7 @@ _SUFFIXES = ("", "-wal", "-shm")
 _ROWS = [table for table in tables.metadata.sorted_tables if table is not tables.lake]
 """What a manifest says; whose it is belongs to the database it is in."""
 
-_LEDGER = (tables.trials, tables.trial_outcomes)
+_LEDGER = (tables.trials, tables.trial_outcomes, tables.strategies, tables.strategy_proofs)
 """Tables that only grow: a manifest that takes the place of another takes their rows over."""
 
 _ROWS_AT_ONCE = 1000
@@ -121,7 +121,7 @@ class Exchange:
     kept
         The folder with the copy of it; None when there was nothing.
     has_ledger
-        Whether the new manifest has all its trials; False when it could not be read.
+        Whether the new manifest has all its trials and strategies; False when it could not be read.
     """
 
     kept: Path | None = None
@@ -131,7 +131,7 @@ class Exchange:
 def exchange(new: Path, place: Place, now: dt.datetime) -> Exchange:
     """Put what a closed SQLite file holds in a place, after what is there was copied to `kept-<instant>/`.
 
-    The ledger of trials goes over: no manifest takes back what was tried.
+    The ledger of trials and the definitions of strategies go over: no manifest takes back what was tried.
     """
     if isinstance(place, URL):
         return _exchange_rows(new, place, now)
@@ -182,7 +182,7 @@ def _exchange_rows(new: Path, place: URL, now: dt.datetime) -> Exchange:
 
 
 def _take_ledger_over(old: Path, new: Path) -> bool:
-    """Add the trials of a manifest to another; False when the old one cannot be read."""
+    """Add the rows of a manifest that only grow to another; False when the old one cannot be read."""
     engines = source, target = make_engine(old), make_engine(new)
     try:
         with reading(source) as connection:
@@ -200,8 +200,9 @@ def _take_ledger_over(old: Path, new: Path) -> bool:
 
 
 def _add_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Add the trials that are not there yet: those that are say the same, for none ever changes."""
-    held = set(connection.execute(select(table.c.trial_id)).scalars())
-    missing = [row for row in rows if row["trial_id"] not in held]
+    """Add the rows that are not there yet: those that are say the same, for none ever changes."""
+    [key] = table.primary_key.columns
+    held = set(connection.execute(select(key)).scalars())
+    missing = [row for row in rows if row[key.name] not in held]
     if missing:
         connection.execute(insert(table), missing)

@@ -40,6 +40,8 @@ __all__ = [
     "quarantine",
     "receipts",
     "reference_closes",
+    "strategies",
+    "strategy_proofs",
     "superseded_answers",
     "trial_outcomes",
     "trials",
@@ -328,4 +330,23 @@ trial_outcomes = Table(
     Column("sharpe", Float),  # of `returns`: per session, before costs of trading unless the kind says otherwise
     Column("returns", Text),  # JSON: return of each session by its date
     Column("error", ForeignText),
+)
+
+strategies = Table(
+    "strategies",
+    metadata,
+    Column("strategy_id", _name(16), primary_key=True),  # hash of class, parameters and code: a row never changes
+    Column("class", Text, nullable=False),  # module or file, and name
+    Column("parameters", Text, nullable=False),  # JSON
+    Column("code", _name(64), nullable=False),  # SHA-256 over the texts in `source`
+    Column("source", Text, nullable=False),  # JSON: text of each module by its name
+    Column("first_seen_at", UtcDateTime, nullable=False),
+)
+
+strategy_proofs = Table(
+    "strategy_proofs",
+    metadata,
+    Column("strategy_id", _name(16), ForeignKey("strategies.strategy_id"), primary_key=True),
+    Column("proven_at", UtcDateTime, nullable=False),
+    Column("proof", Text, nullable=False),  # JSON: the report of a proof that found nothing
 )

@@ -10,14 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from barlake.artifacts import canonical_json
 from barlake.own_files import source_text
+from barlake.strategy_records import strategy_id
 from simulation_service.strategies.base import Strategy
 from simulation_service.strategies.loading import FILE_PACKAGE
 
-__all__ = ["class_name", "code_of", "definition", "definition_hash", "plain_parameters"]
-
-_HASH_LENGTH = 16
+__all__ = ["class_name", "definition", "definition_hash", "plain_parameters", "sources_of", "strategies_in"]
 
 
 def definition(strategy: Strategy) -> dict[str, Any]:
@@ -26,18 +24,18 @@ def definition(strategy: Strategy) -> dict[str, Any]:
     Returns
     -------
     `class` (module and name), `parameters` (also those of strategies inside, which are named by their class) and
-    `code` (SHA-256, see `code_of`).
+    `code` (SHA-256 over the texts of `sources_of`).
     """
     return {
         "class": class_name(type(strategy)),
         "parameters": plain_parameters(strategy),
-        "code": code_of(strategy),
+        "code": _code_hash(sources_of(strategy)),
     }
 
 
 def definition_hash(strategy: Strategy) -> str:
     """Sixteen hex digits that name a definition: equal for equal parameters and equal code."""
-    return hashlib.sha256(canonical_json(definition(strategy)).encode()).hexdigest()[:_HASH_LENGTH]
+    return strategy_id(definition(strategy))
 
 
 def plain_parameters(strategy: Strategy) -> dict[str, Any]:
@@ -55,39 +53,44 @@ def class_name(strategy: type[Strategy]) -> str:
     return f"{place}:{strategy.__qualname__}"
 
 
-def code_of(strategy: Strategy) -> str:
-    """SHA-256 over the modules that hold a strategy's class, the classes above it and the strategies inside.
+def sources_of(strategy: Strategy) -> dict[str, str]:
+    """Texts of the modules that hold a strategy's class, the classes above it and the strategies inside, by name.
 
     A module that one of them takes something from counts too where it lies in the same folder.
     Libraries do not count.
     """
-    modules: dict[str, str] = {}
-    for one in _strategies_in(strategy):
+    found: dict[str, str] = {}
+    for one in strategies_in(strategy):
         for above in type(one).__mro__:
             if issubclass(above, Strategy):
-                _collect(sys.modules[above.__module__], modules)
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        digest.update(f"{name}\0{modules[name]}\0".encode())
-    return digest.hexdigest()
+                _collect(sys.modules[above.__module__], found)
+    return {name: found[name] for name in sorted(found)}
 
 
-def _strategies_in(strategy: Strategy) -> Iterator[Strategy]:
+def strategies_in(strategy: Strategy) -> Iterator[Strategy]:
+    """The strategy and those inside it."""
     yield strategy
     yield from (value for value in strategy.get_params().values() if isinstance(value, Strategy))
 
 
-def _collect(module: ModuleType, modules: dict[str, str]) -> None:
+def _code_hash(sources: dict[str, str]) -> str:
+    digest = hashlib.sha256()
+    for name, text in sources.items():
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()
+
+
+def _collect(module: ModuleType, found: dict[str, str]) -> None:
     """Add a module's text, and that of the modules beside it which it takes something from."""
     name = module.__name__.partition(".")[2] if module.__name__.startswith(f"{FILE_PACKAGE}_") else module.__name__
-    if name in modules:
+    if name in found:
         return
-    modules[name] = source_text(module)
+    found[name] = source_text(module)
     folder = _folder(module)
     for held in vars(module).values():
         other = held if inspect.ismodule(held) else sys.modules.get(getattr(held, "__module__", None) or "")
         if other is not None and folder is not None and _folder(other) == folder:
-            _collect(other, modules)
+            _collect(other, found)
 
 
 def _folder(module: ModuleType) -> Path | None:
