@@ -18,6 +18,8 @@ __all__ = ["Paths", "drawdown_chart", "drawdowns", "equity_chart", "rolling_shar
 
 _EQUITY_HEIGHT, _LOW_HEIGHT = 340, 190
 _FLAT = 1e-12
+# A curve that never fell still needs a height to be drawn in.
+_LEAST_DEPTH = -0.01
 # Shorter first: a ratio over fewer sessions than these says nothing at all.
 _WINDOWS = (21, 63)
 
@@ -122,8 +124,7 @@ def drawdown_chart(paths: Paths, legend: str) -> Chart:
     drawn = [("own", legend, drawdowns(paths.own, paths.cash_usd))]
     if paths.held is not None:
         drawn.insert(0, ("held", "Buy and hold", drawdowns(paths.held, paths.cash_usd)))
-    # A curve that never fell still needs a height to be drawn in.
-    lowest = min(-0.001, *(float(values.min()) for _, _, values in drawn))
+    lowest = min(_LEAST_DEPTH, *(float(values.min()) for _, _, values in drawn))
     scale = Scale.holding(lowest, 0.0, height=_LOW_HEIGHT, count=4)
     lines = [line(style, text, values, scale) for style, text, values in drawn]
     return Chart(

@@ -19,6 +19,8 @@ __all__ = ["HeatMap", "heat_map", "minutes_of_day"]
 _DAY, _MINUTE_US = 1440, 60_000_000
 _WIDTHS = (30, 60, 120)
 _MOST_COLUMNS = 16
+# With one decimal.
+_VISIBLE = 0.05
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -113,6 +115,6 @@ def _rows(sums: Any, bars: Any, sessions: Whole) -> list[tuple[str, int, list[Ce
 
 def _cells(means: FloatArray, bars: Whole, largest: float) -> list[Cell | None]:
     return [
-        Cell(mean, shade(mean, largest)) if held else None
+        Cell(mean, shade(mean, largest, visible=_VISIBLE)) if held else None
         for mean, held in zip(means.tolist(), bars.tolist(), strict=True)
     ]

@@ -14,6 +14,8 @@ from simulation_service.ticks import FloatArray
 __all__ = ["Year", "month_returns", "month_table"]
 
 _MONTHS = 12
+# In percent with one decimal.
+_VISIBLE = 0.0005
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def month_table(returns: FloatArray, held: FloatArray | None, sessions: Sequence
     table = []
     for year in sorted({year for year, _ in own}):
         cells = [
-            Cell(own[year, month], shade(own[year, month], largest)) if (year, month) in own else None
+            Cell(own[year, month], shade(own[year, month], largest, visible=_VISIBLE)) if (year, month) in own else None
             for month in range(1, _MONTHS + 1)
         ]
         table.append(Year(year, cells, _compound(own, year) or 0.0, _compound(other, year)))

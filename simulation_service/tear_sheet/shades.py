@@ -18,15 +18,20 @@ class Cell:
     shade: str
 
 
-def shade(value: float, largest: float) -> str:
-    """Colour of a value: g1 to g5 for gains, l1 to l5 for losses, by its share of the `largest`; empty for none.
+def shade(value: float, largest: float, *, visible: float) -> str:
+    """Colour of a value: g1 to g5 for gains, l1 to l5 for losses, by its share of the `largest`.
+
+    Parameters
+    ----------
+    visible
+        The smallest size that is not written as zero; what is below has no colour.
 
     Examples
     --------
-    >>> shade(0.5, 1.0), shade(-1.0, 1.0), shade(0.0, 0.0)
+    >>> shade(0.5, 1.0, visible=0.05), shade(-1.0, 1.0, visible=0.05), shade(0.01, 1.0, visible=0.05)
     ('g3', 'l5', '')
     """
-    if not value or not largest:
+    if abs(value) < visible:
         return ""
     step = min(_STEPS, max(1, math.ceil(abs(value) / largest * _STEPS)))
     return f"{'g' if value > 0 else 'l'}{step}"

@@ -44,8 +44,9 @@ def number(value: float | str | None, kind: str) -> str:
     if value is None:
         return UNDEFINED
     if kind == "money":
-        whole, point, cents = str(value).partition(".")
-        return _typeset(f"{int(whole):,}{point}{cents}")
+        whole, point, cents = str(value).lstrip("-").partition(".")
+        sign = "-" if str(value).startswith("-") else ""
+        return _typeset(f"{sign}{int(whole):,}{point}{cents}")
     if kind == "price":
         price = float(value)
         return f"{price:,.2f}" if round(price, _CENTS_ONLY) == price else f"{price:,.4f}"
