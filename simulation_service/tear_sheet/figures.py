@@ -49,7 +49,7 @@ _GROUPS = (
             ("Average trade, $", "average_trade_usd", "dollars"),
             ("Average trade, return", "average_trade_return", "fine_percent"),
             ("Turnover, times mean equity", "turnover", "ratio"),
-            ("Break-even cost, bps", "break_even_cost_bps", "ratio"),
+            ("Break-even cost, bps (first order)", "break_even_cost_bps", "ratio"),
             ("Capacity, $", "capacity_usd", "whole"),
         ),
     ),
@@ -81,9 +81,9 @@ def fill_title(fill: str) -> str:
 
 
 def benchmark(results: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Figures of buy and hold at the run's own fill, or from the first open where there are none of it."""
+    """Figures of buy and hold at the run's own fill, or from the first close where there are none of it."""
     held: Mapping[str, Mapping[str, Any]] = results["buy_and_hold"]
-    return held.get(results["fill"], held[Fill.NEXT_OPEN])
+    return held[results["fill"] if results["fill"] in held else Fill.SAME_CLOSE]
 
 
 def cards(results: Mapping[str, Any], deflation: Mapping[str, Any] | None) -> list[Card]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Fact", "hashes", "settings", "shares_by_source"]
+__all__ = ["Fact", "hashes", "listed", "settings", "shares_by_source"]
 
 _NOT_USED: tuple[Any, ...] = (None, 0, 0.0, False, "", (), [])
 _HASH_LENGTH = 16
@@ -38,14 +38,21 @@ def settings(parameters: Mapping[str, Any]) -> list[Fact]:
         if isinstance(value, Mapping):
             inner = {key: deep for key, deep in value.items() if isinstance(deep, Mapping)}
             plain = {key: flat for key, flat in value.items() if key not in inner}
-            found.append(Fact(_words(name), _listed(plain)))
-            found += [Fact(_words(key), _listed(deep)) for key, deep in inner.items()]
+            found.append(Fact(_words(name), listed(plain)))
+            found += [Fact(_words(key), listed(deep)) for key, deep in inner.items()]
         elif value is not None:
             found.append(Fact(_words(name), _text(value, name)))
     return found
 
 
-def _listed(group: Mapping[str, Any]) -> str:
+def listed(group: Mapping[str, Any]) -> str:
+    """What of a group is used, by name and with its unit; `none` where nothing is.
+
+    Examples
+    --------
+    >>> listed({"half_spread_bps": 1.0, "per_share_usd": 0.0})
+    'half spread 1 bps'
+    """
     used = [f"{_words(name)} {_text(value, name)}" for name, value in group.items() if value not in _NOT_USED]
     return ", ".join(used) or "none"
 
@@ -55,11 +62,14 @@ def _text(value: Any, name: str = "") -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return _listed(value)
+        return listed(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_text(one) for one in value)
     unit = next((text for ending, text in _UNITS.items() if name.endswith(ending)), "{}")
-    return unit.format(f"{value:,}" if isinstance(value, int) else str(value).replace("_", " "))
+    if isinstance(value, str):
+        return unit.format(value.replace("_", " "))
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.12f}".rstrip("0").rstrip(".")
+    return unit.format(text)
 
 
 def _words(name: str) -> str:

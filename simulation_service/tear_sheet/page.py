@@ -20,7 +20,7 @@ from simulation_service.tear_sheet.deals import groups, last_trades, scatter
 from simulation_service.tear_sheet.figures import benchmark, cards, columns, fill_title, rows
 from simulation_service.tear_sheet.hours import heat_map
 from simulation_service.tear_sheet.months import month_table
-from simulation_service.tear_sheet.origin import hashes, settings, shares_by_source
+from simulation_service.tear_sheet.origin import hashes, listed, settings, shares_by_source
 from simulation_service.tear_sheet.rungs import chance, rungs
 from simulation_service.tear_sheet.words import verdict
 
@@ -100,10 +100,13 @@ def _curves(results: Mapping[str, Any], equity: pl.DataFrame) -> dict[str, Any]:
 
 def _luck(results: Mapping[str, Any]) -> dict[str, Any]:
     ladder, entries = results.get("ladder"), results.get("random_entries")
+    last = ladder["rungs"][-1]["execution"] if ladder else {"costs": {}}
     own, held = (account["metrics"]["total_return"] for account in (results["account"], benchmark(results)))
     return {
         "ladder": ladder,
         "rungs": rungs(ladder) if ladder else [],
+        "rung_costs": listed(last["costs"]),
+        "rung_cap": last.get("volume_share"),
         "entries": entries,
         "chance": chance(entries, own, held) if entries else None,
         "deflation": results.get("deflation"),

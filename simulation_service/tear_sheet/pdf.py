@@ -15,7 +15,8 @@ def page_as_pdf(page: str) -> bytes:
     Raises
     ------
     InvalidInputError
-        If WeasyPrint, or the Pango library that it sets text with, is not installed.
+        If WeasyPrint, or the Pango library that it sets text with, is not installed; or the page asks for anything
+        outside itself.
     """
     try:
         import weasyprint  # noqa: PLC0415 - an extra, and slow to import
@@ -28,10 +29,17 @@ def page_as_pdf(page: str) -> bytes:
             f"a PDF needs the Pango library of the system, which cannot be loaded ({error}): "
             "apt-get install libpango-1.0-0 libpangoft2-1.0-0. The HTML page needs nothing."
         ) from error
-    pdf: bytes = weasyprint.HTML(string=page, url_fetcher=_refuse).write_pdf()
+    asked: list[str] = []
+
+    class Nothing(weasyprint.URLFetcher):  # type: ignore[misc] # the library has no types
+        """Fetches nothing, from the disk or elsewhere, and remembers what was asked for."""
+
+        def fetch(self, url: str, headers: Any = None) -> NoReturn:
+            del headers
+            asked.append(url)
+            raise ValueError(url)
+
+    pdf: bytes = weasyprint.HTML(string=page, url_fetcher=Nothing()).write_pdf()
+    if asked:
+        raise InvalidInputError(f"page asks for {asked[0]}: a tear sheet needs nothing but itself. Make the run again.")
     return pdf
-
-
-def _refuse(url: str, *_: Any, **__: Any) -> NoReturn:
-    """A page asks for nothing outside itself; one that does is not a tear sheet."""
-    raise InvalidInputError(f"page asks for {url}: a tear sheet needs nothing but itself. Make the run again.")

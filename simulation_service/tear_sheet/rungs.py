@@ -13,9 +13,10 @@ _ROOM = 0.04
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung: its name, final value as exact text, return, and its bar from `left` for `width` percent of the row."""
+    """One rung: its figures, and its bar from `left` for `width` percent of the row; `zero` is no return."""
 
     name: str
+    costs_usd: float
     final_value: str
     total_return: float
     left: float
@@ -61,6 +62,7 @@ def rungs(ladder: Mapping[str, Any]) -> list[Rung]:
         drawn.append(
             Rung(
                 name=rung["name"],
+                costs_usd=rung["costs_usd"],
                 final_value=rung["final_value"],
                 total_return=rung["total_return"],
                 left=min(zero, end),
