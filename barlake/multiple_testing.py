@@ -19,6 +19,7 @@ __all__ = [
     "SharpeFacts",
     "deflated_sharpe",
     "expected_best_sharpe",
+    "overfitting_of",
     "probabilistic_sharpe",
     "probability_of_overfitting",
 ]
@@ -28,6 +29,7 @@ FloatArray = npt.NDArray[np.float64]
 EULER_GAMMA = 0.5772156649015329
 _FEWEST = 3
 """Observations that a Sharpe ratio with skewness needs."""
+_MOST_BLOCKS, _FEWEST_BLOCKS = 16, 4
 _AT_A_TIME = 1_000_000
 """Sharpe ratios of halves that are worked out at a time: 8 MB for each array of them."""
 _NORMAL = NormalDist()
@@ -166,6 +168,24 @@ def probability_of_overfitting(returns: FloatArray, *, blocks: int = 16) -> floa
     parts = np.array_split(chosen, math.ceil(len(halves) * trials / _AT_A_TIME))
     relative = np.concatenate([_relative_ranks(part, sums, squares, length * blocks // 2) for part in parts])
     return float((relative < 0.5).mean() + (relative == 0.5).mean() / 2)  # noqa: PLR2004 - the median
+
+
+def overfitting_of(returns: FloatArray) -> float | None:
+    """`probability_of_overfitting` in as many blocks as the observations fill, up to 16.
+
+    Parameters
+    ----------
+    returns
+        Shape (n_observations, n_trials), oldest first, without NaN.
+
+    Returns
+    -------
+    None with fewer than two trials, or fewer than eight observations.
+    """
+    blocks = min(_MOST_BLOCKS, returns.shape[0] // 4 * 2)
+    if returns.shape[1] < 2 or blocks < _FEWEST_BLOCKS:  # noqa: PLR2004 - two to choose from
+        return None
+    return probability_of_overfitting(returns, blocks=blocks)
 
 
 def _relative_ranks(chosen: FloatArray, sums: FloatArray, squares: FloatArray, rows: int) -> FloatArray:

@@ -27,7 +27,7 @@ from barlake.artifacts import canonical_json, finite
 from barlake.database import reading, writing
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.keys import parse_member
-from barlake.multiple_testing import SharpeFacts, deflated_sharpe, expected_best_sharpe, probability_of_overfitting
+from barlake.multiple_testing import SharpeFacts, deflated_sharpe, expected_best_sharpe, overfitting_of
 from barlake.records import new_commit_id, utc_now
 
 __all__ = ["TRIALS", "Attempt", "Deflation", "Ended", "TrialKind", "TrialLedger", "TrialStatus"]
@@ -45,7 +45,6 @@ Returns = Mapping[dt.date, float]
 """Return of each session, a fraction."""
 
 _STUDY_LENGTH = 128
-_MOST_BLOCKS, _FEWEST_BLOCKS = 16, 4
 
 
 class TrialKind(StrEnum):
@@ -92,7 +91,13 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial that has ended, for the ledger; fields as in `TrialLedger.record`."""
+    """A trial that has ended, for the ledger; fields as in `TrialLedger.record`.
+
+    Parameters
+    ----------
+    sharpe
+        Per session, of returns that are kept elsewhere: then `returns` is None. It counts among its study's.
+    """
 
     parameters: Mapping[str, Any]
     outcome: str = TrialStatus.FINISHED
@@ -101,6 +106,7 @@ class Ended:
     returns: Returns | None = None
     artifact_id: str | None = None
     error: str | None = None
+    sharpe: float | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,7 @@ class TrialLedger:
                 Attempt(row["trial_id"], one.fits, one.scores, one.returns, one.artifact_id),
                 TrialStatus(one.outcome),
                 one.error,
+                one.sharpe,
             )
             for row, one in zip(begun, ended, strict=True)
         ]
@@ -299,14 +306,10 @@ class TrialLedger:
 
         Returns
         -------
-        Of `probability_of_overfitting`, with as many blocks as the sessions fill, up to 16; None with fewer than
-        two trials that have returns, or fewer than eight sessions.
+        As `overfitting_of`. Trials whose returns are kept elsewhere, such as the sets of a sweep, take no part.
         """
         returns = self.returns(study).drop_nulls()
-        blocks = min(_MOST_BLOCKS, returns.height // 4 * 2)
-        if returns.width - 1 < 2 or blocks < _FEWEST_BLOCKS:  # noqa: PLR2004 - two to choose from
-            return None
-        return probability_of_overfitting(returns.drop("session").to_numpy(), blocks=blocks)
+        return overfitting_of(returns.drop("session").to_numpy())
 
     def _facts(self, trial_id: str) -> SharpeFacts | None:
         ended = tables.trial_outcomes
@@ -339,7 +342,9 @@ class TrialLedger:
             "parameters": text,
         }
 
-    def _second_row(self, attempt: Attempt, status: TrialStatus, error: str | None) -> dict[str, Any]:
+    def _second_row(
+        self, attempt: Attempt, status: TrialStatus, error: str | None, sharpe: float | None = None
+    ) -> dict[str, Any]:
         if status is TrialStatus.UNFINISHED:
             raise InvalidInputError("outcome 'unfinished' cannot be recorded: it is what has no outcome.")
         returns = attempt.returns or {}
@@ -351,7 +356,7 @@ class TrialLedger:
             "fits": attempt.fits,
             "artifact_id": attempt.artifact_id,
             "scores": canonical_json(finite(attempt.scores)),
-            "sharpe": None if facts is None else facts.sharpe,
+            "sharpe": sharpe if facts is None else facts.sharpe,
             "returns": canonical_json({day.isoformat(): value for day, value in returns.items()}) if returns else None,
             "error": error,
         }

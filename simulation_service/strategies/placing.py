@@ -36,7 +36,8 @@ def signal_frame(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
     missing = [name for name in BAR_COLUMNS if name not in bars.columns]
     if missing:
         raise InvalidInputError(f"bars have no column {missing[0]!r}: a strategy is given {', '.join(BAR_COLUMNS)}.")
-    wanted, there = strategy.traded_symbols(), sorted(bars["symbol"].unique())
+    wanted = strategy.traded_symbols()
+    there = [] if wanted is None else sorted(bars["symbol"].unique())
     if wanted is not None and sorted(wanted) != there:
         raise InvalidInputError(
             f"bars are of {', '.join(there) or 'no symbol'}, but {type(strategy).__name__} trades {', '.join(wanted)}: "
@@ -49,7 +50,9 @@ def signals_beside(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
     """`signal_frame` of bars that may lack a symbol, as those before its first bar do."""
     if not strategy.each_symbol:
         return _placed(strategy, _sorted(bars, _KEY))
-    parts = bars.partition_by("symbol") if bars["symbol"].n_unique() > 1 else [bars]
+    symbol = bars["symbol"]
+    # Cheaper than counting them, which a sweep would do once for each of its sets.
+    parts = [bars] if bars.is_empty() or (symbol == symbol[0]).all() else bars.partition_by("symbol")
     placed = [_placed(strategy, _sorted(part, ["timestamp"])) for part in parts]
     return placed[0] if len(placed) == 1 else pl.concat(placed).sort(_KEY)
 
