@@ -26,6 +26,7 @@ from app.commands import (
     live,
     models,
     operations,
+    pnl,
     prove,
     quality,
     records,
@@ -94,6 +95,7 @@ application.command("feature-quality")(feature_quality.feature_quality)
 application.add_typer(prove.application, name="prove")
 application.command("train")(training.train)
 application.command("simulate")(research.simulate)
+application.command("pnl")(pnl.pnl)
 application.command("runs")(research.runs)
 application.add_typer(models.application, name="models")
 application.command("trials")(trials.trials)

@@ -117,3 +117,8 @@ def test_capacity_comes_from_the_volume_of_the_bars_filled_in() -> None:
         done, trips, timestamp=stamps, session=stamps.dt.date(), fill_volume=np.array([100.0, 400.0])[done.fill_bars]
     )
     assert found.capacity_usd == pytest.approx(10.0)
+
+
+def test_every_figure_is_described() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert [name for name in Metrics.__dataclass_fields__ if f"`{name}`" not in page] == []
