@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulation_service.execution import Execution, Fill
-from simulation_service.kernel import _compiled_loop, replay
+from simulation_service.kernel import basic_loop, replay
 from simulation_service.market import Market
 from simulation_service.ticks import cash_to_ticks, price_ticks
 
@@ -75,7 +75,7 @@ def measure(bars: int, flip: float, rounds: int) -> dict[str, float]:
     fills_a = np.empty(bars, dtype=np.int64)
 
     def loop(price: FloatArray, lag: int) -> Callable[[], object]:
-        return lambda: _compiled_loop(price, signal, float(cash), lag, out_a, out_b, fills_a, fills_b)
+        return lambda: basic_loop(price, signal, float(cash), lag, out_a, out_b, fills_a, fills_b)
 
     market = Market.from_ticks(open_ticks, close_ticks)
 

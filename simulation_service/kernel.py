@@ -11,24 +11,28 @@ quotient of two such numbers never rounds up to the next whole number, so its fl
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from barlake.errors import InvalidInputError
+from simulation_service.compiled import compiled
 from simulation_service.execution import Execution, Fill
+from simulation_service.full_kernel import LOTS_PER_SHARE, Book, Terms, Way, World, full_loop
 from simulation_service.market import Market
-from simulation_service.rules import Reason, Rules
-from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray
+from simulation_service.rules import Direction, Reason, Rules
+from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray, rate_units
 
 __all__ = ["Fill", "Replay", "buy_and_hold", "replay"]
 
 _BASIC_EXECUTION = Execution()
 _BASIC_RULES = Rules()
+
+# Ticks times lots per share: with either, no product of shares, prices and fees leaves int64.
+_WHOLE_LIMIT = 2**49
+_FRACTIONAL_LIMIT = 2**61
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +98,8 @@ class Replay:
         return self.fees_paid + self.spread_paid
 
 
-def _loop(
+@compiled
+def basic_loop(
     price: FloatArray,
     signal: FloatArray,
     cash: float,
@@ -127,31 +132,16 @@ def _loop(
     return fills
 
 
-def _compile(function: Callable[..., int]) -> Any:
-    """Compiled once per machine where a cache folder can be written, else once per process."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba: "no locator available", an installation nobody may write to
-        return numba.njit(nogil=True)(function)
-
-
-_compiled_loop = _compile(_loop)
-
-
-def _replay(price: FloatArray, signal: FloatArray, close: FloatArray, cash: int, *, lag: int) -> Replay:
+def _basic_replay(price: FloatArray, signal: FloatArray, close: FloatArray, cash: int, *, lag: int) -> Replay:
     bars = price.size
     cash_path, shares_path = np.empty(bars), np.empty(bars)
     # One fill per bar at most; pages that no fill reaches are never touched.
     fill_bars, fill_shares = np.empty(bars, dtype=np.int64), np.empty(bars)
-    count = _compiled_loop(price, signal, float(cash), lag, cash_path, shares_path, fill_bars, fill_shares)
+    count = basic_loop(price, signal, float(cash), lag, cash_path, shares_path, fill_bars, fill_shares)
     equity = cash_path + shares_path * close
     # Sums only grow under rounding, so an account that ever left the exact range shows it here.
     if equity.max() >= MAX_TICKS:
-        first = int(np.argmax(equity >= MAX_TICKS))
-        raise InvalidInputError(
-            f"the account passes {MAX_TICKS // TICKS_PER_DOLLAR:,} dollars at bar {first}, beyond"
-            " which cents are not exact: start with less cash or check the prices."
-        )
+        raise _too_large(MAX_TICKS, int(np.argmax(equity >= MAX_TICKS)))
     bars_of_fills, shares_of_fills = fill_bars[:count].copy(), fill_shares[:count].copy()
     prices = price[bars_of_fills]
     reasons = np.full(count, Reason.SIGNAL, dtype=np.int8)
@@ -159,6 +149,86 @@ def _replay(price: FloatArray, signal: FloatArray, close: FloatArray, cash: int,
         cash, cash_path, shares_path, equity, bars_of_fills, shares_of_fills, prices, prices, np.zeros(count), reasons,
         bars_of_fills - lag, shares_of_fills,
     )  # fmt: skip
+
+
+def _full_replay(
+    signal: FloatArray, market: Market, cash: int, execution: Execution, rules: Rules, *, lag: int
+) -> Replay:
+    way = _way(execution, rules, lag)
+    world = World(
+        market.open, market.high, market.low, market.close, market.volume, market.session_number,
+        _session_ends(market, rules), market.tradable,
+    )  # fmt: skip
+    book = _blank_book(market.bars)
+    count = full_loop(world, signal, cash, way, Terms(*execution.costs.units().tolist()), book)
+    if count < 0:
+        raise _too_large(way.limit // way.lot, -count - 1)
+    fills = {name: getattr(book, name)[:count] for name in Book._fields[3:]}
+    if way.lot > 1:
+        # The nearest float to so many millionths; whole shares are lots already.
+        book.shares[:] /= way.lot
+        fills["lots"] /= way.lot
+        fills["asked"] /= way.lot
+    return Replay(cash, book.cash, book.shares, book.equity, *_in_order(fills))
+
+
+def _in_order(fills: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
+    names = ("bars", "lots", "prices", "quotes", "fees", "reasons", "signal_bars", "asked")
+    return tuple(fills[name] for name in names)
+
+
+def _way(execution: Execution, rules: Rules, lag: int) -> Way:
+    """Settings as the loop counts them."""
+    fractions = {
+        name: 0 if value is None else rate_units(value, name=name, most=100.0)
+        for name, value in (
+            ("volume_share", execution.volume_share),
+            ("stop", rules.stop_loss),
+            ("target", rules.take_profit),
+            ("trailing", rules.trailing_stop),
+            ("drawdown", rules.max_drawdown),
+            ("daily_loss", rules.daily_loss_limit),
+        )
+    }
+    return Way(
+        moment=0 if execution.fill.is_at_open else 2,
+        lag=lag,
+        long=rules.direction is not Direction.SHORT,
+        short=rules.direction is not Direction.LONG,
+        lot=LOTS_PER_SHARE if rules.fractional else 1,
+        limit=_FRACTIONAL_LIMIT if rules.fractional else _WHOLE_LIMIT,
+        flat_at_close=rules.flat_at_close,
+        holding=rules.max_holding_bars or 0,
+        **fractions,
+    )
+
+
+def _session_ends(market: Market, rules: Rules) -> npt.NDArray[np.bool_]:
+    if market.session_end is not None:
+        return market.session_end
+    if rules.flat_at_close:
+        raise InvalidInputError(
+            "flat_at_close needs to know when sessions end: make the market with the calendar,"
+            " such as Market.of(bars, calendar=lake.calendar)."
+        )
+    return np.zeros(market.bars, dtype=np.bool_)
+
+
+def _blank_book(bars: int) -> Book:
+    # No bar has more than four fills; pages that none reaches are never touched.
+    most = 4 * bars
+    return Book(
+        cash=np.empty(bars), shares=np.empty(bars), equity=np.empty(bars), bars=np.empty(most, dtype=np.int64),
+        lots=np.empty(most), prices=np.empty(most), quotes=np.empty(most), fees=np.empty(most),
+        reasons=np.empty(most, dtype=np.int8), signal_bars=np.empty(most, dtype=np.int64), asked=np.empty(most),
+    )  # fmt: skip
+
+
+def _too_large(limit: int, bar: int) -> InvalidInputError:
+    return InvalidInputError(
+        f"the account passes {limit // TICKS_PER_DOLLAR:,} dollars at bar {bar}, beyond"
+        " which cents are not exact: start with less cash or check the prices."
+    )
 
 
 def replay(
@@ -196,24 +266,25 @@ def replay(
     (array([1, 2]), array([ 9., -9.]), 1090000)
     """
     _require_same_length(signal, market.open, market.close)
-    _require_basic(market, execution, rules)
-    price = market.open if execution.fill.is_at_open else market.close
-    return _replay(price, signal, market.close, cash_ticks, lag=execution.lag)
+    return _replayed(signal, market, cash_ticks, execution, rules, lag=execution.lag)
+
+
+def _replayed(signal: FloatArray, market: Market, cash: int, execution: Execution, rules: Rules, *, lag: int) -> Replay:
+    if _is_basic(market, execution, rules):
+        price = market.open if execution.fill.is_at_open else market.close
+        return _basic_replay(price, signal, market.close, cash, lag=lag)
+    return _full_replay(signal, market, cash, execution, rules, lag=lag)
 
 
 def buy_and_hold(market: Market, *, cash_ticks: int, execution: Execution = _BASIC_EXECUTION) -> Replay:
     """Replay of one buy, kept: at the first open for `next_open`, else at the first close."""
     _require_same_length(market.open, market.close)
-    _require_basic(market, execution, _BASIC_RULES)
-    price = market.open if execution.fill.is_at_open else market.close
-    return _replay(price, np.ones(price.size), market.close, cash_ticks, lag=0)
+    return _replayed(np.ones(market.bars), market, cash_ticks, execution, _BASIC_RULES, lag=0)
 
 
-def _require_basic(market: Market, execution: Execution, rules: Rules) -> None:
-    if rules != _BASIC_RULES or not execution.costs.is_free or execution.volume_share is not None:
-        raise InvalidInputError("costs, volume caps and rules beside the signal are not replayed yet.")
-    if not market.tradable.all():
-        raise InvalidInputError("bars without volume and halts are not replayed yet.")
+def _is_basic(market: Market, execution: Execution, rules: Rules) -> bool:
+    plain = rules == _BASIC_RULES and execution.costs.is_free and execution.volume_share is None
+    return plain and bool(market.tradable.all())
 
 
 def _require_same_length(*arrays: FloatArray) -> None:

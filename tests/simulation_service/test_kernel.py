@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barlake.errors import InvalidInputError
-from simulation_service import kernel
+from simulation_service.compiled import compiled
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, buy_and_hold, replay
 from simulation_service.market import Market
@@ -214,8 +214,8 @@ def test_compilation_works_where_no_cache_folder_can_be_written() -> None:
     namespace: dict[str, object] = {}
     # Code that has no file has no place for a cache: numba refuses it as it does on a read-only disk.
     exec("def one(price):\n    return 1\n", namespace)  # noqa: S102 - a function without a source file is the point
-    compiled = kernel._compile(namespace["one"])  # type: ignore[arg-type]  # exec hides the signature
-    assert compiled(2.0) == 1
+    one = compiled(namespace["one"])  # type: ignore[arg-type]  # exec hides the signature
+    assert one(2.0) == 1
 
 
 def test_fill_names_what_it_accepts() -> None:
