@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numba
 
 __all__ = ["compiled"]
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def compiled(function: Callable[..., Any]) -> Any:
+
+def compiled(function: Function) -> Function:
     """The function compiled, once per machine where a cache folder can be written, else once per process.
 
     A loop and the compiled functions it calls belong into one file: the cache on disk knows only that file to have
     changed.
     """
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # numba: "no locator available", an installation nobody may write to
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return cast("Function", numba.njit(nogil=True, error_model="numpy")(function))
