@@ -51,9 +51,10 @@ bench: $(INSTALLED_DEV) $(PEERS)/.installed ## the promises of speed, each besid
 	@$(BIN)/python benchmarks/training.py
 	@$(BIN)/python benchmarks/features.py
 
-docs: $(INSTALLED) ## write docs/cli.md from --help and docs/features.md from docstrings
+docs: $(INSTALLED) ## write docs/cli.md from --help, docs/features.md and docs/strategies.md from docstrings
 	@$(BIN)/python -m app.cli_docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(BIN)/python -m feature_service.reference > docs/features.md.new && mv docs/features.md.new docs/features.md
+	@$(BIN)/python -m simulation_service.strategies.reference > docs/strategies.md.new && mv docs/strategies.md.new docs/strategies.md
 
 format: $(INSTALLED_DEV) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(CHECKED)

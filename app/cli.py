@@ -36,6 +36,7 @@ from app.commands import (
     schedule,
     securities,
     sources,
+    strategies,
     training,
     trials,
     update,
@@ -98,6 +99,7 @@ application.command("simulate")(research.simulate)
 application.command("pnl")(pnl.pnl)
 application.command("runs")(research.runs)
 application.add_typer(models.application, name="models")
+application.add_typer(strategies.application, name="strategies")
 application.command("trials")(trials.trials)
 application.command("repro")(repro.repro)
 application.command("emulate")(sources.emulate)

@@ -17,7 +17,7 @@ from barlake.leak_proof import ProofReport
 __all__ = ["application"]
 
 application = typer.Typer(
-    help="Prove that features, labels, folds and simulations do not look into the future.",
+    help="Prove that features, labels, folds, strategies and simulations do not look into the future.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -108,6 +108,39 @@ def folds(
     options |= {"feature_set": feature_set, "feed": feed, "session": session, "adjustment": adjustment}
     with barlake.open(root) as lake, progress(shown=not as_json) as begin:
         report = prove_lake_folds(lake, symbols, bars=bars, seed=seed, progress=begin("proof"), **options)
+    _finish(report, as_json=as_json)
+
+
+@application.command("strategy")
+def strategy(
+    name: Annotated[
+        str, typer.Argument(help="A strategy, or one of yours: my_module.py:MyStrategy.", show_default=False)
+    ],
+    symbols: Annotated[list[str], typer.Argument(help="Symbols whose bars it sees, such as SPY.", show_default=False)],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter of the strategy, such as fast_bars=5.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="A model whose predictions it sees.")] = None,
+    feed: Feed = None,
+    session: Annotated[str | None, typer.Option("--session", help="Which bars. Default: regular.")] = None,
+    adjustment: AdjustmentOption = Adjustment.RAW.value,
+    bars: Bars = 40_000,
+    seed: Seed = 0,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the future of bars and predictions; no signal made before may change. Exit code 1: one does."""
+    from app.commands.update import names_of
+    from app.strategies import prove_lake_strategy
+    from simulation_service.strategies.values import settings_of
+
+    options: dict[str, Any] = {"model": model, "feed": feed, "session": session, "adjustment": adjustment}
+    given = settings_of(settings or ())
+    with barlake.open(root) as lake, progress(shown=not as_json) as begin:
+        advance = begin("proof")
+        report = prove_lake_strategy(
+            lake, name, given, names_of(symbols), bars=bars, seed=seed, progress=advance, **options
+        )
     _finish(report, as_json=as_json)
 
 

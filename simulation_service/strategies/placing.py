@@ -7,7 +7,7 @@ import polars as pl
 from barlake.errors import BarlakeError, InvalidInputError
 from simulation_service.strategies.base import Strategy
 
-__all__ = ["BAR_COLUMNS", "signal_frame", "signals_beside"]
+__all__ = ["BAR_COLUMNS", "signal_frame", "signals_beside", "with_predictions"]
 
 BAR_COLUMNS = ("symbol", "session", "timestamp", "open", "high", "low", "close", "volume")
 """What a strategy finds in every table of bars."""
@@ -55,6 +55,18 @@ def signals_beside(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
     parts = [bars] if bars.is_empty() or (symbol == symbol[0]).all() else bars.partition_by("symbol")
     placed = [_placed(strategy, _sorted(part, ["timestamp"])) for part in parts]
     return placed[0] if len(placed) == 1 else pl.concat(placed).sort(_KEY)
+
+
+def with_predictions(bars: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
+    """Bars with the columns `prediction` and `model_signal`, null where the model predicted nothing.
+
+    Parameters
+    ----------
+    predictions
+        timestamp, symbol, prediction and signal: what the model predicted and what training made of it.
+    """
+    predicted = predictions.select("timestamp", "symbol", "prediction", model_signal="signal")
+    return bars.join(predicted, on=_KEY, how="left", maintain_order="left")
 
 
 def _sorted(bars: pl.DataFrame, key: list[str]) -> pl.DataFrame:
