@@ -71,11 +71,11 @@ def measure(bars: int, flip: float, rounds: int) -> dict[str, float]:
     open_, close, signal = bars_and_signal(bars, flip)
     open_ticks, close_ticks = price_ticks(open_, name="open").ticks, price_ticks(close, name="close").ticks
     cash = cash_to_ticks(CASH_USD)
-    out_a, out_b, fills_b = np.empty(bars), np.empty(bars), np.empty(bars)
+    out_a, out_b, out_c, fills_b = (np.empty(bars) for _ in range(4))
     fills_a = np.empty(bars, dtype=np.int64)
 
     def loop(price: FloatArray, lag: int) -> Callable[[], object]:
-        return lambda: basic_loop(price, signal, float(cash), lag, out_a, out_b, fills_a, fills_b)
+        return lambda: basic_loop(price, signal, close_ticks, float(cash), lag, out_a, out_b, out_c, fills_a, fills_b)
 
     market = Market.from_ticks(open_ticks, close_ticks)
 

@@ -22,7 +22,7 @@ from simulation_service.compiled import compiled
 from simulation_service.execution import Execution, Fill
 from simulation_service.full_kernel import LOTS_PER_SHARE, Book, Terms, Way, World, full_loop
 from simulation_service.market import Market
-from simulation_service.rules import Direction, Reason, Rules
+from simulation_service.rules import Direction, Rules
 from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray, rate_units
 
 __all__ = ["Fill", "Replay", "buy_and_hold", "replay"]
@@ -102,14 +102,16 @@ class Replay:
 def basic_loop(
     price: FloatArray,
     signal: FloatArray,
+    close: FloatArray,
     cash: float,
     lag: int,
     cash_path: FloatArray,
     shares_path: FloatArray,
+    equity_path: FloatArray,
     fill_bars: npt.NDArray[np.int64],
     fill_shares: FloatArray,
 ) -> int:
-    """Fill the four output arrays and return the number of fills. `lag` bars lie between signal and fill."""
+    """Fill the five output arrays and return the number of fills. `lag` bars lie between signal and fill."""
     shares = 0.0
     fills = 0
     for bar in range(price.size):
@@ -129,22 +131,24 @@ def basic_loop(
             shares = 0.0
         cash_path[bar] = cash
         shares_path[bar] = shares
+        equity_path[bar] = cash + shares * close[bar]
     return fills
 
 
 def _basic_replay(price: FloatArray, signal: FloatArray, close: FloatArray, cash: int, *, lag: int) -> Replay:
     bars = price.size
-    cash_path, shares_path = np.empty(bars), np.empty(bars)
+    cash_path, shares_path, equity = np.empty(bars), np.empty(bars), np.empty(bars)
     # One fill per bar at most; pages that no fill reaches are never touched.
     fill_bars, fill_shares = np.empty(bars, dtype=np.int64), np.empty(bars)
-    count = basic_loop(price, signal, float(cash), lag, cash_path, shares_path, fill_bars, fill_shares)
-    equity = cash_path + shares_path * close
+    count = basic_loop(
+        price, signal, close, float(cash), lag, cash_path, shares_path, equity, fill_bars, fill_shares
+    )  # fmt: skip
     # Sums only grow under rounding, so an account that ever left the exact range shows it here.
     if equity.max() >= MAX_TICKS:
         raise _too_large(MAX_TICKS, int(np.argmax(equity >= MAX_TICKS)))
     bars_of_fills, shares_of_fills = fill_bars[:count].copy(), fill_shares[:count].copy()
     prices = price[bars_of_fills]
-    reasons = np.full(count, Reason.SIGNAL, dtype=np.int8)
+    reasons = np.zeros(count, dtype=np.int8)  # `Reason.SIGNAL`, in pages that cost nothing until they are read
     return Replay(
         cash, cash_path, shares_path, equity, bars_of_fills, shares_of_fills, prices, prices, np.zeros(count), reasons,
         bars_of_fills - lag, shares_of_fills,
