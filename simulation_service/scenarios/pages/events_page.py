@@ -40,7 +40,7 @@ def events_page(report: EventReport, *, subject: str) -> Page:
         sections=[
             Section(
                 "Around the event",
-                f"Mean cumulative abnormal return, percent, by {report.unit} from the event at 0. The band is two standard "
+                f"Mean cumulative abnormal return by {report.unit} from the event at 0. The band is two standard "
                 "errors to each side: where it holds zero, chance alone would do.",
                 charts=[_chart(report)],
             ),

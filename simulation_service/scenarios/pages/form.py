@@ -15,6 +15,7 @@ import numpy as np
 from barlake.durable import storage_errors
 from barlake.errors import InvalidInputError
 from simulation_service import tear_sheet
+from simulation_service.tear_sheet import typeset
 from simulation_service.tear_sheet.charts import WIDTH, Chart, Label, Scale, line
 from simulation_service.ticks import FloatArray
 
@@ -160,6 +161,8 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_part),
     )
+    # The parts of the tear sheet set figures with these.
+    environment.filters.update({"number": typeset.number, "eastern": typeset.eastern, "day": typeset.day})
     return environment.get_template(_TEMPLATE)
 
 

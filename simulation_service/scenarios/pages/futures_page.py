@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from simulation_service.scenarios.monte_carlo import QUANTILES, Futures
 from simulation_service.scenarios.pages.form import Card, Page, Section, Table, band_chart
 from simulation_service.tear_sheet.charts import Chart, Label
@@ -13,7 +11,9 @@ from simulation_service.tear_sheet.typeset import number
 
 __all__ = ["futures_page"]
 
-_MOST_MARKS = 6
+_MOST_MARKS = 8
+_WHOLE_DOLLARS = 1000.0
+_STEPS = tuple(digit * 10**power for power in range(6) for digit in (1, 2, 5))
 
 
 def futures_page(
@@ -78,11 +78,11 @@ def _cards(facts: dict[str, Any]) -> list[Card]:
 def _fan(futures: Futures, cash_usd: float) -> Chart:
     low, lower, middle, upper, high = futures.fan([0.05, 0.25, 0.5, 0.75, 0.95]) * cash_usd
     sessions = futures.closes.shape[1]
-    step = max(-(-sessions // _MOST_MARKS), 1)
+    step = next(step for step in _STEPS if sessions <= step * _MOST_MARKS)
     return band_chart(
         [("held", "Lower quarter", lower), ("held", "Upper quarter", upper), ("own", "Median", middle)],
         (low, high),
-        marks="{:,.0f}" if cash_usd >= np.float64(100) else "{:,.2f}",
+        marks="{:,.0f}" if cash_usd >= _WHOLE_DOLLARS else "{:,.2f}",
         x_labels=[Label(place / sessions * 100, str(place)) for place in range(0, sessions, step)],
         zero=cash_usd,
     )

@@ -126,8 +126,9 @@ def _chart(traded: Traded, plain: Traded | None) -> Chart:
         lines.append(("same", "As it was", _percent(plain.values[np.minimum(at, plain.values.size - 1)])))
     lines.append(("own", "Under the scenario", _percent(traded.values[places])))
     sessions = traded.bars["session"][places.tolist()]
-    days = sessions.unique(maintain_order=True).to_list()
-    labels = date_labels(days, sessions.search_sorted(days).to_numpy().astype(np.int64), places.size)
+    days = sessions.unique(maintain_order=True)
+    starts = sessions.search_sorted(days, side="left").to_numpy().astype(np.int64)
+    labels = date_labels(days.to_list(), starts, places.size)
     return curve_chart(lines, marks="{:,.4g} %", x_labels=labels, zero=100.0)
 
 

@@ -13,7 +13,7 @@ from barlake.errors import InvalidInputError, NotFoundError
 from barlake.sessions import Calendar
 from simulation_service.plan import SimulationPlan, StrategySource
 from simulation_service.scenarios.scenario_table import Scenario
-from simulation_service.scenarios.shocks import FeedOutage, Gap, Halt
+from simulation_service.scenarios.shocks import FeedOutage, Gap, Halt, Stage
 from simulation_service.scenarios.stress import stress
 from simulation_service.scenarios.trading import Trader
 from simulation_service.strategies.base import Strategy
@@ -103,6 +103,25 @@ def test_signals_without_a_strategy_stay_with_their_minutes(bars_of: BarMaker) -
         [1, 3, 6, 8],
         [1, 3, 6, 8],
     ]
+
+
+def test_a_span_is_traded_on_its_own_bars_with_the_halts_of_their_dates(bars_of: BarMaker) -> None:
+    crash = bars_of("SPY", sessions=1, minutes=30, start=dt.date(2020, 3, 9))
+    span = Scenario("march", "", start=dt.date(2020, 3, 9), end=dt.date(2020, 3, 10))
+    asked: list[Scenario] = []
+
+    def fetch(scenario: Scenario) -> pl.DataFrame:
+        asked.append(scenario)
+        return crash
+
+    _, found = stress(trader(SellsAt("09:36")), bars_of("SPY", sessions=1), [span], span=fetch).outcomes
+    assert asked == [span]
+    assert not found.is_synthetic
+    assert found.traded is not None
+    # Trading stood still from 09:34:13 to 09:49:13, so the sale wanted at 09:37 could not be had.
+    assert found.traded.account.fill_bars.tolist() == [1]
+    made_up = trader(SellsAt("09:36")).trade(Stage.of(crash), made_up=True)
+    assert made_up.account.fill_bars.tolist() == [1, 7, 8]
 
 
 def test_what_cannot_be_tried_says_why_or_stops_everything(bars_of: BarMaker) -> None:
