@@ -12,7 +12,6 @@ quotient of two such numbers never rounds up to the next whole number, so its fl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +55,8 @@ class Replay:
         The bar whose signal asked for it; -1 where no signal did.
     fill_asked
         Shares that the order still asked for, signed as `fill_shares`: more than those if volume was capped.
+    lots_per_share
+        1, or a million where shares come in parts.
     """
 
     start_cash: int
@@ -70,6 +71,7 @@ class Replay:
     fill_reasons: npt.NDArray[np.int8]
     fill_signal_bars: npt.NDArray[np.int64]
     fill_asked: FloatArray
+    lots_per_share: int = 1
 
     @property
     def final_value(self) -> int:
@@ -81,6 +83,15 @@ class Replay:
         """Sum of the shares of all buys; an int unless shares came in parts."""
         total = float(self.fill_shares[self.fill_shares > 0].sum())
         return int(total) if total.is_integer() else total
+
+    @property
+    def fill_cash(self) -> FloatArray:
+        """Shape (n_fills,), what each fill added to the cash (a buy: below 0), fees taken off; whole ticks."""
+        if self.lots_per_share == 1:
+            return -self.fill_shares * self.fill_prices - self.fill_fees
+        lots = np.rint(self.fill_shares * self.lots_per_share).astype(np.int64)
+        value = -lots * self.fill_prices.astype(np.int64) // self.lots_per_share
+        return value - self.fill_fees
 
     @property
     def fees_paid(self) -> int:
@@ -167,18 +178,15 @@ def _full_replay(
     count = full_loop(world, signal, cash, way, Terms(*execution.costs.units().tolist()), book)
     if count < 0:
         raise _too_large(way.limit // way.lot, -count - 1)
-    fills = {name: getattr(book, name)[:count] for name in Book._fields[3:]}
+    made = slice(count)
     if way.lot > 1:
         # The nearest float to so many millionths; whole shares are lots already.
-        book.shares[:] /= way.lot
-        fills["lots"] /= way.lot
-        fills["asked"] /= way.lot
-    return Replay(cash, book.cash, book.shares, book.equity, *_in_order(fills))
-
-
-def _in_order(fills: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
-    names = ("bars", "lots", "prices", "quotes", "fees", "reasons", "signal_bars", "asked")
-    return tuple(fills[name] for name in names)
+        for lots in (book.shares, book.lots[made], book.asked[made]):
+            np.divide(lots, way.lot, out=lots)
+    return Replay(
+        cash, book.cash, book.shares, book.equity, book.bars[made], book.lots[made], book.prices[made],
+        book.quotes[made], book.fees[made], book.reasons[made], book.signal_bars[made], book.asked[made], way.lot,
+    )  # fmt: skip
 
 
 def _way(execution: Execution, rules: Rules, lag: int) -> Way:
