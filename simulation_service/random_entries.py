@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulation_service.compiling import compiled
+from simulation_service.compiled import compiled
 from simulation_service.execution import Execution
 from simulation_service.kernel import Replay
 from simulation_service.market import Market
