@@ -8,7 +8,7 @@ import polars as pl
 
 from simulation_service.strategies.deviations import deviations_from_mean
 from simulation_service.strategies.held import outside_band
-from simulation_service.strategies.together import beside, closes_together
+from simulation_service.strategies.together import CommonMinutes
 
 __all__ = ["spread_signals"]
 
@@ -28,11 +28,10 @@ def spread_signals(
     Signals beside the rows of `bars`: null before `window_bars` minutes in which every symbol has a bar, and in
     the minutes between, in which one of them has none.
     """
-    closes = closes_together(bars, list(weights))
-    value = closes.select(
+    minutes = CommonMinutes.of(bars, list(weights))
+    value = pl.DataFrame(minutes.closes).select(
         pl.sum_horizontal(weight * pl.col(name).log() for name, weight in weights.items()).alias("spread")
-    ).to_series()
-    position = outside_band(deviations_from_mean(value, window_bars), entry=entry, exit_=exit_)
+    )
+    position = outside_band(deviations_from_mean(value["spread"], window_bars), entry=entry, exit_=exit_)
     gross = sum(abs(weight) for weight in weights.values())
-    wanted = {name: position * (weight / gross) for name, weight in weights.items()}
-    return beside(bars, closes["timestamp"], wanted)
+    return minutes.beside({name: position * (weight / gross) for name, weight in weights.items()})

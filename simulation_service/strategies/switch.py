@@ -8,7 +8,7 @@ import polars as pl
 
 from simulation_service.strategies.base import Strategy
 from simulation_service.strategies.checks import require_bars, require_number
-from simulation_service.strategies.together import beside, closes_together, parse_roles
+from simulation_service.strategies.together import CommonMinutes, parse_roles
 
 __all__ = ["Switch"]
 
@@ -53,12 +53,12 @@ class Switch(Strategy):
         first, second = self.traded_symbols()
         window = require_bars("window_bars", self.window_bars)
         lead = require_number("lead", self.lead, least=0.0)
-        closes = closes_together(bars, [first, second])
-        rise = {name: closes[name] / closes[name].shift(window) - 1.0 for name in (first, second)}
+        minutes = CommonMinutes.of(bars, [first, second])
+        rise = {name: close / close.shift(window) - 1.0 for name, close in minutes.closes.items()}
         ahead = rise[first] - rise[second]
         is_first = pl.select(pl.when(ahead > lead).then(1.0).when(ahead < -lead).then(0.0).forward_fill()).to_series()
         wanted = {first: is_first, second: 1.0 - is_first}
         if self.least_return is not None:
             least = require_number("least_return", self.least_return)
             wanted = {name: share * (rise[name] > least).cast(pl.Float64) for name, share in wanted.items()}
-        return beside(bars, closes["timestamp"], wanted)
+        return minutes.beside(wanted)
