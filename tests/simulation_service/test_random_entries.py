@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulation_service.costs import Costs
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import replay
 from simulation_service.market import Market
 from simulation_service.random_entries import RandomEntries, Trips, draw_returns, random_entries
+from simulation_service.rules import Direction, Rules
 
 CASH = 10_000_000_000
+BASIC = Execution()
 
 
 def walk(bars: int, *, seed: int, drift: float = 0.0) -> Market:
@@ -21,8 +24,7 @@ def walk(bars: int, *, seed: int, drift: float = 0.0) -> Market:
     return Market.from_ticks(path[::2], path[1::2])
 
 
-def drawn(signal: np.ndarray, market: Market, fill: Fill = Fill.NEXT_OPEN, *, seed: int = 0) -> RandomEntries:
-    execution = Execution(fill)
+def drawn(signal: np.ndarray, market: Market, execution: Execution = BASIC, *, seed: int = 0) -> RandomEntries:
     done = replay(signal, market, cash_ticks=CASH, execution=execution)
     found = random_entries(done, market, execution=execution, seed=seed)
     assert found is not None
@@ -87,7 +89,7 @@ def test_in_a_rising_market_random_entries_earn_what_exposure_alone_earns() -> N
 @pytest.mark.parametrize("fill", [Fill.NEXT_OPEN, Fill.SAME_CLOSE])
 def test_holding_all_the_time_leaves_nothing_to_chance(fill: Fill) -> None:
     market = walk(300, seed=7)
-    found = drawn(np.ones(300), market, fill)
+    found = drawn(np.ones(300), market, Execution(fill))
     first = 1 if fill is Fill.NEXT_OPEN else 0
     assert (found.trades, found.exposure) == (1, (300 - first) / 300)
     # The one trip starts a bar earlier or later at most; the account holds whole shares only.
@@ -129,3 +131,34 @@ def test_trips_of_a_replay_and_their_gaps_fill_the_bars(stretches: list[tuple[in
     for entry, left in zip(trips.entry, trips.exit, strict=True):
         inside[entry:left] = True
     assert (inside == (done.shares > 0))[:-1].all()
+
+
+def test_long_and_short_trips_keep_their_sides_also_in_parts_of_shares() -> None:
+    market = walk(12, seed=3)
+    signal = np.array([1.0, 1.0, -1.0, -1.0, -1.0, 0.0, 0.0, -1.0, 0.0, 1.0, 1.0, 1.0])
+    rules = Rules(direction=Direction.BOTH, fractional=True)
+    done = replay(signal, market, cash_ticks=CASH, rules=rules)
+    trips = Trips.of(done, last=12)
+    assert trips.entry.tolist() == [1, 3, 8, 10]
+    assert trips.exit.tolist() == [3, 6, 9, 12]
+    assert trips.side.tolist() == [1.0, -1.0, -1.0, 1.0]
+
+
+def test_an_order_filled_in_parts_is_one_trip() -> None:
+    market = walk(8, seed=4)
+    scarce = Market.from_ticks(market.open, market.close, volume=np.full(8, 2_000.0))
+    execution = Execution(volume_share=1.0)
+    done = replay(np.array([1.0, 1, 1, 1, 0, 0, 0, 0]), scarce, cash_ticks=5_000 * 1_000_000, execution=execution)
+    assert done.fill_bars.size > 2
+    trips = Trips.of(done, last=8)
+    assert trips.entry.tolist() == [1]
+    assert trips.exit.size == 1
+
+
+def test_every_draw_pays_what_each_dollar_cost_the_strategy() -> None:
+    market = walk(2_000, seed=10)
+    signal = np.tile([1.0] * 10 + [0.0] * 10, 100)
+    free, dear = Execution(), Execution(costs=Costs(half_spread_bps=5.0))
+    without, paid = (1 + np.array(list(drawn(signal, market, way).quantiles.values())) for way in (free, dear))
+    # A hundred trips, two sides each, 5 bps a side.
+    assert paid / without == pytest.approx(np.full(5, (1 - 5e-4) ** 200), rel=1e-3)
