@@ -28,8 +28,6 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 IntArray = npt.NDArray[np.int64]
 
-_DECIMALS = 6
-"""Shares come whole or in millionths."""
 _MOST_DRAWS, _FEWEST_DRAWS = 200, 40
 _MOST_TRIPS = 5_000_000
 """Trips of all draws together: with more trips there are fewer draws, so that a run does not wait for them."""
@@ -85,8 +83,8 @@ class Trips:
     @classmethod
     def of(cls, done: Replay, *, last: int) -> Trips:
         """Trips of a replay; one that is still open ends at the price of that index."""
-        # Parts of a share add up to a position only within rounding.
-        after = np.sign(np.round(np.cumsum(done.fill_shares), _DECIMALS))
+        # Counted in the smallest parts: as shares, the parts of a position would add up only within rounding.
+        after = np.sign(np.cumsum(np.rint(done.fill_shares * done.lots_per_share)))
         before = np.append(0.0, after[:-1])
         entered, left = (after != before) & (after != 0), (after != before) & (before != 0)
         exits = done.fill_bars[left]

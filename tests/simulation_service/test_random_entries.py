@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from simulation_service.kernel import replay
 from simulation_service.market import Market
 from simulation_service.random_entries import RandomEntries, Trips, draw_returns, random_entries
 from simulation_service.rules import Direction, Rules
+from simulation_service.trades import round_trips
 
 CASH = 10_000_000_000
 BASIC = Execution()
@@ -162,3 +164,20 @@ def test_every_draw_pays_what_each_dollar_cost_the_strategy() -> None:
     without, paid = (1 + np.array(list(drawn(signal, market, way).quantiles.values())) for way in (free, dear))
     # A hundred trips, two sides each, 5 bps a side.
     assert paid / without == pytest.approx(np.full(5, (1 - 5e-4) ** 200), rel=1e-3)
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=30), st.sampled_from([500.0, 1e9]))
+def test_trips_are_the_round_trips_of_the_run(signal: list[float], volume: float) -> None:
+    bars = len(signal)
+    market = walk(bars, seed=bars)
+    market = Market.from_ticks(market.open, market.close, volume=np.full(bars, volume))
+    execution, rules = Execution(volume_share=0.5), Rules(direction=Direction.BOTH)
+    done = replay(np.array(signal), market, cash_ticks=2_000 * 1_000_000, execution=execution, rules=rules)
+    stamps = pl.Series(range(bars))
+    if not done.fill_bars.size:
+        return
+    trips, listed = Trips.of(done, last=bars), round_trips(done, timestamp=stamps, close_ticks=market.close)
+    assert trips.entry.tolist() == listed["entry_timestamp"].to_list()
+    assert trips.side.tolist() == np.sign(listed["shares"].to_numpy()).tolist()
+    closed = ~listed["is_open"].to_numpy()
+    assert trips.exit[closed].tolist() == listed["exit_timestamp"].filter(closed).to_list()
