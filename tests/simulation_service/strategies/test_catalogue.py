@@ -6,11 +6,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from sklearn.base import clone
 
 from barlake.errors import InvalidInputError, NotFoundError
 from simulation_service.strategies.base import Strategy
 from simulation_service.strategies.buy_and_hold import BuyAndHold
-from simulation_service.strategies.catalogue import definition, definition_hash, find_strategy, make_strategy
+from simulation_service.strategies.catalogue import HOUSE, definition, definition_hash, find_strategy, make_strategy
 from simulation_service.strategies.moving_average_cross import MovingAverageCross
 
 OWN = """
@@ -145,3 +146,29 @@ def test_the_code_of_a_strategy_inside_counts(own_file: Path) -> None:
     assert (
         definition(make_strategy(path))["code"] != definition(make_strategy(path, {"inside": "buy_and_hold"}))["code"]
     )
+
+
+EXAMPLES: dict[str, dict[str, object]] = {
+    "pair": {"first": "SPY", "second": "QQQ", "hedge": 0.5},
+    "switch": {"first": "SPY", "second": "QQQ", "least_return": 0.0},
+    "fly": {"left": "SHY", "body": "IEF", "right": "TLT"},
+    "time_of_day": {"strategy": "day_of_week", "strategy__strategy": "breakout", "strategy__strategy__exit_bars": 7},
+    "day_of_week": {"strategy": "threshold", "strategy__exit": None},
+    "volatility_regime": {"strategy": "buy_and_hold", "most": None},
+}
+
+
+@pytest.mark.parametrize("name", HOUSE)
+def test_a_strategy_is_made_again_from_the_parameters_of_its_definition(name: str) -> None:
+    one = make_strategy(name, EXAMPLES.get(name, {}))
+    again = make_strategy(name, definition(one)["parameters"])
+    assert definition_hash(again) == definition_hash(one)
+    assert repr(again) == repr(one)
+
+
+@pytest.mark.parametrize("name", HOUSE)
+def test_scikit_learn_clones_a_strategy_as_its_own(name: str) -> None:
+    one = make_strategy(name, EXAMPLES.get(name, {}))
+    copy = clone(one)
+    assert copy is not one
+    assert definition(copy) == definition(one) == definition(one.clone())
