@@ -33,8 +33,10 @@ from app.commands import (
     register,
     repro,
     research,
+    runs,
     schedule,
     securities,
+    simulation,
     sources,
     strategies,
     training,
@@ -95,9 +97,9 @@ application.command("features")(research.features)
 application.command("feature-quality")(feature_quality.feature_quality)
 application.add_typer(prove.application, name="prove")
 application.command("train")(training.train)
-application.command("simulate")(research.simulate)
+application.command("simulate")(simulation.simulate)
 application.command("pnl")(pnl.pnl)
-application.command("runs")(research.runs)
+application.add_typer(runs.application, name="runs")
 application.add_typer(models.application, name="models")
 application.add_typer(strategies.application, name="strategies")
 application.command("trials")(trials.trials)

@@ -18,7 +18,8 @@ from feature_service.build import BuildReport, build_features
 from ingest_service.alpaca import AlpacaSource
 from ingest_service.backfill import BackfillReport, BackfillStep, backfill
 from ingest_service.emulator import EmulatorConfig, serve
-from simulation_service.simulate import SimulationReport, simulate_model
+from simulation_service.plan import ModelSource, SimulationPlan
+from simulation_service.simulate import SimulationReport, simulate
 from training_service.report import TrainReport
 from training_service.train import train
 
@@ -80,7 +81,8 @@ def run_demo(lake: Lake, start: Callable[[str], Advance]) -> DemoReport:
         ingested = _ingest(lake, config, url, start("ingest"))
     features = build_features(lake, SYMBOLS, feed=SYNTHETIC_FEED, progress=start("features"))
     trained = train(lake, SYMBOLS, target="direction", horizon=5, feed=SYNTHETIC_FEED, progress=start("training"))
-    simulated = simulate_model(lake, trained.model_id, SYMBOLS[0], progress=start("simulation"))
+    plan = SimulationPlan(SYMBOLS[:1], ModelSource(trained.model_id))
+    simulated = simulate(lake, plan, progress=start("simulation"))
     lake.publish()
     return DemoReport(ingested, features, trained, simulated, time.monotonic() - began)
 

@@ -22,6 +22,7 @@ from barlake.layout import BARS, RECORD_DATASETS, REVISIONS
 from barlake.past import calendar_name
 from barlake.publish import Catalogue, Minutes, publish, publish_minutes
 from barlake.published import Published, published
+from barlake.run_tables import run_views
 
 if TYPE_CHECKING:
     from barlake.lake import Lake
@@ -137,6 +138,8 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
     held, answers = manifest.held(), manifest.answers()
     factors = current_factors(lake.store, manifest, lake.calendar.frame, held=held, keep=True)
     of_features, views = feature_contents(lake.feature_tables)
+    runs = lake.artifacts.list(ArtifactKind.RUN)
+    of_runs, run_files = run_views(runs)
     tables = {
         "sessions": lake.calendar.frame,
         "symbols": lake.symbols(),
@@ -151,7 +154,8 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         "quarantine": manifest.quarantine(),
         **of_features,
         "models": _artifact_table(lake.artifacts.list(ArtifactKind.MODEL)),
-        "runs": _artifact_table(lake.artifacts.list(ArtifactKind.RUN)),
+        "runs": _artifact_table(runs),
+        **of_runs,
         "sweeps": _artifact_table(lake.artifacts.list(ArtifactKind.SWEEP)),
         "trials": lake.trials.frame(),
         "strategies": lake.strategies.frame(),
@@ -165,7 +169,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
             name: [lake.store.address(file.path) for file in manifest.files(dataset=name)] for name in RECORD_DATASETS
         },
         tables=tables,
-        views=views,
+        views=[*views, *run_files],
         filesystem=lake.store.filesystem(),
     )
 

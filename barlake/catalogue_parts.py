@@ -18,12 +18,19 @@ __all__ = ["Catalogue", "Minutes", "ParquetView"]
 
 @dataclass(frozen=True)
 class ParquetView:
-    """A view over Parquet files of Hive-named folders; all path keys are read as text, and `hidden` ones not shown."""
+    """A view over Parquet files of Hive-named folders; all path keys are read as text, and `hidden` ones not shown.
+
+    Parameters
+    ----------
+    folder
+        A first column of this name holds the name of the folder each file lies in. None: no such column.
+    """
 
     name: str
     paths: Sequence[Path | str]
     keys: Sequence[str] = ("symbol", "dt")
     hidden: Sequence[str] = ("dt",)
+    folder: str | None = None
 
 
 @dataclass(frozen=True)

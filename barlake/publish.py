@@ -280,9 +280,7 @@ def _build(path: Path, catalogue: Catalogue) -> None:
             connection.execute(f"CREATE VIEW bars AS {_over(catalogue.bars, _BARS, empty=_NO_BARS)}")
         for view in catalogue.views:
             if view.paths:
-                files = _read_parquet(view.paths, view.keys)
-                hidden = ", ".join(map(_name, view.hidden))
-                connection.execute(f"CREATE VIEW {_name(view.name)} AS SELECT * EXCLUDE ({hidden}) FROM {files}")
+                connection.execute(f"CREATE VIEW {_name(view.name)} AS {_over_files(view)}")
         schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC"), "is_whole": pl.Boolean()}
         info = pl.DataFrame([(catalogue.root, catalogue.last_commit, True)], schema=schema, orient="row")
         for name, frame in {**catalogue.tables, "catalogue_info": info}.items():
@@ -293,6 +291,15 @@ def _build(path: Path, catalogue: Catalogue) -> None:
             _add_faces_of_bars(connection, catalogue)
         connection.execute("USE memory")
         connection.execute("DETACH market")
+
+
+def _over_files(view: ParquetView) -> str:
+    if view.folder is None:
+        hidden = ", ".join(map(_name, view.hidden))
+        return f"SELECT * EXCLUDE ({hidden}) FROM {_read_parquet(view.paths, view.keys)}"
+    files = ", ".join(_text(str(path)) for path in view.paths)
+    return f"""SELECT parse_path(filename)[-2] AS {_name(view.folder)}, * EXCLUDE (filename)
+               FROM read_parquet([{files}], filename = true, hive_partitioning = false)"""
 
 
 def _add_faces_of_bars(connection: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:

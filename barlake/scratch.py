@@ -19,7 +19,7 @@ from barlake.lake import Lake
 from barlake.record_kinds import RecordKind
 from barlake.record_store import RecordStore
 
-__all__ = ["OneVersion", "ScratchLake"]
+__all__ = ["OneVersion", "ScratchLake", "moment_of"]
 
 
 class ScratchLake(Lake):
@@ -74,6 +74,11 @@ class ScratchLake(Lake):
     def snapshot(self, *symbols_and_range: Any, **options: Any) -> Any:
         """Snapshot as in `Lake.snapshot`, as it was at the moment of this lake."""
         return super().snapshot(*symbols_and_range, **{**options, "as_of": options.get("as_of") or self.moment})
+
+
+def moment_of(lake: Lake) -> dt.datetime | None:
+    """The instant whose bars a lake shows; None: those of now."""
+    return lake.moment if isinstance(lake, ScratchLake) else None
 
 
 class _RecordsThen(RecordStore):

@@ -41,9 +41,15 @@ class Accounts:
     trips: dict[Fill, pl.DataFrame]
 
     @classmethod
-    def replayed(cls, bars: pl.DataFrame, *, cash_ticks: int) -> Accounts:
-        """Both fills and both ways to buy and hold over the same bars."""
-        market = Market.of(bars, halts=())
+    def replayed(cls, bars: pl.DataFrame, *, cash_ticks: int, market: Market | None = None) -> Accounts:
+        """Both fills and both ways to buy and hold over the same bars.
+
+        Parameters
+        ----------
+        market
+            The same bars as the kernel reads them; None makes one that knows no halts.
+        """
+        market = market or Market.of(bars, halts=())
         signal = bars["signal"].fill_null(float("nan")).to_numpy()
         ways = {fill: Execution(fill) for fill in _BOUGHT_AT}
         strategy = {fill: replay(signal, market, cash_ticks=cash_ticks, execution=way) for fill, way in ways.items()}

@@ -1,4 +1,4 @@
-"""The door: `python -m simulation_service.main --model ID --symbol SPY`, or `--signals FILE` in place of a model."""
+"""The door: `python -m simulation_service.main --symbol SPY`, and a `--model`, `--signals` or `--strategy`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import barlake
 from barlake.errors import BarlakeError
-from barlake.keys import SessionFilter
-from simulation_service.execution import Fill
+from barlake.keys import Adjustment, SessionFilter
+from simulation_service.options import FLAGS, OPTIONS, plan_of_options, wrong_source
+from simulation_service.report_text import print_report
 from simulation_service.simulate import Progress as ProgressCallback
-from simulation_service.simulate import SimulationReport, simulate_model, simulate_signals
+from simulation_service.simulate import SimulationReport, simulate
 
-__all__ = ["main", "parser", "print_report"]
+__all__ = ["main", "parser"]
 
 _FAILED, _INTERRUPTED = 1, 130
 
@@ -30,39 +29,43 @@ def parser() -> argparse.ArgumentParser:
     """Options of the door."""
     options = argparse.ArgumentParser(
         prog="python -m simulation_service.main",
-        description="Trade a model's predictions, or signals from a file, over bars of the lake. "
-        "Both fills are always computed and shown side by side, with buy and hold.",
+        description="Trade a model's predictions, signals from a file, or a strategy over bars of the lake. "
+        "Next open, same close, and buy and hold always stand beside it.",
     )
-    source = options.add_mutually_exclusive_group(required=True)
-    source.add_argument("--model", metavar="ID", help="a model of this lake: its id or the first digits of it")
-    source.add_argument("--signals", metavar="FILE", type=Path, help="CSV or Parquet with timestamp and signal")
     options.add_argument("--symbol", required=True, metavar="S", help="symbol to trade, such as SPY")
-    options.add_argument("--cash", default="100000", metavar="USD", help="cash to start with (default 100000)")
+    options.add_argument("--model", metavar="ID", help="a model of this lake: its id or the first digits of it")
+    options.add_argument("--signals", metavar="FILE", type=Path, help="CSV or Parquet with timestamp and signal")
+    options.add_argument("--strategy", metavar="NAME", help="a strategy of the house, or one's own by its import path")
     options.add_argument(
-        "--fill",
-        default=Fill.NEXT_OPEN.value,
-        choices=[Fill.NEXT_OPEN.value, Fill.SAME_CLOSE.value],
-        help="the headline: next_open (default), or same_close, which is optimistic",
+        "--set", action="append", dest="settings", metavar="NAME=VALUE", help="a parameter of the strategy"
     )
-    options.add_argument("--feed", help="with --signals: feed of the bars (default: sip, iex, or the only one)")
+    options.add_argument("--cash", metavar="USD", help="cash to start with (default 100000)")
+    options.add_argument("--adjustment", help=f"terms of the prices: {', '.join(Adjustment)} (default raw)")
+    options.add_argument("--feed", help="feed of the bars (default: the model's, or sip, iex, or the only one)")
     options.add_argument(
-        "--session",
-        choices=[part.value for part in SessionFilter],
-        help="with --signals: which bars take part (default regular)",
+        "--session", help=f"which bars take part: {', '.join(SessionFilter)} (default: the model's, or regular)"
     )
     options.add_argument("--start", metavar="DATE", help="first session or instant to trade")
     options.add_argument("--end", metavar="DATE", help="first session or instant not to trade any more")
+    for name, (kind, what) in OPTIONS.items():
+        options.add_argument(_flag(name), type=kind, metavar=kind.__name__.upper(), help=what)
+    for name, what in FLAGS.items():
+        options.add_argument(_flag(name), action="store_const", const=True, help=what)
     options.add_argument("--root", type=Path, metavar="PATH", help="the lake (default BARLAKE_ROOT or ./data)")
     options.add_argument("--json", action="store_true", help="print every figure as JSON")
     return options
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the door; 0 when the run stands, 1 with one message on stderr when it cannot, 2 for wrong usage."""
     options = parser()
     given = options.parse_args(arguments)
-    if given.model is not None and (given.feed or given.session):
-        options.error("--feed and --session go with --signals: a model brings its own")
+    if (wrong := wrong_source(vars(given))) is not None:
+        options.error(wrong)
     try:
         report = _run(given)
     except BarlakeError as error:
@@ -79,30 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> SimulationReport:
+    plan = plan_of_options([given.symbol], vars(given))
     with barlake.open(given.root) as lake, _progress(shown=not given.json) as notify:
-        if given.model is not None:
-            return simulate_model(
-                lake,
-                given.model,
-                given.symbol,
-                cash_usd=given.cash,
-                fill=given.fill,
-                start=given.start,
-                end=given.end,
-                progress=notify,
-            )
-        return simulate_signals(
-            lake,
-            given.signals,
-            given.symbol,
-            cash_usd=given.cash,
-            fill=given.fill,
-            feed=given.feed,
-            session=given.session or SessionFilter.REGULAR.value,
-            start=given.start,
-            end=given.end,
-            progress=notify,
-        )
+        return simulate(lake, plan, progress=notify)
 
 
 @contextlib.contextmanager
@@ -117,52 +99,6 @@ def _progress(*, shown: bool) -> Iterator[ProgressCallback]:
             bar.update(task, description=doing, completed=done, total=of)
 
         yield notify
-
-
-def print_report(report: SimulationReport, console: Console) -> None:
-    """Print the main figures, both fills with buy and hold beside each, and where the page lies."""
-    results = report.results
-    console.print(_table(report))
-    console.print(
-        f"bars without signal {results['bars_without_signal']:,}, signals without bar "
-        f"{results['unmatched_signals']:,}, prices rounded {results['prices_rounded']:,}"
-    )
-    state = "made" if report.is_new else "existed, nothing was written"
-    console.print(f"run {report.run_id} ({state})\nreport: {report.report_path}", soft_wrap=True, markup=False)
-
-
-def _table(report: SimulationReport) -> Table:
-    results = report.results
-    period = f"{results['first_bar'][:10]} to {results['last_bar'][:10]}"
-    table = Table(
-        title=f"{results['symbol']} ({results['feed']}), {period}, {results['bars']:,} bars",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        title_justify="left",
-    )
-    table.add_column("fill", no_wrap=True)
-    for heading in ("final value", "return", "Sharpe", "drawdown", "fills", "shares bought"):
-        table.add_column(heading, justify="right")
-    other = next(fill for fill in (Fill.NEXT_OPEN, Fill.SAME_CLOSE) if fill.value != results["fill"])
-    for fill in (Fill(results["fill"]), other):
-        held = results["buy_and_hold"][fill]
-        for name, account in (
-            (f"{fill}\n(optimistic)" if fill.is_optimistic else fill.value, results[fill]),
-            (f"held, {held['bought_at']}", held),
-        ):
-            metrics = account["metrics"]
-            sharpe = "-" if metrics["sharpe"] is None else f"{metrics['sharpe']:.2f}"
-            table.add_row(
-                name,
-                account["final_value"],
-                f"{metrics['total_return']:+.2%}",
-                sharpe,
-                f"{metrics['max_drawdown']:.2%}",
-                f"{account['fills']:,}",
-                f"{account['shares_bought']:,}",
-            )
-    return table
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,9 +96,8 @@ class Market:
             first = int(np.argmin(volume >= 0))
             raise InvalidInputError(f"volume {volume[first]} at bar {first} is not a number of shares: give 0 or more.")
         tradable = volume > 0
-        spans = _halts_of(feed) if halts is None else halts
-        if spans:
-            tradable &= ~bars["timestamp"].is_in(halted_minutes(spans)["timestamp"].implode()).to_numpy()
+        for halt in _halts_of(feed) if halts is None else halts:
+            tradable[_halted(bars["timestamp"], tradable, halt)] = False
         session = bars["session"] if "session" in bars.columns else session_dates(bars["timestamp"], feed)
         ends = None
         if calendar is not None:
@@ -161,6 +161,14 @@ def _require_bars(bars: pl.DataFrame) -> None:
         )
     if bars.is_empty():
         raise InvalidInputError("bars are empty: a market needs at least one.")
+
+
+def _halted(timestamp: pl.Series, traded: npt.NDArray[np.bool_], halt: Halt) -> slice:
+    """Bars inside a halt; none where every minute of it traded, because then they are bars of no market it stopped."""
+    minutes: list[dt.datetime] = halted_minutes([halt])["timestamp"].to_list()
+    first = timestamp.search_sorted(minutes[0], "left")
+    last = timestamp.search_sorted(minutes[-1], "right")
+    return slice(first, first if int(traded[first:last].sum()) == len(minutes) else last)
 
 
 def _halts_of(feed: str) -> Sequence[Halt]:

@@ -1,73 +1,39 @@
-"""Signals over bars of the lake -> both fills -> one run artifact with its report.
+"""A plan -> bars and signals -> one account -> one run artifact with its tables and its tear sheet.
 
-A run lies in `runs/<run_id>/`: equity.parquet (one row per bar), trades.parquet (one row per round trip),
-report.html and manifest.json. Its id comes from the bars (snapshot), the signals (model or file hash), the
-settings and the code; the same run made again writes nothing.
+A run lies in `runs/<run_id>/`: the tables of `barlake.run_tables`, predictions.parquet where a model is behind it,
+report.html and manifest.json. Its id comes from the bars (snapshot), the signals (model, file or strategy, by hash),
+the plan and the code; the same run made again writes nothing. What is carried out is a trial in the ledger.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import functools
-import hashlib
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from barlake import Lake
-from barlake.artifacts import Artifact, artifact_id, code_hash, sha256_of
+from barlake.artifacts import Artifact, artifact_id
 from barlake.durable import storage_errors
-from barlake.errors import ConflictError, InvalidInputError
-from barlake.keys import ArtifactKind, SessionFilter, parse_symbol
-from barlake.ranges import Boundary, time_range
-from barlake.sessions import session_of
-from simulation_service import (
-    accounts,
-    capacity,
-    charts,
-    compiled,
-    costs,
-    drawdown,
-    execution,
-    full_kernel,
-    kernel,
-    market,
-    metrics,
-    ratios,
-    report,
-    rules,
-    signals,
-    ticks,
-    trades,
-)
-from simulation_service.accounts import Accounts
-from simulation_service.execution import Fill
-from simulation_service.signals import Placed, place, read_predictions, read_signals_file
-from simulation_service.ticks import cash_to_ticks, usd_text
+from barlake.keys import ArtifactKind
+from barlake.trials import TrialKind
+from simulation_service import tear_sheet
+from simulation_service.code import simulation_code
+from simulation_service.material import Material, inputs_of, read_material
+from simulation_service.one_symbol import trade_one_symbol
+from simulation_service.origin import Origin, origin_of
+from simulation_service.outcome import Outcome
+from simulation_service.plan import SimulationPlan
+from simulation_service.ticks import usd_text
 
-__all__ = [
-    "EQUITY_FILE",
-    "REPORT_FILE",
-    "TRADES_FILE",
-    "Progress",
-    "SimulationReport",
-    "simulate_model",
-    "simulate_signals",
-]
+__all__ = ["REPORT_FILE", "Progress", "SimulationReport", "Surroundings", "simulate"]
 
-EQUITY_FILE = "equity.parquet"
-TRADES_FILE = "trades.parquet"
 REPORT_FILE = "report.html"
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many steps are behind it, and how many there are."""
 
-_STEPS = ("reading signals", "reading bars", "replaying both fills", "writing the run", "done")
+_STEPS = ("reading signals", "reading bars", "keeping the account", "writing the run", "done")
 
 
 @dataclass(frozen=True)
@@ -97,16 +63,16 @@ class SimulationReport:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The figures; `next_open`, `same_close` and `buy_and_hold` hold those of one account each."""
+        """The figures; `account` holds those of the plan, and others stand beside it to compare."""
         return self.run.results
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it; final values are exact decimal text beside a number.
 
-        The keys final_value, final_value_usd, fills and shares_bought are those of the fill asked for.
+        The keys final_value, final_value_usd, fills and shares_bought are those of the account.
         """
-        headline = self.results[self.results["fill"]]
-        chosen = {name: headline[name] for name in ("final_value", "final_value_usd", "fills", "shares_bought")}
+        account = self.results["account"]
+        chosen = {name: account[name] for name in ("final_value", "final_value_usd", "fills", "shares_bought")}
         return {
             "run_id": self.run_id,
             **chosen,
@@ -117,191 +83,186 @@ class SimulationReport:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Where signals come from: `inputs` go into the run's id, `name` is for eyes."""
-
-    signals: pl.DataFrame
-    kind: str
-    name: str
-    inputs: dict[str, str]
-
-
-@dataclass(frozen=True)
-class _Settings:
-    symbol: str
-    feed: str
-    session: str
-    cash_ticks: int
-    fill: Fill
-
-
-def simulate_model(
-    lake: Lake,
-    model_id: str,
-    symbol: str,
-    *,
-    cash_usd: Decimal | float | str = 100_000,
-    fill: str = Fill.NEXT_OPEN,
-    start: Boundary = None,
-    end: Boundary = None,
-    progress: Progress | None = None,
-) -> SimulationReport:
-    """Trade a model's out-of-sample predictions on bars of its own feed and hours.
+class Surroundings:
+    """What the lake said around a run when it was made, and may say differently later: no input of its id.
 
     Parameters
     ----------
-    model_id
-        Id of a model of this lake, or its first digits.
-    symbol
-        The symbol the model predicts.
-    cash_usd
-        Cash to start with; at most four decimals.
-    fill
-        Which of the two fills, `next_open` or `same_close`, is the headline; both are computed.
-    start, end
-        Narrow the simulated period [start, end), which is else that of the predictions.
+    deflation
+        What its Sharpe ratio was worth among the trials of its study; None where it has none.
+    told
+        Sentences about what the lake held beside the bars.
+    """
+
+    deflation: Mapping[str, Any] | None
+    told: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: Artifact) -> Surroundings:
+        """Those of a run, to make it again with them."""
+        return cls(run.results["deflation"], tuple(run.results["told"]))
+
+
+def simulate(
+    lake: Lake,
+    plan: SimulationPlan,
+    *,
+    surroundings: Surroundings | None = None,
+    progress: Progress | None = None,
+) -> SimulationReport:
+    """Carry out a plan, or find the run that did.
+
+    Parameters
+    ----------
+    surroundings
+        Those of a run that is made again: they are taken over, and the ledger gets no trial.
 
     Raises
     ------
     NotFoundError
-        If the lake has no such model, or no bars of the symbol from the model's feed.
+        If the lake has no such model or strategy, or no bars of a symbol.
     InvalidInputError
-        If the symbol is not the model's, an option is not known, or no prediction lies in the period.
+        If the source is wrong or does not go with the plan, no signal belongs to a bar, a split lies inside the
+        period of raw prices, nothing was traded in any bar, or a model was trained on other bars.
     LookAheadError
-        If a prediction comes from a fit that had seen its future.
+        If a signal comes from a fit that had seen its future.
     FormatError
-        If the file of predictions was changed after training.
+        If a file of predictions was changed after training.
+    ConflictError
+        If bars were written while they were read.
     """
     notify = _notifier(progress)
     notify(0)
-    model = lake.artifacts.find(ArtifactKind.MODEL, model_id)
-    name = parse_symbol(symbol)
-    found = read_predictions(lake.artifacts, model, symbol=name)
-    digest = str(model.files[signals.PREDICTIONS_FILE]["sha256"])
-    source = _Source(found, "model", model.id, {"model": model.id, "predictions_sha256": digest})
-    chosen = _Settings(
-        name,
-        str(model.parameters["feed"]),
-        SessionFilter.parse(model.parameters["session"]).value,
-        cash_to_ticks(cash_usd),
-        Fill.parse(fill),
-    )
-    return _simulate(lake, source, chosen, start, end, notify)
-
-
-def simulate_signals(
-    lake: Lake,
-    signals_path: Path | str,
-    symbol: str,
-    *,
-    cash_usd: Decimal | float | str = 100_000,
-    fill: str = Fill.NEXT_OPEN,
-    feed: str | None = None,
-    session: str = SessionFilter.REGULAR,
-    start: Boundary = None,
-    end: Boundary = None,
-    progress: Progress | None = None,
-) -> SimulationReport:
-    """Trade signals from a CSV or Parquet file, made by anything.
-
-    Parameters
-    ----------
-    signals_path
-        Columns timestamp (opening instant of the bar the signal was made from, with its zone) and signal.
-    cash_usd, fill, start, end
-        As in `simulate_model`.
-    feed
-        None takes `sip` before `iex` before the only other feed that holds the symbol.
-    session
-        Which bars take part: `regular`, `pre`, `post` or `all`.
-
-    Raises
-    ------
-    NotFoundError
-        If the lake has no bars of the symbol.
-    InvalidInputError
-        If the file or an option is wrong, or no signal belongs to a bar.
-    LookAheadError
-        If the file has a column fitted_before and a row lies before it.
-    """
-    notify = _notifier(progress)
-    notify(0)
-    name, path = parse_symbol(symbol), Path(signals_path)
-    chosen = _Settings(
-        name,
-        lake.feed_of(name, feed),
-        SessionFilter.parse(session).value,
-        cash_to_ticks(cash_usd),
-        Fill.parse(fill),
-    )
-    found = read_signals_file(path, symbol=name)
-    source = _Source(found, "file", path.name, {"signals_sha256": sha256_of(path)})
-    return _simulate(lake, source, chosen, start, end, notify)
-
-
-def _simulate(
-    lake: Lake, source: _Source, chosen: _Settings, start: Boundary, end: Boundary, notify: Callable[[int], None]
-) -> SimulationReport:
-    wanted = _within(source, start, end, chosen.feed)
-    notify(1)
-    first, last = wanted["timestamp"][0], wanted["timestamp"][-1] + dt.timedelta(minutes=1)
-    sessions = wanted.select(session_of(pl.col("timestamp"), chosen.feed).alias("session"))["session"]
-    covered = (chosen.symbol, sessions[0], sessions[-1] + dt.timedelta(days=1))
-    snapshot = lake.snapshot(*covered, feed=chosen.feed)
-    parameters = {
-        "symbol": chosen.symbol,
-        "feed": chosen.feed,
-        "session": chosen.session,
-        "cash_usd": usd_text(chosen.cash_ticks),
-        "fill": chosen.fill.value,
-        "start": first.isoformat(),
-        "end": last.isoformat(),
-    }
-    inputs = {"bars": snapshot.as_dict(), **source.inputs}
-    code = _code()
+    origin = origin_of(lake, plan)
+    parameters, inputs, code = _parameters(plan, origin), inputs_of(lake, plan, origin), simulation_code()
     run_id = artifact_id(parameters=parameters, inputs=inputs, code=code)
     made_before = lake.artifacts.get(ArtifactKind.RUN, run_id)
     if made_before is not None:
         notify(len(_STEPS) - 1)
         return SimulationReport(made_before, is_new=False)
-    bars = lake.bars(chosen.symbol, first, last, session=chosen.session, feed=chosen.feed)
-    if lake.snapshot(*covered, feed=chosen.feed).root_hash != snapshot.root_hash:
-        raise ConflictError(f"bars of {chosen.symbol} were written while they were read: run again.")
-    placed = place(wanted, bars)
+    notify(1)
+    material = read_material(lake, plan, origin, inputs)
     notify(2)
-    four = Accounts.replayed(placed.bars, cash_ticks=chosen.cash_ticks)
+    outcome, told = _tried(lake, plan, origin, material, run_id, surroundings)
     notify(3)
     with lake.artifacts.create(ArtifactKind.RUN, run_id, parameters=parameters, inputs=inputs, code=code) as draft:
-        draft.results.update(_facts(source, chosen, placed) | four.results())
-        equity, trips = four.equity_table(), four.trades_table()
-        page = report.render(draft.results, equity, trips, run_id=run_id, inputs=inputs, code=code)
+        draft.results.update(_results(plan, origin, material, outcome, told))
+        _write_tables(draft.path, material, outcome)
+        page = tear_sheet.render(
+            draft.results,
+            outcome.equity,
+            outcome.trades,
+            run_id=run_id,
+            parameters=parameters,
+            inputs=inputs,
+            code=code,
+        )
         with storage_errors(draft.path):
-            equity.write_parquet(draft.path / EQUITY_FILE, compression="zstd")
-            trips.write_parquet(draft.path / TRADES_FILE, compression="zstd")
             (draft.path / REPORT_FILE).write_text(page, encoding="utf-8")
     lake.publish()
     notify(4)
     return SimulationReport(lake.artifacts.find(ArtifactKind.RUN, run_id), is_new=True)
 
 
-def _facts(source: _Source, chosen: _Settings, placed: Placed) -> dict[str, Any]:
-    """What the figures are about: settings, period and how signals and bars met."""
-    stamps, sessions = placed.bars["timestamp"], placed.bars["session"]
+def _tried(
+    lake: Lake,
+    plan: SimulationPlan,
+    origin: Origin,
+    material: Material,
+    run_id: str,
+    surroundings: Surroundings | None,
+) -> tuple[Outcome, Surroundings]:
+    """Keep the account as a trial of its study, which counts from when its result is known; then its worth."""
+    if surroundings is not None:
+        return _outcome(lake, plan, origin, material), surroundings
+    with lake.trials.attempt(TrialKind.SIMULATION, _study(plan, origin), _choices(plan, origin)) as trial:
+        outcome = _outcome(lake, plan, origin, material)
+        metrics = outcome.figures["account"]["metrics"]
+        trial.artifact_id, trial.returns = run_id, outcome.returns
+        trial.scores = {name: metrics[name] for name in _SCORES}
+    worth = lake.trials.deflation(trial.trial_id)
+    return outcome, Surroundings(None if worth is None else asdict(worth), material.told)
+
+
+_SCORES = ("total_return", "max_drawdown", "trades", "turnover")
+
+
+def _outcome(lake: Lake, plan: SimulationPlan, origin: Origin, material: Material) -> Outcome:
+    return trade_one_symbol(plan, material.bars, feed=origin.feed, session=origin.session, calendar=lake.calendar)
+
+
+def _study(plan: SimulationPlan, origin: Origin) -> str:
+    """The study its trial belongs to: that of the trainings on the same symbol."""
+    return f"{origin.feed} {','.join(plan.symbols)}"
+
+
+def _choices(plan: SimulationPlan, origin: Origin) -> dict[str, Any]:
+    """Everything that was chosen for this try; on newer bars it is the same try."""
     return {
-        "symbol": chosen.symbol,
-        "feed": chosen.feed,
-        "session": chosen.session,
-        "cash_usd": usd_text(chosen.cash_ticks),
-        "fill": chosen.fill.value,
-        "first_bar": stamps[0].isoformat(),
-        "last_bar": stamps[-1].isoformat(),
-        "sessions": sessions.n_unique(),
-        "bars": placed.bars.height,
-        "signals_from": source.kind,
-        "signals_name": source.name,
-        "bars_without_signal": placed.bars_without_signal,
-        "unmatched_signals": placed.unmatched_signals,
+        "symbols": list(plan.symbols),
+        "feed": origin.feed,
+        "session": origin.session,
+        "adjustment": plan.adjustment,
+        "cash_usd": usd_text(plan.cash_ticks),
+        "source": origin.facts,
+        "execution": plan.execution.as_dict(),
+        "rules": plan.rules.as_dict(),
+        "sizing": None if plan.sizing is None else plan.sizing.as_dict(),
+        "period": [None if side is None else str(side) for side in (plan.start, plan.end)],
     }
+
+
+def _parameters(plan: SimulationPlan, origin: Origin) -> dict[str, Any]:
+    """The plan as the run's manifest holds it: nothing is left open, so that it says what was done."""
+    choices = _choices(plan, origin)
+    del choices["period"]
+    start, end = origin.span.start, origin.span.end
+    assert start is not None and end is not None  # noqa: S101, PT018 - an origin knows both
+    return {**choices, "start": start.isoformat(), "end": end.isoformat()}
+
+
+def _results(
+    plan: SimulationPlan, origin: Origin, material: Material, outcome: Outcome, told: Surroundings
+) -> dict[str, Any]:
+    """What the figures are about, the figures, and what was said around them."""
+    bars = material.bars
+    return {
+        "symbol": plan.symbols[0],
+        "symbols": list(plan.symbols),
+        "feed": origin.feed,
+        "session": origin.session,
+        "adjustment": plan.adjustment,
+        "cash_usd": usd_text(plan.cash_ticks),
+        "fill": plan.execution.fill.value,
+        "first_bar": bars["timestamp"].min().isoformat(),  # type: ignore[union-attr]
+        "last_bar": bars["timestamp"].max().isoformat(),  # type: ignore[union-attr]
+        "sessions": bars["session"].n_unique(),
+        "bars": bars.height,
+        "signals_from": origin.kind,
+        "signals_name": origin.name,
+        "bars_without_signal": material.bars_without_signal,
+        "unmatched_signals": material.unmatched_signals,
+        "bars_by_source": dict(material.bars_by_source),
+        **outcome.figures,
+        "deflation": told.deflation,
+        "remarks": list(material.remarks),
+        "told": list(told.told),
+    }
+
+
+def _write_tables(folder: Path, material: Material, outcome: Outcome) -> None:
+    tables = {
+        "predictions": material.predictions,
+        "signals": material.signals,
+        "orders": outcome.orders,
+        "fills": outcome.fills,
+        "trades": outcome.trades,
+        "equity": outcome.equity,
+    }
+    with storage_errors(folder):
+        for name, table in tables.items():
+            if table is not None:
+                table.write_parquet(folder / f"{name}.parquet", compression="zstd")
 
 
 def _notifier(progress: Progress | None) -> Callable[[int], None]:
@@ -310,46 +271,3 @@ def _notifier(progress: Progress | None) -> Callable[[int], None]:
             progress(_STEPS[step], step, len(_STEPS) - 1)
 
     return notify
-
-
-def _within(source: _Source, start: Boundary, end: Boundary, feed: str) -> pl.DataFrame:
-    """Signals of [start, end); dates are sessions of the feed."""
-    span = time_range(start, end, feed)
-    found = source.signals
-    if span.start is not None:
-        found = found.filter(pl.col("timestamp") >= span.start)
-    if span.end is not None:
-        found = found.filter(pl.col("timestamp") < span.end)
-    if found.is_empty():
-        held = source.signals["timestamp"]
-        spans = f"they run from {held[0]} to {held[-1]}" if held.len() else "there are none at all"
-        raise InvalidInputError(
-            f"no signal of {source.kind} {source.name!r} lies in [{start or 'open'}, {end or 'open'}): {spans}."
-        )
-    return found
-
-
-@functools.cache
-def _code() -> str:
-    """Hash of everything that shapes a run, the page's template included."""
-    modules = code_hash(
-        accounts,
-        capacity,
-        charts,
-        costs,
-        drawdown,
-        compiled,
-        execution,
-        full_kernel,
-        kernel,
-        market,
-        metrics,
-        ratios,
-        report,
-        rules,
-        signals,
-        ticks,
-        trades,
-        sys.modules[__name__],
-    )
-    return hashlib.sha256(f"{modules}\0{report.template_text()}".encode()).hexdigest()

@@ -108,5 +108,5 @@ def _named(lake: Lake, given_id: str) -> FeatureSetKey | Artifact:
     newest = ", ".join(known[-3:]) or "none yet"
     raise NotFoundError(
         f"id {given_id!r} is no feature version, model or run of the lake. Some there are: {newest}. "
-        "`barlake models list` and `barlake runs` show the others."
+        "`barlake models list` and `barlake runs list` show the others."
     )

@@ -11,14 +11,15 @@ from typing import Any
 from app.repro.making import repeated
 from app.repro.report import Cause, Link, Made, Step
 from barlake.artifacts import Artifact, ArtifactStore
-from barlake.errors import FormatError, InvalidInputError, NotFoundError
+from barlake.errors import FormatError, NotFoundError
 from barlake.feature_tables import feature_tables_of
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
 from barlake.scratch import OneVersion, ScratchLake
 from feature_service.build import build_features
 from feature_service.sets import find_feature_set
-from simulation_service.simulate import simulate_model, simulate_signals
+from simulation_service.runs import plan_of_run
+from simulation_service.simulate import Surroundings, simulate
 from training_service.again import train_again
 
 __all__ = ["features_again", "features_of", "model_again", "run_again"]
@@ -113,21 +114,10 @@ def run_again(lake: Lake, run: Artifact, *, signals: Path | None = None) -> Step
     InvalidInputError
         If the run came from a file, and none is named.
     """
-    options: dict[str, Any] = {name: run.parameters[name] for name in ("cash_usd", "fill", "start", "end")}
-    symbol = run.parameters["symbol"]
-    if "model" not in run.inputs and signals is None:
-        raise InvalidInputError(
-            f"run {run.id} came from the file {run.results['signals_name']!r}, which the lake does not hold: name it "
-            "with --signals."
-        )
+    plan = plan_of_run(run, signals=signals)
 
     def make(scratch: ScratchLake) -> Made:
-        if "model" in run.inputs:
-            simulate_model(scratch, run.inputs["model"], symbol, **options)
-        else:
-            assert signals is not None  # noqa: S101 - checked above
-            hours = {name: run.parameters[name] for name in ("feed", "session")}
-            simulate_signals(scratch, signals, symbol, **hours, **options)
+        simulate(scratch, plan, surroundings=Surroundings.of(run))
         return _made_artifact(scratch.artifacts.list(ArtifactKind.RUN)[-1])
 
     return _again(lake, run, make)

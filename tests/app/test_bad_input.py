@@ -54,7 +54,7 @@ REFUSED: list[tuple[tuple[str, ...], int, tuple[str, ...]]] = [
     (("simulate", "--symbol", "SPY"), 2, ("--model", "--signals")),
     (("simulate", "--symbol", "SPY", "--model", "ffff"), 1, ("model 'ffff' is not in the lake",)),
     (("simulate", "--symbol", "SPY", "--signals", "nowhere.csv"), 1, ("nowhere.csv",)),
-    (("runs", "ffff"), 1, ("run 'ffff' is not in the lake",)),
+    (("runs", "show", "ffff"), 1, ("run 'ffff' is not in the lake",)),
     (("emulate", "--fault", "hagn"), 1, ("fault 'hagn'", "use one of", "Did you mean 'hang'?")),
     (("emulate", "--bars", "nowhere"), 1, ("bars 'nowhere' is not a folder", "name one")),
     (("emulate", "--plan", "golden"), 1, ("plan 'golden' is not known", "basic, plus")),
@@ -250,11 +250,11 @@ def test_a_malformed_file_of_signals_makes_no_run(cli: Any, example: Path, tmp_p
     text, said = SIGNALS[kind]
     file = tmp_path / "signals.csv"
     file.write_text(text)
-    before = cli("runs", "--root", example, "--json").data
+    before = cli("runs", "list", "--root", example, "--json").data
     done = cli("simulate", "--signals", file, "--symbol", "SPY", "--root", example)
     assert (done.code, done.out) == (1, "")
     assert said in done.errors
-    assert cli("runs", "--root", example, "--json").data == before
+    assert cli("runs", "list", "--root", example, "--json").data == before
 
 
 # --- the root ------------------------------------------------------------------------------------------------

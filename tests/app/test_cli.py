@@ -43,7 +43,7 @@ READING = [
     (("bars", "SPY", "--limit", "3"), "20:59Z"),
     (("bars", "SPY", "--timeframe", "1Day"), "390"),
     (("sql", "select symbol, count(*) as n from bars group by 1 order by 1"), "5,850"),
-    (("runs",), "synthetic"),
+    (("runs", "list"), "synthetic"),
 ]
 
 
@@ -84,8 +84,8 @@ def test_a_limit_is_for_each_symbol_and_takes_the_newest(cli: Any, example: Path
 def test_an_empty_lake_says_how_to_fill_it(cli: Any, tmp_path: Path) -> None:
     assert "barlake demo" in cli("symbols", "--root", tmp_path).out
     assert cli("symbols", "--root", tmp_path, "--json").data == []
-    assert "No runs yet" in cli("runs", "--root", tmp_path).out
-    assert cli("runs", "--root", tmp_path, "--json").data == []
+    assert "No runs yet" in cli("runs", "list", "--root", tmp_path).out
+    assert cli("runs", "list", "--root", tmp_path, "--json").data == []
 
 
 def test_the_root_comes_from_the_environment_too(cli: Any, example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,10 +215,10 @@ def test_signals_of_a_file_are_traded(cli: Any, example: Path, tmp_path: Path) -
 
 
 def test_a_run_can_be_looked_at_by_its_first_digits(cli: Any, example: Path, researched: dict[str, str]) -> None:
-    shown = cli("runs", researched["run"][:6], "--root", example, "--json").data
+    shown = cli("runs", "show", researched["run"][:6], "--root", example, "--json").data
     assert shown["id"] == researched["run"]
     assert Path(shown["folder"], "report.html").is_file()
-    assert researched["run"] in cli("runs", researched["run"], "--root", example).out
+    assert researched["run"] in cli("runs", "show", researched["run"], "--root", example).out
 
 
 # --- emulate, help ---------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_an_emulator_keeps_the_clock_that_the_environment_names(start_process: A
 
 def test_every_command_has_help_with_json_and_root(cli: Any) -> None:
     listed = cli("--help").out
-    lake, research = ["import", "bars", "symbols", "coverage", "gaps", "sql"], ["features", "train", "simulate", "runs"]
+    lake, research = ["import", "bars", "symbols", "coverage", "gaps", "sql"], ["features", "train", "simulate"]
     for command in ["demo", "ingest", "emulate", *lake, *research]:
         assert f"  {command} " in listed
         text = cli(command, "--help").out

@@ -9,7 +9,8 @@ import pytest
 import barlake
 from barlake.keys import ArtifactKind
 from feature_service.build import build_features
-from simulation_service.simulate import simulate_model
+from simulation_service.plan import ModelSource, SimulationPlan
+from simulation_service.simulate import simulate
 from training_service.train import train
 
 
@@ -25,7 +26,7 @@ def trained(bars_alone: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
             "other": train(lake, ["SPY", "QQQ"], folds=2).model_id,
             "qqq": train(lake, "QQQ", folds=2, target="return").model_id,
         }
-        ids["run"] = simulate_model(lake, ids["one"], "SPY").run_id
+        ids["run"] = simulate(lake, SimulationPlan(("SPY",), ModelSource(ids["one"]))).run_id
     return root, ids
 
 

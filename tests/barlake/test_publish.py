@@ -28,10 +28,10 @@ SESSIONS = [dt.date(2024, 1, 2), dt.date(2024, 2, 1)]
 TABLES = {
     "adjustment_buckets", "adjustment_factors", "bars", "bars_15m", "bars_1d", "bars_1h", "bars_5m", "bars_adjusted",
     "bars_daily", "bars_daily_versions", "bars_in_parts", "bars_with_source", "catalogue_info", "commits",
-    "corporate_actions", "coverage",
+    "corporate_actions", "coverage", "equity",
     "feature_drift", "feature_nulls", "feature_quality", "feature_versions",
     "gaps", "macro", "macro_versions", "models", "news", "news_versions", "quality", "quarantine",
-    "receipts", "revisions", "runs", "sessions", "sweeps", "symbols", "trials",
+    "receipts", "revisions", "runs", "sessions", "sweeps", "symbols", "trades", "trials",
 }  # fmt: skip
 COMMAND = Path(sys.executable).with_name("duckdb")
 

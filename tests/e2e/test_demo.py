@@ -58,7 +58,7 @@ def test_everything_shown_says_that_the_bars_are_synthetic(
     report = Path(next(line for line in printed.splitlines() if line.startswith("report: ")).removeprefix("report: "))
     assert "synthetic" in printed.splitlines()[0]
     assert "synthetic" in report.read_text(encoding="utf-8")
-    for command in (["symbols"], ["coverage", "SYNA"], ["bars", "SYNA", "--limit", "2"], ["runs"]):
+    for command in (["symbols"], ["coverage", "SYNA"], ["bars", "SYNA", "--limit", "2"], ["runs", "list"]):
         assert run([*command, "--root", str(root)]) == 0
         assert "synthetic" in capfd.readouterr().out, command
 

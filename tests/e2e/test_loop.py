@@ -101,8 +101,8 @@ def test_both_fills_are_reported_beside_buy_and_hold(quarter: dict[str, Any]) ->
 def test_the_equity_curves_end_on_the_final_values(quarter: dict[str, Any]) -> None:
     curve = pl.read_parquet(quarter["folder"] / "equity.parquet")
     assert curve.height == quarter["bars"]
-    for fill in ("next_open", "same_close"):
-        assert curve[f"{fill}_equity_usd"][-1] == pytest.approx(quarter[fill]["final_value_usd"], abs=1e-4)
+    for column, fill in {"equity_usd": "next_open", "same_close_usd": "same_close"}.items():
+        assert curve[column][-1] == pytest.approx(quarter[fill]["final_value_usd"], abs=1e-4)
 
 
 def test_features_labels_folds_and_fills_of_real_bars_do_not_look_ahead(
@@ -151,6 +151,12 @@ def test_the_catalogue_lists_features_models_and_runs(quarter: dict[str, Any]) -
         assert lake.sql("select count(distinct symbol) from feature_versions").item() == 2
         assert lake.sql("select count(*) from models").item() == 1
         assert lake.sql("select count(*) from runs").item() == 1
+        [last] = lake.sql("select run, max_by(equity_usd, timestamp) as final from equity group by run").to_dicts()
+        assert (last["run"], last["final"]) == (quarter["run_id"], quarter["final_value_usd"])
+        assert (
+            lake.sql("select count(*) from trades").item()
+            == quarter["account"]["metrics"]["trades"] + quarter["account"]["metrics"]["open_trade"]
+        )
 
 
 def test_the_report_opens_in_a_browser_without_an_error_or_a_request(quarter: dict[str, Any], browser: Browser) -> None:

@@ -67,8 +67,8 @@ def test_failure_is_one_line_on_stderr_and_exit_code_1(lake: Lake, capsys: pytes
         [],
         ["--symbol", "SPY"],
         ["--model", "a", "--signals", "b", "--symbol", "SPY"],
-        ["--model", "a", "--symbol", "SPY", "--feed", "sip"],
-        ["--signals", "a", "--symbol", "SPY", "--fill", "open"],
+        ["--model", "a", "--symbol", "SPY", "--set", "fast=5"],
+        ["--signals", "a", "--symbol", "SPY", "--stop-loss", "tight"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +81,7 @@ def test_wrong_usage_is_exit_code_2(options: list[str], capsys: pytest.CaptureFi
 def test_interruption_is_exit_code_130_and_leaves_nothing(
     lake: Lake, signals_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = door.simulate_signals
+    real = door.simulate
 
     def pressed(*arguments: Any, progress: Any, **options: Any) -> Any:
         def at_the_last_step(doing: str, done: int, of: int) -> None:
@@ -91,7 +91,7 @@ def test_interruption_is_exit_code_130_and_leaves_nothing(
 
         return real(*arguments, progress=at_the_last_step, **options)
 
-    monkeypatch.setattr(door, "simulate_signals", pressed)
+    monkeypatch.setattr(door, "simulate", pressed)
     assert main(["--signals", str(signals_file), "--symbol", "SPY", "--root", str(lake.root)]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not list((lake.root / "runs").glob("*"))

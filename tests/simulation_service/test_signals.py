@@ -149,7 +149,7 @@ def test_predictions_of_a_model_are_read_for_its_primary_symbol(
 ) -> None:
     model = lake.artifacts.find(ArtifactKind.MODEL, make_model(predictions))
     found = read_predictions(lake.artifacts, model, symbol="SPY")
-    assert found.rows() == predictions.select("timestamp", "signal").rows()
+    assert found.select("timestamp", "signal").rows() == predictions.select("timestamp", "signal").rows()
 
 
 @pytest.mark.parametrize(("symbol", "role"), [("QQQ", "only looks at"), ("TSLA", "does not know")])

@@ -12,8 +12,26 @@ import pytest
 from barlake import Lake
 from barlake.errors import InvalidInputError, LookAheadError, NotFoundError
 from barlake.keys import ArtifactKind
+from barlake.run_tables import RUN_TABLES
 from barlake.testing import make_bars
-from simulation_service.simulate import SimulationReport, simulate_model, simulate_signals
+from simulation_service.execution import Execution, Fill
+from simulation_service.plan import FileSource, ModelSource, SimulationPlan
+from simulation_service.simulate import SimulationReport, simulate
+
+
+def simulate_signals(lake: Lake, path: Path, symbol: str, **options: Any) -> SimulationReport:
+    return _simulated(lake, symbol, FileSource(path), options)
+
+
+def simulate_model(lake: Lake, model_id: str, symbol: str, **options: Any) -> SimulationReport:
+    return _simulated(lake, symbol, ModelSource(model_id), options)
+
+
+def _simulated(lake: Lake, symbol: str, source: Any, options: dict[str, Any]) -> SimulationReport:
+    progress = options.pop("progress", None)
+    if "fill" in options:
+        options["execution"] = Execution(Fill.parse(options.pop("fill")))
+    return simulate(lake, SimulationPlan((symbol,), source, **options), progress=progress)
 
 
 @pytest.fixture
@@ -86,22 +104,54 @@ def test_another_bar_signal_setting_or_period_is_another_run(lake: Lake, signals
     assert len(set(ids)) == len(ids)
 
 
-def test_run_folder_holds_equity_trades_and_report_with_their_hashes(lake: Lake, signals_file: Path) -> None:
-    report = simulate_signals(lake, signals_file, "SPY")
-    assert set(report.run.files) == {"equity.parquet", "trades.parquet", "report.html"}
+def test_run_folder_holds_every_table_of_its_schema_and_the_report_with_their_hashes(
+    lake: Lake, make_model: Any, predictions: pl.DataFrame
+) -> None:
+    report = simulate_model(lake, make_model(predictions), "SPY")
+    tables = ("predictions", *RUN_TABLES)
+    assert set(report.run.files) == {"report.html", *(f"{name}.parquet" for name in tables)}
     for name in report.run.files:
         lake.artifacts.verified_file(report.run, name)
+    for name, schema in RUN_TABLES.items():
+        assert pl.read_parquet_schema(report.run.path / f"{name}.parquet") == schema
+
+
+def test_equity_ends_on_the_figures_of_the_manifest(lake: Lake, signals_file: Path) -> None:
+    report = simulate_signals(lake, signals_file, "SPY")
     equity = pl.read_parquet(report.run.path / "equity.parquet")
     assert equity.height == report.results["bars"] == 80
-    last = equity.row(-1, named=True)
-    for fill in ("next_open", "same_close"):
-        assert last[f"{fill}_equity_usd"] == report.results[fill]["final_value_usd"]
-        assert last[f"{fill}_buy_and_hold_usd"] == report.results["buy_and_hold"][fill]["final_value_usd"]
-        whole = equity[f"{fill}_cash_usd"] + equity[f"{fill}_shares"] * equity["close"]
-        assert (whole - equity[f"{fill}_equity_usd"]).abs().max() < 1e-9
-    trips = pl.read_parquet(report.run.path / "trades.parquet")
-    metrics = report.results["next_open"]["metrics"]
-    assert trips.filter(fill="next_open").height == metrics["trades"] + metrics["open_trade"]
+    last, results = equity.row(-1, named=True), report.results
+    assert last["equity_usd"] == results["account"]["final_value_usd"] == results["next_open"]["final_value_usd"]
+    assert last["same_close_usd"] == results["same_close"]["final_value_usd"]
+    assert last["buy_and_hold_usd"] == results["buy_and_hold"]["next_open"]["final_value_usd"]
+    assert (equity["cash_usd"] + equity["position_usd"] - equity["equity_usd"]).abs().max() < 1e-9
+
+
+def test_orders_fills_and_trades_tell_one_story(lake: Lake, signals_file: Path, predictions: pl.DataFrame) -> None:
+    report = simulate_signals(lake, signals_file, "SPY")
+    orders, fills, trades = (
+        pl.read_parquet(report.run.path / f"{name}.parquet") for name in ("orders", "fills", "trades")
+    )
+    metrics = report.results["account"]["metrics"]
+    assert trades.height == metrics["trades"] + metrics["open_trade"]
+    filled = orders.filter(status="filled")
+    assert filled["timestamp"].equals(fills["signal_timestamp"])
+    assert (filled["shares_filled"] == fills["shares"].abs()).all()
+    assert (filled["side"] == "buy").equals(fills["shares"] > 0)
+    # An order waits for the bar after its signal, and the signals say when to turn.
+    assert (fills["timestamp"] - fills["signal_timestamp"] == dt.timedelta(minutes=1)).sum() >= fills.height - 1
+    turns = predictions.filter((pl.col("signal") > 0) != (pl.col("signal") > 0).shift(1, fill_value=False))
+    assert orders["timestamp"].equals(turns["timestamp"])
+
+
+def test_order_of_the_last_bar_is_not_filled(lake: Lake, predictions: pl.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "signals.parquet"
+    last = predictions["timestamp"][-1]
+    predictions.select("timestamp", signal=(pl.col("timestamp") == last).cast(pl.Float64)).write_parquet(path)
+    report = simulate_signals(lake, path, "SPY")
+    [order] = pl.read_parquet(report.run.path / "orders.parquet").to_dicts()
+    assert (order["timestamp"], order["side"], order["status"]) == (last, "buy", "not filled")
+    assert (order["shares_asked"], order["shares_filled"]) == (None, 0.0)
 
 
 def test_report_as_json_has_the_headline_both_fills_and_the_page(lake: Lake, signals_file: Path) -> None:
@@ -159,7 +209,7 @@ def test_prices_finer_than_a_tick_are_rounded_and_counted(lake: Lake, tmp_path: 
 
 
 def test_progress_is_told_each_step_up_to_the_end(lake: Lake, signals_file: Path) -> None:
-    for expected in ([0, 1, 2, 3, 4], [0, 1, 4]):
+    for expected in ([0, 1, 2, 3, 4], [0, 4]):
         told: list[tuple[str, int, int]] = []
         simulate_signals(lake, signals_file, "SPY", progress=lambda *step, told=told: told.append(step))
         assert [done for _, done, _ in told] == expected
@@ -204,7 +254,7 @@ def test_signal_of_a_bar_never_reaches_a_fill_before_it(lake: Lake, signals_file
     """Changing every signal from some bar on leaves the account up to that bar as it was."""
 
     def equity(report: SimulationReport) -> pl.DataFrame:
-        return pl.read_parquet(report.run.path / "equity.parquet").drop("signal")
+        return pl.read_parquet(report.run.path / "equity.parquet")
 
     whole = equity(simulate_signals(lake, signals_file, "SPY"))
     lines = signals_file.read_text().splitlines()
@@ -213,5 +263,5 @@ def test_signal_of_a_bar_never_reaches_a_fill_before_it(lake: Lake, signals_file
         signals_file.write_text("\n".join([*lines[: cut + 1], *changed]))
         other = equity(simulate_signals(lake, signals_file, "SPY"))
         assert other.head(cut).equals(whole.head(cut))
-        next_open = [name for name in whole.columns if name.startswith("next_open")]
-        assert other.select(next_open).head(cut + 1).equals(whole.select(next_open).head(cut + 1))
+        filled = ["timestamp", "cash_usd", "equity_usd", "buy_and_hold_usd"]
+        assert other.select(filled).head(cut + 1).equals(whole.select(filled).head(cut + 1))

@@ -18,7 +18,8 @@ from barlake.lake import Lake
 from barlake.sessions import Calendar
 from barlake.testing import make_bars
 from feature_service.build import build_features
-from simulation_service.simulate import simulate_model, simulate_signals
+from simulation_service.plan import FileSource, ModelSource, SimulationPlan
+from simulation_service.simulate import simulate
 from training_service.train import train
 
 
@@ -41,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
             lake.write_bars(make_bars(sessions, seed=seed), feed="synthetic", symbol=symbol)
         version = build_features(lake, ["SPY", "QQQ"]).symbols[0].version
         model = train(lake, ["SPY", "QQQ"], folds=2).model_id
-        run = simulate_model(lake, model, "SPY").run_id
+        run = simulate(lake, SimulationPlan(("SPY",), ModelSource(model))).run_id
     return root, {"version": version, "model": model, "run": run}
 
 
@@ -174,7 +175,7 @@ def test_a_run_of_a_file_needs_the_file(loop: Loop, tmp_path: Path) -> None:
     path = tmp_path / "signals.csv"
     stamps = loop.lake.bars("SPY")["timestamp"][:50].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     pl.DataFrame({"timestamp": stamps, "signal": [1, 0] * 25}).write_csv(path)
-    run = simulate_signals(loop.lake, path, "SPY").run_id
+    run = simulate(loop.lake, SimulationPlan(("SPY",), FileSource(path))).run_id
     with pytest.raises(InvalidInputError, match=r"'signals.csv', which the lake does not hold: name it with --signals"):
         reproduce(loop.lake, run)
     assert results(reproduce(loop.lake, run, signals=path)) == [True]

@@ -1,0 +1,87 @@
+"""Simulations that were made: a list, one of them, several side by side, and one made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import barlake
+from app.commands.options import AsJson, Root
+from app.commands.repro import repro
+from app.console import figures, frame_rows, print_frame, print_json, say
+from barlake.keys import ArtifactKind
+
+__all__ = ["application"]
+
+application = typer.Typer(help="Simulations that were made.", no_args_is_help=True)
+
+RunId = Annotated[str, typer.Argument(metavar="ID", help="A run: its id or the first digits.", show_default=False)]
+
+
+@application.command("list")
+def list_(root: Root = None, as_json: AsJson = False) -> None:
+    """List all runs, the newest last."""
+    from simulation_service.runs import list_runs
+
+    with barlake.open(root) as lake:
+        frame = list_runs(lake.artifacts.list(ArtifactKind.RUN))
+    if as_json:
+        print_json(frame_rows(frame))
+    elif frame.is_empty():
+        say("No runs yet: `barlake simulate` makes one, `barlake demo` shows how.")
+    else:
+        print_frame(frame, newest=True)
+
+
+@application.command("show")
+def show(run_id: RunId, root: Root = None, as_json: AsJson = False) -> None:
+    """Show what a run was made from and what came out."""
+    from simulation_service.runs import facts_of_run
+
+    with barlake.open(root) as lake:
+        found = lake.artifacts.find(ArtifactKind.RUN, run_id)
+    if as_json:
+        print_json(
+            {
+                "id": found.id,
+                "created_at": found.created_at,
+                "inputs": found.inputs,
+                "parameters": found.parameters,
+                "results": found.results,
+                "files": found.files,
+                "folder": found.path,
+            }
+        )
+    else:
+        figures(facts_of_run(found), title=f"run {found.id}")
+
+
+@application.command("compare")
+def compare(
+    run_ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Runs: their ids or first digits.", show_default=False)
+    ],
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what differs between runs, and the figures of all side by side."""
+    from simulation_service.runs import compare_runs
+
+    with barlake.open(root) as lake:
+        frame = compare_runs([lake.artifacts.find(ArtifactKind.RUN, one) for one in run_ids])
+    print_frame(frame, as_json=as_json)
+
+
+@application.command("repro")
+def repro_run(
+    run_id: RunId,
+    signals: Annotated[
+        Path | None, typer.Option("--signals", help="The file of signals, for a run that came from one.")
+    ] = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a run again, with all it hangs on, and compare it bit by bit; exit code 1 where it differs."""
+    repro(run_id, signals=signals, root=root, as_json=as_json)

@@ -1,0 +1,67 @@
+"""A finished run as a person reads it in a terminal: the account, what stands beside it, and what is to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from simulation_service.execution import Fill
+from simulation_service.simulate import SimulationReport
+
+__all__ = ["print_report"]
+
+_HEADINGS = ("final value", "return", "Sharpe", "drawdown", "fills", "shares bought", "costs")
+
+
+def print_report(report: SimulationReport, console: Console) -> None:
+    """Print the main figures, the plain rule at either fill with buy and hold beside, and where the page lies."""
+    results = report.results
+    console.print(_table(results))
+    console.print(
+        f"bars without signal {results['bars_without_signal']:,}, signals without bar "
+        f"{results['unmatched_signals']:,}, prices rounded {results.get('prices_rounded', 0):,}"
+    )
+    for remark in (*results["remarks"], *results["told"]):
+        console.print(f"note: {remark}", soft_wrap=True, markup=False)
+    state = "made" if report.is_new else "existed, nothing was written"
+    console.print(f"run {report.run_id} ({state})\nreport: {report.report_path}", soft_wrap=True, markup=False)
+
+
+def _table(results: Mapping[str, Any]) -> Table:
+    period = f"{results['first_bar'][:10]} to {results['last_bar'][:10]}"
+    title = f"{', '.join(results['symbols'])} ({results['feed']}), {period}, {results['bars']:,} bars"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
+    table.add_column("account", no_wrap=True)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right")
+    for name, account in _accounts(results):
+        metrics = account["metrics"]
+        table.add_row(
+            name,
+            account["final_value"],
+            f"{metrics['total_return']:+.2%}",
+            "-" if metrics["sharpe"] is None else f"{metrics['sharpe']:.2f}",
+            f"{metrics['max_drawdown']:.2%}",
+            f"{account['fills']:,}",
+            f"{account['shares_bought']:,}",
+            f"{account['costs_usd']:,.2f}" if "costs_usd" in account else "-",
+        )
+    return table
+
+
+def _accounts(results: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The account as it was asked for, then what the same signals, or none, would have made of the cash."""
+    yield f"yours, {_named(Fill(results['fill']))}", results["account"]
+    for fill in Fill:
+        if fill in results:
+            yield f"no cost, {_named(fill)}", results[fill]
+    for held in results["buy_and_hold"].values():
+        yield f"held, {held['bought_at']}", held
+
+
+def _named(fill: Fill) -> str:
+    return f"{fill}\n(optimistic)" if fill.is_optimistic else fill.value
