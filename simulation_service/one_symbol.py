@@ -54,7 +54,7 @@ def trade_one_symbol(
             done, signal, lag=plan.execution.lag, direction=plan.rules.direction, timestamp=timestamp, symbol=symbol
         ),
         fills=fills_table(done, timestamp=timestamp, symbol=symbol),
-        trades=_with_all_columns(trades).select(pl.col(name).cast(kind) for name, kind in TRADES.items()),
+        trades=trades.select(pl.col(name).cast(kind) for name, kind in TRADES.items()),
         equity=equity_table(
             done,
             timestamp=timestamp,
@@ -64,11 +64,6 @@ def trade_one_symbol(
         ),
         returns=returns_by_session(done.equity, bars["session"], float(done.start_cash)),
     )
-
-
-def _with_all_columns(trades: pl.DataFrame) -> pl.DataFrame:
-    missing = {"fees_usd": pl.lit(0.0), "exit_reason": pl.lit("signal")}
-    return trades.with_columns(value.alias(name) for name, value in missing.items() if name not in trades.columns)
 
 
 def _account(plan: SimulationPlan, plain: Accounts, signal: Any, market: Market) -> Replay:
