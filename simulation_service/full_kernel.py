@@ -35,7 +35,9 @@ _TICK_UNITS = 10_000  # units of 1e-8 dollars in a tick
 # https://www.finra.org/rules-guidance/rulebooks/finra-rules/4210
 _MAINTENANCE_TENTHS = 3
 
-_SIGNAL, _STOP, _TARGET, _TRAILING, _HOLDING, _CLOSE, _DRAWDOWN, _DAILY_LOSS, _MARGIN = (int(one) for one in Reason)
+_SIGNAL, _STOP, _TARGET, _TRAILING, _HOLDING, _CLOSE, _DRAWDOWN, _DAILY_LOSS, _MARGIN, _REBALANCE = (
+    int(one) for one in Reason
+)
 
 
 class World(NamedTuple):
@@ -364,6 +366,7 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
                         paid += abs(part) * price
                         entry = paid // abs(lots) if side == _SHORT else -(-paid // lots)
                         opening -= part
+                        room -= abs(part)
                         used += abs(part)
                         lower, upper = _levels(side, entry, best, way)
                     elif most == 0:

@@ -38,6 +38,7 @@ class Reason(IntEnum):
     DRAWDOWN = 6
     DAILY_LOSS = 7
     MARGIN = 8
+    REBALANCE = 9
 
     @property
     def label(self) -> str:
