@@ -7,25 +7,31 @@ break-even cost says how dear a trade may be before nothing is left.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from simulation_service.break_even import break_even_cost
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution, Fill
-from simulation_service.kernel import replay
+from simulation_service.kernel import Replay, replay
 from simulation_service.market import Market
 from simulation_service.ratios import last_bars, session_returns, sharpe_ratio
 from simulation_service.rules import Rules
 from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray, usd_text
 
-__all__ = ["TYPICAL_VOLUME_SHARE", "Ladder", "Rung", "RungName", "climb", "rung_executions"]
+__all__ = ["TYPICAL_VOLUME_SHARE", "Ladder", "Rung", "RungName", "climb", "climb_with", "rung_executions"]
 
 TYPICAL_VOLUME_SHARE = 0.025
 """Share of a bar's volume that is assumed where nobody names one: the default of zipline and of Lean, see
 https://github.com/stefan-jansen/zipline-reloaded/blob/main/src/zipline/finance/slippage.py."""
 
 _BASIC_EXECUTION, _BASIC_RULES = Execution(), Rules()
+_NO_PROFIT: dict[str, float | None] = {"break_even_cost_bps": None, "break_even_trade_usd": None}
 
 
 class RungName(StrEnum):
@@ -89,8 +95,8 @@ class Ladder:
     assumed, volume_share_assumed
         Whether the costs are `Costs.typical()`, and the cap `TYPICAL_VOLUME_SHARE`, because none were given.
     break_even_cost_bps
-        Cost of each fill, in 1e-4 of its price, with which the second rung would end where it began; None where
-        it has no profit to lose.
+        Cost of each dollar bought or sold, in 1e-4, with which the second rung would end where it began, as
+        `break_even_cost` has it; None where it has no profit to lose.
     break_even_trade_usd
         The same as dollars for a round trip: profit of the second rung by half its fills.
     """
@@ -162,30 +168,54 @@ def climb(
     InvalidInputError
         As `replay`.
     """
-    session_last = last_bars(market.session_number)
 
-    def rung(name: RungName, way: Execution) -> Rung:
-        done = replay(signal, market, cash_ticks=cash_ticks, execution=way, rules=rules)
-        returns = session_returns(done.equity, session_last, float(cash_ticks))
-        sharpe, fills = sharpe_ratio(returns), int(done.fill_bars.size)
-        return Rung(name, way, cash_ticks, done.final_value, fills, done.costs_paid, sharpe)
+    def replayed(way: Execution) -> Replay:
+        return replay(signal, market, cash_ticks=cash_ticks, execution=way, rules=rules)
 
-    rungs = tuple(rung(name, way) for name, way in rung_executions(execution).items())
+    return climb_with(replayed, session_number=market.session_number, execution=execution)
+
+
+def climb_with(
+    replayed: Callable[[Execution], Replay],
+    *,
+    session_number: npt.NDArray[np.int64],
+    execution: Execution = _BASIC_EXECUTION,
+) -> Ladder:
+    """The ladder of anything that can be replayed with one execution after the other, such as a portfolio.
+
+    Parameters
+    ----------
+    replayed
+        Replay of the same signals with an execution.
+    session_number
+        Shape (n_bars,), the same for all bars of one session.
+    """
+    session_last = last_bars(session_number)
+    rungs, break_even = [], _NO_PROFIT
+    for name, way in rung_executions(execution).items():
+        # One at a time: on a million bars a replay is some thirty megabytes.
+        done = replayed(way)
+        rungs.append(_rung(name, way, done, session_last))
+        if name is RungName.NEXT_OPEN:
+            break_even = _break_even(done)
     return Ladder(
-        rungs,
+        tuple(rungs),
         assumed=execution.costs.is_free,
         volume_share_assumed=execution.volume_share is None,
-        **_break_even(rungs[1]),
+        **break_even,
     )
 
 
-def _break_even(free: Rung) -> dict[str, float | None]:
-    """What a fill may cost an account that trades all it has: a cost of c leaves (1 - c) of it at each fill."""
-    profit = free.final_value - free.start_cash
-    if profit <= 0 or not free.fills:
-        return {"break_even_cost_bps": None, "break_even_trade_usd": None}
-    kept = (free.start_cash / free.final_value) ** (1 / free.fills)
-    return {
-        "break_even_cost_bps": (1.0 - kept) * 1e4,
-        "break_even_trade_usd": profit / TICKS_PER_DOLLAR / (free.fills / 2),
-    }
+def _rung(name: RungName, way: Execution, done: Replay, session_last: npt.NDArray[np.int64]) -> Rung:
+    returns = session_returns(done.equity, session_last, float(done.start_cash))
+    fills = int(done.fill_bars.size)
+    return Rung(name, way, done.start_cash, done.final_value, fills, done.costs_paid, sharpe_ratio(returns))
+
+
+def _break_even(free: Replay) -> dict[str, float | None]:
+    traded = np.abs(free.fill_shares) * free.fill_prices
+    cost = break_even_cost(free.start_cash, free.final_value, traded, free.equity[free.fill_bars])
+    if cost is None:
+        return _NO_PROFIT
+    profit_usd = (free.final_value - free.start_cash) / TICKS_PER_DOLLAR
+    return {"break_even_cost_bps": cost * 1e4, "break_even_trade_usd": profit_usd / (free.fill_bars.size / 2)}

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from barlake.multiple_testing import SharpeFacts, probabilistic_sharpe
+from simulation_service.break_even import break_even_cost
 from simulation_service.capacity import capacity
 from simulation_service.drawdown import longest_drawdown, max_drawdown
 from simulation_service.ratios import (
@@ -99,8 +100,8 @@ class Metrics:
     average_trade_usd, average_trade_return
         Mean profit of a trade.
     break_even_cost_bps
-        Cost per dollar bought or sold, in 1e-4, that would eat the whole profit (first order: the same
-        trades). None without a profit or a closed trade.
+        Cost per dollar bought or sold, in 1e-4, that would eat the whole profit, as `break_even_cost` has it. None
+        without a profit or a closed trade.
     capacity_usd
         Starting cash with which 95 % of the fills would be at most 1 % of their bar's volume; None without
         a fill, or where volumes were not given.
@@ -163,20 +164,20 @@ def measure(
     """
     start = float(done.start_cash)
     held = np.abs(done.equity - done.cash) if position is None else position
-    traded = float(np.sum(np.abs(done.fill_shares) * done.fill_prices))
+    traded = np.abs(done.fill_shares) * done.fill_prices
     closed = trips.filter(~pl.col("is_open"))
     mean_equity = float(done.equity.mean())
-    profit = float(done.equity[-1]) - start
+    dearest = break_even_cost(start, float(done.equity[-1]), traded, done.equity[done.fill_bars])
     return Metrics(
         **_session_figures(done.equity, last_bars(session.to_physical().to_numpy()), start),
         **_drawdown_figures(done.equity, start, timestamp),
         exposure=float(np.count_nonzero(held) / held.size),
         gross_exposure=float(held.mean()) / mean_equity if mean_equity > 0 else None,
-        turnover=traded / mean_equity if mean_equity > 0 else None,
+        turnover=float(traded.sum()) / mean_equity if mean_equity > 0 else None,
         trades=closed.height,
         open_trade=closed.height < trips.height,
         **_trade_figures(closed["profit_usd"].to_numpy(), closed["simple_return"].to_numpy()),
-        break_even_cost_bps=profit / traded * 1e4 if profit > 0 and closed.height else None,
+        break_even_cost_bps=None if dearest is None or not closed.height else dearest * 1e4,
         capacity_usd=None if fill_volume is None else capacity(done.fill_shares, fill_volume, start / TICKS_PER_DOLLAR),
     )
 

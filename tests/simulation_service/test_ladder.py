@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -62,7 +63,8 @@ def test_six_rungs_of_one_trade_equal_pencil_arithmetic() -> None:
     assert found["+ spread"].costs_paid == 9 * (10_100 + 10_400)
     assert found["+ fees"].costs_paid == 9 * (20_200 + 20_800) + 2 * 14_500 + 9_173
     assert found.break_even_trade_usd == pytest.approx(27.0)
-    assert found.break_even_cost_bps == pytest.approx((1 - (1000 / 1027) ** 0.5) * 1e4)
+    # 27 of profit over 909 bought and 936 sold of an account of 1,009 and 1,027 dollars.
+    assert found.break_even_cost_bps == pytest.approx(math.tanh(math.log(1.027) / (909 / 1009 + 936 / 1027)) * 1e4)
 
 
 @pytest.mark.parametrize("seed", range(5))
