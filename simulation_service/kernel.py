@@ -11,6 +11,7 @@ quotient of two such numbers never rounds up to the next whole number, so its fl
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from barlake.errors import InvalidInputError
 from simulation_service.compiled import compiled
 from simulation_service.execution import Execution, Fill
 from simulation_service.full_kernel import LOTS_PER_SHARE, Book, Terms, Way, World, full_loop
+from simulation_service.late import Late
 from simulation_service.market import Market
 from simulation_service.rules import Direction, Rules
 from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray, rate_units
@@ -43,7 +45,8 @@ class Replay:
     start_cash
         Cash before the first bar.
     cash, shares, equity
-        Shape (n_bars,), after the bar has closed; equity is cash plus shares at the bar's close.
+        Shape (n_bars,), after the bar has closed; equity is cash plus shares at the bar's close. Of the plain rule
+        cash and shares are worked out of the fills, when they are first looked at.
     fill_bars, fill_shares, fill_prices
         Shape (n_fills,), in order of time: the bar filled in, shares bought (above 0) or sold (below 0),
         and the price of one share, with spread and slippage.
@@ -60,8 +63,6 @@ class Replay:
     """
 
     start_cash: int
-    cash: FloatArray
-    shares: FloatArray
     equity: FloatArray
     fill_bars: npt.NDArray[np.int64]
     fill_shares: FloatArray
@@ -71,6 +72,8 @@ class Replay:
     fill_reasons: npt.NDArray[np.int8]
     fill_signal_bars: npt.NDArray[np.int64]
     fill_asked: FloatArray
+    cash: Late = Late()  # noqa: RUF009 - a descriptor is what makes the field late
+    shares: Late = Late()  # noqa: RUF009 - as above
     lots_per_share: int = 1
 
     @property
@@ -116,13 +119,11 @@ def basic_loop(
     close: FloatArray,
     cash: float,
     lag: int,
-    cash_path: FloatArray,
-    shares_path: FloatArray,
     equity_path: FloatArray,
     fill_bars: npt.NDArray[np.int64],
     fill_shares: FloatArray,
 ) -> int:
-    """Fill the five output arrays and return the number of fills. `lag` bars lie between signal and fill."""
+    """Fill the three output arrays and return the number of fills. `lag` bars lie between signal and fill."""
     shares = 0.0
     fills = 0
     for bar in range(price.size):
@@ -140,30 +141,38 @@ def basic_loop(
             fill_shares[fills] = -shares
             fills += 1
             shares = 0.0
-        cash_path[bar] = cash
-        shares_path[bar] = shares
         equity_path[bar] = cash + shares * close[bar]
     return fills
 
 
 def _basic_replay(price: FloatArray, signal: FloatArray, close: FloatArray, cash: int, *, lag: int) -> Replay:
     bars = price.size
-    cash_path, shares_path, equity = np.empty(bars), np.empty(bars), np.empty(bars)
     # One fill per bar at most; pages that no fill reaches are never touched.
-    fill_bars, fill_shares = np.empty(bars, dtype=np.int64), np.empty(bars)
-    count = basic_loop(
-        price, signal, close, float(cash), lag, cash_path, shares_path, equity, fill_bars, fill_shares
-    )  # fmt: skip
+    equity, fill_bars, fill_shares = np.empty(bars), np.empty(bars, dtype=np.int64), np.empty(bars)
+    count = basic_loop(price, signal, close, float(cash), lag, equity, fill_bars, fill_shares)
     # Sums only grow under rounding, so an account that ever left the exact range shows it here.
     if equity.max() >= MAX_TICKS:
         raise _too_large(MAX_TICKS, int(np.argmax(equity >= MAX_TICKS)))
     bars_of_fills, shares_of_fills = fill_bars[:count].copy(), fill_shares[:count].copy()
     prices = price[bars_of_fills]
     reasons = np.zeros(count, dtype=np.int8)  # `Reason.SIGNAL`, in pages that cost nothing until they are read
+    after = functools.partial(_after_each_bar, shares_of_fills, bars_of_fills, bars)
     return Replay(
-        cash, cash_path, shares_path, equity, bars_of_fills, shares_of_fills, prices, prices, np.zeros(count), reasons,
-        bars_of_fills - lag, shares_of_fills,
+        cash, equity, bars_of_fills, shares_of_fills, prices, prices, np.zeros(count), reasons, bars_of_fills - lag,
+        shares_of_fills, functools.partial(after, paid=prices, cash=float(cash)), after,
     )  # fmt: skip
+
+
+def _after_each_bar(
+    shares: FloatArray,
+    fill_bars: npt.NDArray[np.int64],
+    bars: int,
+    paid: FloatArray | None = None,
+    cash: float = 0.0,
+) -> FloatArray:
+    """Shares held after each bar; with a price paid at each fill, the cash left. Whole numbers: the sums are exact."""
+    levels = np.cumsum(shares) if paid is None else cash - np.cumsum(shares * paid)
+    return np.repeat(np.concatenate([[cash], levels]), np.diff(fill_bars, prepend=0, append=bars))
 
 
 def _full_replay(
@@ -184,8 +193,8 @@ def _full_replay(
         for lots in (book.shares, book.lots[made], book.asked[made]):
             np.divide(lots, way.lot, out=lots)
     return Replay(
-        cash, book.cash, book.shares, book.equity, book.bars[made], book.lots[made], book.prices[made],
-        book.quotes[made], book.fees[made], book.reasons[made], book.signal_bars[made], book.asked[made], way.lot,
+        cash, book.equity, book.bars[made], book.lots[made], book.prices[made], book.quotes[made], book.fees[made],
+        book.reasons[made], book.signal_bars[made], book.asked[made], book.cash, book.shares, way.lot,
     )  # fmt: skip
 
 
