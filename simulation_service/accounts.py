@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, buy_and_hold, replay
 from simulation_service.market import Market
 from simulation_service.metrics import measure
-from simulation_service.ticks import TICKS_PER_DOLLAR, to_dollars, usd_text
+from simulation_service.ticks import TICKS_PER_DOLLAR, usd_text
 from simulation_service.trades import round_trips
 
 __all__ = ["Accounts"]
@@ -39,6 +38,7 @@ class Accounts:
     strategy: dict[Fill, Replay]
     held: dict[Fill, Replay]
     trips: dict[Fill, pl.DataFrame]
+    _figures: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def replayed(cls, bars: pl.DataFrame, *, cash_ticks: int, market: Market | None = None) -> Accounts:
@@ -62,13 +62,9 @@ class Accounts:
 
     def results(self) -> dict[str, Any]:
         """Figures of all four as JSON can hold them, by fill, and how many prices had to be rounded."""
-        held = {
-            fill.value: {"bought_at": _BOUGHT_AT[fill]} | self._figures(done, self._held_trips(done))
-            for fill, done in self.held.items()
-        }
+        held = {fill.value: {"bought_at": _BOUGHT_AT[fill]} | self.figures(done) for fill, done in self.held.items()}
         strategy = {
-            fill.value: {"optimistic": fill.is_optimistic} | self._figures(done, self.trips[fill])
-            for fill, done in self.strategy.items()
+            fill.value: {"optimistic": fill.is_optimistic} | self.figures(done) for fill, done in self.strategy.items()
         }
         return {
             **strategy,
@@ -77,16 +73,26 @@ class Accounts:
             "largest_rounding_usd": self.market.largest_rounding_usd,
         }
 
-    def _held_trips(self, done: Replay) -> pl.DataFrame:
+    def trips_of(self, done: Replay) -> pl.DataFrame:
+        """Round trips of a replay over these bars."""
+        known = next((fill for fill, one in self.strategy.items() if one is done), None)
+        if known is not None:
+            return self.trips[known]
         return round_trips(done, timestamp=self.bars["timestamp"], close_ticks=self.market.close)
 
-    def _figures(self, done: Replay, trips: pl.DataFrame) -> dict[str, Any]:
+    def figures(self, done: Replay) -> dict[str, Any]:
+        """What became of the cash in a replay over these bars; measured once for each."""
+        if id(done) not in self._figures:
+            self._figures[id(done)] = self._measured(done)
+        return self._figures[id(done)]
+
+    def _measured(self, done: Replay) -> dict[str, Any]:
         measured = measure(
             done,
-            trips,
+            self.trips_of(done),
             timestamp=self.bars["timestamp"],
             session=self.bars["session"],
-            fill_volume=self.bars["volume"].to_numpy()[done.fill_bars],
+            fill_volume=self.market.volume[done.fill_bars],
         )
         return {
             "final_value": usd_text(done.final_value),
@@ -95,22 +101,3 @@ class Accounts:
             "shares_bought": done.shares_bought,
             "metrics": measured.as_dict(),
         }
-
-    def equity_table(self) -> pl.DataFrame:
-        """One row per bar: timestamp, session, close, signal; by fill cash, shares, equity and buy and hold.
-
-        Money in dollars, each amount the float64 nearest to the exact one; values after the bar's close.
-        """
-        columns: list[pl.Series] = []
-        for fill, done in self.strategy.items():
-            columns += [
-                pl.Series(f"{fill}_cash_usd", to_dollars(done.cash)),
-                pl.Series(f"{fill}_shares", done.shares.astype(np.int64)),
-                pl.Series(f"{fill}_equity_usd", to_dollars(done.equity)),
-                pl.Series(f"{fill}_buy_and_hold_usd", to_dollars(self.held[fill].equity)),
-            ]
-        return self.bars.select("timestamp", "session", "close", "signal").with_columns(columns)
-
-    def trades_table(self) -> pl.DataFrame:
-        """Round trips of both fills, with a column fill; see `round_trips` for the others."""
-        return pl.concat(trips.select(pl.lit(fill.value).alias("fill"), pl.all()) for fill, trips in self.trips.items())

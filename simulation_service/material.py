@@ -32,6 +32,7 @@ from simulation_service.span_checks import (
     require_volume,
 )
 from simulation_service.strategies.placing import signal_frame
+from simulation_service.strategies.records import require_proven
 
 __all__ = ["Material", "inputs_of", "read_material"]
 
@@ -104,7 +105,7 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
     )
     if _snapshot(lake, plan, origin) != inputs["bars"]:
         raise ConflictError(f"bars of {', '.join(plan.symbols)} were written while they were read: run again.")
-    signals = origin.signals if origin.strategy is None else _of_strategy(origin, bars)
+    signals = origin.signals if origin.strategy is None else _of_strategy(lake, origin, bars)
     assert signals is not None  # noqa: S101 - an origin has signals, or a strategy that makes them
     placed = [place(_of(signals, name), _of(bars, name)) for name in plan.symbols]
     used = pl.concat([one.bars for one in placed]) if len(placed) > 1 else placed[0].bars
@@ -130,14 +131,15 @@ def _of(frame: pl.DataFrame, symbol: str) -> pl.DataFrame:
     return frame if frame["symbol"].n_unique() == 1 and frame["symbol"][0] == symbol else frame.filter(symbol=symbol)
 
 
-def _of_strategy(origin: Origin, bars: pl.DataFrame) -> pl.DataFrame:
+def _of_strategy(lake: Lake, origin: Origin, bars: pl.DataFrame) -> pl.DataFrame:
     """What the strategy wants at each bar; it sees the model's predictions, if there is one."""
     assert origin.strategy is not None  # noqa: S101 - asked for by the only caller
-    shown = bars
+    shown = bars.drop("ingested_at")
     if origin.predictions is not None:
         predicted = origin.predictions.select("timestamp", "symbol", "prediction", model_signal="signal")
-        shown = bars.join(predicted, on=["timestamp", "symbol"], how="left", maintain_order="left")
-    return signal_frame(origin.strategy, shown.drop("ingested_at"))
+        shown = shown.join(predicted, on=["timestamp", "symbol"], how="left", maintain_order="left")
+    require_proven(lake, origin.strategy, shown)
+    return signal_frame(origin.strategy, shown)
 
 
 def _checked(lake: Lake, plan: SimulationPlan, origin: Origin, bars: pl.DataFrame) -> tuple[list[str], tuple[str, ...]]:
@@ -192,9 +194,9 @@ def _factors_hash(lake: Lake, plan: SimulationPlan, feed: str) -> str:
 
 def _by_source(lake: Lake, feed: str, bars: pl.DataFrame) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for (symbol,), own in bars.group_by("symbol", maintain_order=True):
-        moments = own.group_by("ingested_at").agg(pl.len().alias("bars"))
-        named = with_source(moments.lazy(), lake.manifest, feed=feed, symbol=str(symbol)).collect()
+    for symbol in bars["symbol"].unique(maintain_order=True):
+        moments = _of(bars, symbol)["ingested_at"].value_counts(name="bars")
+        named = with_source(moments.lazy(), lake.manifest, feed=feed, symbol=symbol).collect()
         for source, count in named.select(pl.col("source").fill_null(_UNKNOWN), "bars").iter_rows():
             counts[source] = counts.get(source, 0) + count
     return dict(sorted(counts.items()))

@@ -12,13 +12,13 @@ from simulation_service.account_tables import equity_table, fills_table, orders_
 from simulation_service.accounts import Accounts
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, replay
+from simulation_service.ladder import climb
 from simulation_service.market import Market
-from simulation_service.metrics import measure
 from simulation_service.outcome import Outcome, returns_by_session
 from simulation_service.plan import SimulationPlan
+from simulation_service.random_entries import random_entries
 from simulation_service.rules import Rules
-from simulation_service.ticks import TICKS_PER_DOLLAR, usd_text
-from simulation_service.trades import round_trips
+from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray
 
 __all__ = ["trade_one_symbol"]
 
@@ -45,11 +45,14 @@ def trade_one_symbol(
     signal = bars["signal"].fill_null(float("nan")).to_numpy()
     done = _account(plan, plain, signal, market)
     symbol, timestamp = plan.symbols[0], bars["timestamp"]
-    trips = round_trips(done, timestamp=timestamp, close_ticks=market.close)
-    trades = trips.select(pl.lit(symbol).alias("symbol"), pl.all())
+    trades = plain.trips_of(done).select(pl.lit(symbol).alias("symbol"), pl.all())
     fill = plan.execution.fill
     return Outcome(
-        figures={"account": account_figures(done, trips, bars, fill), **plain.results()},
+        figures={
+            "account": _headline(plan, plain, done),
+            **plain.results(),
+            **_compared(plan, done, signal, market),
+        },
         orders=orders_table(
             done, signal, lag=plan.execution.lag, direction=plan.rules.direction, timestamp=timestamp, symbol=symbol
         ),
@@ -66,7 +69,7 @@ def trade_one_symbol(
     )
 
 
-def _account(plan: SimulationPlan, plain: Accounts, signal: Any, market: Market) -> Replay:
+def _account(plan: SimulationPlan, plain: Accounts, signal: FloatArray, market: Market) -> Replay:
     """The account as the plan wants it; where that is the plain rule, it was kept already."""
     fill = plan.execution.fill
     if plan.rules == Rules() and plan.execution == Execution(fill) and fill in plain.strategy:
@@ -74,16 +77,19 @@ def _account(plan: SimulationPlan, plain: Accounts, signal: Any, market: Market)
     return replay(signal, market, cash_ticks=plan.cash_ticks, execution=plan.execution, rules=plan.rules)
 
 
-def account_figures(done: Replay, trips: pl.DataFrame, bars: pl.DataFrame, fill: Fill) -> dict[str, Any]:
-    """The headline: what became of the cash, what was traded, and what that cost."""
-    measured = measure(done, trips, timestamp=bars["timestamp"], session=bars["session"])
+def _compared(plan: SimulationPlan, done: Replay, signal: FloatArray, market: Market) -> dict[str, Any]:
+    """The same signals under six fills from the kindest to the hardest, and luck with the same exposure."""
+    ladder = climb(signal, market, cash_ticks=plan.cash_ticks, execution=plan.execution, rules=plan.rules)
+    luck = random_entries(done, market, execution=plan.execution)
+    return {"ladder": ladder.as_dict(), "random_entries": None if luck is None else luck.as_dict()}
+
+
+def _headline(plan: SimulationPlan, plain: Accounts, done: Replay) -> dict[str, Any]:
+    """What became of the cash, what was traded, and what that cost."""
+    fill = plan.execution.fill
     return {
         "fill": fill.value,
         "optimistic": fill.is_optimistic,
-        "final_value": usd_text(done.final_value),
-        "final_value_usd": done.final_value / TICKS_PER_DOLLAR,
-        "fills": int(done.fill_bars.size),
-        "shares_bought": done.shares_bought,
+        **plain.figures(done),
         "costs_usd": done.costs_paid / TICKS_PER_DOLLAR,
-        "metrics": measured.as_dict(),
     }
