@@ -51,7 +51,7 @@ def lake_bars(
     InvalidInputError
         If there are not two minutes, or the model predicts another symbol.
     """
-    from simulation_service.signals import PREDICTIONS_FILE, read_predictions  # noqa: PLC0415 - with the work
+    from simulation_service.signals import read_predictions  # noqa: PLC0415 - with the work
 
     if minutes <= 1:
         raise InvalidInputError(f"bars {minutes} is too few: a strategy is looked at over two at least.")
@@ -63,9 +63,7 @@ def lake_bars(
     found = lake.artifacts.find(ArtifactKind.MODEL, model)
     feed, hours = feed or str(found.parameters["feed"]), session or str(found.parameters["session"])
     bars = newest_minutes(lake.bars(names, session=hours, feed=feed, adjustment=adjustment), minutes)
-    read_predictions(lake.artifacts, found, symbol=names[0])  # refuses what it must not be asked for
-    predictions = pl.read_parquet(lake.artifacts.verified_file(found, PREDICTIONS_FILE)).filter(symbol=names[0])
-    return with_predictions(bars, predictions)
+    return with_predictions(bars, read_predictions(lake.artifacts, found, symbol=names[0]))
 
 
 def wanted_rows(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:

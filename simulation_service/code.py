@@ -13,8 +13,8 @@ from simulation_service import tear_sheet
 __all__ = ["reached_modules", "simulation_code"]
 
 _START = "simulate"
-_ELSEWHERE = frozenset({"strategies.catalogue", "tear_sheet"})
-"""They have hashes of their own; a change in one strategy makes no other run of the rest."""
+_ELSEWHERE = frozenset({"strategies.catalogue", "strategies.records", "tear_sheet"})
+"""They have hashes of their own, or decide no figure: a change in one strategy makes no other run of the rest."""
 
 _IMPORT = re.compile(rf"^\s*from {__package__}(?:\.([\w.]+))? import (\([^)]*\)|[^\n]+)", re.MULTILINE)
 

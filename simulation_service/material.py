@@ -31,7 +31,7 @@ from simulation_service.span_checks import (
     require_no_split,
     require_volume,
 )
-from simulation_service.strategies.placing import signal_frame
+from simulation_service.strategies.placing import signal_frame, with_predictions
 from simulation_service.strategies.records import require_proven
 
 __all__ = ["Material", "inputs_of", "read_material"]
@@ -132,12 +132,14 @@ def _of(frame: pl.DataFrame, symbol: str) -> pl.DataFrame:
 
 
 def _of_strategy(lake: Lake, origin: Origin, bars: pl.DataFrame) -> pl.DataFrame:
-    """What the strategy wants at each bar; it sees the model's predictions, if there is one."""
+    """What the strategy wants at each bar; it sees the model's predictions, if there is one.
+
+    It is on record then, and proven to look at nothing later.
+    """
     assert origin.strategy is not None  # noqa: S101 - asked for by the only caller
     shown = bars.drop("ingested_at")
     if origin.predictions is not None:
-        predicted = origin.predictions.select("timestamp", "symbol", "prediction", model_signal="signal")
-        shown = shown.join(predicted, on=["timestamp", "symbol"], how="left", maintain_order="left")
+        shown = with_predictions(shown, origin.predictions)
     require_proven(lake, origin.strategy, shown)
     return signal_frame(origin.strategy, shown)
 
@@ -194,9 +196,9 @@ def _factors_hash(lake: Lake, plan: SimulationPlan, feed: str) -> str:
 
 def _by_source(lake: Lake, feed: str, bars: pl.DataFrame) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for symbol in bars["symbol"].unique(maintain_order=True):
-        moments = _of(bars, symbol)["ingested_at"].value_counts(name="bars")
-        named = with_source(moments.lazy(), lake.manifest, feed=feed, symbol=symbol).collect()
+    for (symbol,), own in bars.group_by("symbol", maintain_order=True):
+        moments = own.group_by("ingested_at").agg(pl.len().alias("bars"))
+        named = with_source(moments.lazy(), lake.manifest, feed=feed, symbol=str(symbol)).collect()
         for source, count in named.select(pl.col("source").fill_null(_UNKNOWN), "bars").iter_rows():
             counts[source] = counts.get(source, 0) + count
     return dict(sorted(counts.items()))

@@ -132,7 +132,7 @@ def strategy(
     """Change the future of bars and predictions; no signal made before may change. Exit code 1: one does."""
     from app.commands.update import names_of
     from app.strategies import prove_lake_strategy
-    from simulation_service.strategies.values import settings_of
+    from simulation_service.options import settings_of
 
     options: dict[str, Any] = {"model": model, "feed": feed, "session": session, "adjustment": adjustment}
     given = settings_of(settings or ())

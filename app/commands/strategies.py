@@ -125,8 +125,8 @@ def check(
     """
     from app.commands.update import names_of
     from app.strategies import lake_bars, wanted_rows
+    from simulation_service.options import settings_of
     from simulation_service.strategies.catalogue import make_strategy
-    from simulation_service.strategies.values import settings_of
 
     strategy = make_strategy(name, settings_of(settings or ()))
     options: dict[str, Any] = {"model": model, "feed": feed, "session": session, "adjustment": adjustment}

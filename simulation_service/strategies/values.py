@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import typing
-from collections.abc import Iterable
 from typing import Any
 
-from barlake.errors import InvalidInputError
-
-__all__ = ["hints_of", "parse_value", "settings_of"]
+__all__ = ["hints_of", "parse_value"]
 
 _WORDS: dict[str, Any] = {"true": True, "false": False, "none": None, "null": None}
 
@@ -45,22 +42,3 @@ def hints_of(function: Any) -> dict[str, Any]:
     except NameError:
         # A name that only a type checker imports: the values still say what they are.
         return {}
-
-
-def settings_of(texts: Iterable[str]) -> dict[str, str]:
-    """Parameters of a strategy from texts such as `fast_bars=5`; the strategy itself reads the values.
-
-    Examples
-    --------
-    >>> settings_of(["fast_bars=5", "slow_bars=50"])
-    {'fast_bars': '5', 'slow_bars': '50'}
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator or not name.strip():
-            raise InvalidInputError(f"--set {text!r} is not name=value: write it as --set fast_bars=5.")
-        if name.strip() in found:
-            raise InvalidInputError(f"--set {name.strip()!r} is given twice: give each parameter once.")
-        found[name.strip()] = value.strip()
-    return found

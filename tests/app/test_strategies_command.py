@@ -111,10 +111,10 @@ def test_a_definition_on_record_is_listed_and_shown_with_its_code(cli: Any, lake
 
 
 def lines_of(page: str) -> list[str]:
-    """Shell lines of a page that need a strategy and nothing else."""
+    """Shell lines of a page that need bars and nothing else."""
     text = (DOCS / page).read_text(encoding="utf-8")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
-    return [line for line in lines if re.match(r"barlake (strategies|prove strategy)", line)]
+    return [line for line in lines if re.match(r"barlake (strategies|prove strategy|simulate)", line)]
 
 
 @pytest.mark.parametrize("line", [*lines_of("strategies.md"), *lines_of("add-a-strategy.md")])
