@@ -15,6 +15,7 @@ import typer
 
 from app.commands import (
     actions,
+    audit,
     care,
     doctor,
     export,
@@ -100,6 +101,7 @@ application.command("train")(training.train)
 application.command("simulate")(simulation.simulate)
 application.command("pnl")(pnl.pnl)
 application.add_typer(runs.application, name="runs")
+application.command("audit")(audit.audit)
 application.add_typer(models.application, name="models")
 application.add_typer(strategies.application, name="strategies")
 application.command("trials")(trials.trials)

@@ -26,7 +26,7 @@ from simulation_service.outcome import Outcome
 from simulation_service.plan import SimulationPlan
 from simulation_service.ticks import usd_text
 
-__all__ = ["REPORT_FILE", "Progress", "SimulationReport", "Surroundings", "simulate"]
+__all__ = ["REPORT_FILE", "Progress", "SimulationReport", "Surroundings", "carry_out", "simulate"]
 
 REPORT_FILE = "report.html"
 
@@ -162,6 +162,20 @@ def simulate(
     lake.publish()
     notify(4)
     return SimulationReport(lake.artifacts.find(ArtifactKind.RUN, run_id), is_new=True)
+
+
+def carry_out(lake: Lake, plan: SimulationPlan) -> dict[str, Any]:
+    """Results of a plan as a run would hold them, without a run, a trial, or anything else that stays.
+
+    Raises
+    ------
+    NotFoundError, InvalidInputError, LookAheadError, FormatError, ConflictError
+        As `simulate`.
+    """
+    origin = origin_of(lake, plan)
+    material = read_material(lake, plan, origin, inputs_of(lake, plan, origin))
+    outcome = _outcome(lake, plan, origin, material)
+    return _results(plan, origin, material, outcome, Surroundings(None, material.told))
 
 
 def _tried(

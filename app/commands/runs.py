@@ -11,6 +11,7 @@ import barlake
 from app.commands.options import AsJson, Root
 from app.commands.repro import repro
 from app.console import figures, frame_rows, print_frame, print_json, say
+from barlake.durable import storage_errors
 from barlake.keys import ArtifactKind
 
 __all__ = ["application"]
@@ -72,6 +73,29 @@ def compare(
     with barlake.open(root) as lake:
         frame = compare_runs([lake.artifacts.find(ArtifactKind.RUN, one) for one in run_ids])
     print_frame(frame, as_json=as_json)
+
+
+@application.command("report")
+def report(
+    run_id: RunId,
+    pdf: Annotated[Path | None, typer.Option("--pdf", help="Write the page as PDF into this file.")] = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say where the tear sheet of a run lies, or write it as PDF."""
+    from simulation_service.simulate import REPORT_FILE
+    from simulation_service.tear_sheet import page_as_pdf
+
+    with barlake.open(root) as lake:
+        page = lake.artifacts.verified_file(lake.artifacts.find(ArtifactKind.RUN, run_id), REPORT_FILE)
+    if pdf is not None:
+        made = page_as_pdf(page.read_text(encoding="utf-8"))
+        with storage_errors(pdf):
+            pdf.write_bytes(made)
+    if as_json:
+        print_json({"report": page, "pdf": pdf})
+    else:
+        say(str(pdf or page))
 
 
 @application.command("repro")

@@ -21,7 +21,7 @@ _FLAT = 1e-12
 # A curve that never fell still needs a height to be drawn in.
 _LEAST_DEPTH = -0.01
 # Shorter first: a ratio over fewer sessions than these says nothing at all.
-_WINDOWS = (21, 63)
+_WINDOWS = (21, 63, 252)
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,12 +75,14 @@ def _lengths(longest: float) -> list[Label]:
 
 def _dots(across: FloatArray, down: FloatArray) -> str:
     """Path of dots on a raster just coarse enough that they are not too many to draw."""
+    x, y = np.rint(across).astype(np.int64), np.rint(down).astype(np.int64)
     raster = 1
     while True:
-        units = np.rint(np.column_stack([across, down]) / raster).astype(np.int64) * raster
-        places = np.unique(units, axis=0)
+        is_taken = np.zeros((WIDTH // raster + 1, _HEIGHT // raster + 1), dtype=bool)
+        is_taken[x // raster, y // raster] = True
+        places = np.argwhere(is_taken) * raster
         if len(places) <= _MOST_DOTS:
-            return "".join(f"M{x} {y}h0" for x, y in places.tolist())
+            return "".join(f"M{left} {top}h0" for left, top in places.tolist())
         raster *= 2
 
 

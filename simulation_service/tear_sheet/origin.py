@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 __all__ = ["Fact", "hashes", "listed", "settings", "shares_by_source"]
@@ -67,7 +68,7 @@ def _text(value: Any, name: str = "") -> str:
         return ", ".join(_text(one) for one in value)
     unit = next((text for ending, text in _UNITS.items() if name.endswith(ending)), "{}")
     if isinstance(value, str):
-        return unit.format(value.replace("_", " "))
+        return unit.format(f"{Decimal(value):,}" if unit != "{}" else value.replace("_", " "))
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.12f}".rstrip("0").rstrip(".")
     return unit.format(text)
 
@@ -80,7 +81,7 @@ def _words(name: str) -> str:
 def hashes(inputs: Mapping[str, Any], *, code: str, run_id: str) -> list[Fact]:
     """Everything the run was made from, by hash: bars of each symbol, what gave the signals, code, and the run."""
     found = [
-        Fact(f"{bars['rows']:,} bars of {bars['symbol']}", str(bars["content_hash"]), is_hash=True)
+        Fact(f"{bars['symbol']}, {bars['rows']:,} bars of all hours", str(bars["content_hash"]), is_hash=True)
         for bars in inputs["bars"]["symbols"]
     ]
     for name, value in inputs.items():

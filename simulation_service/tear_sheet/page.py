@@ -63,10 +63,9 @@ def render(
 
 def _head(results: Mapping[str, Any]) -> dict[str, Any]:
     heads = columns(results)
-    kinds = {"model": "model", "file": "signals", "strategy": "strategy"}
     return {
         "title": ", ".join(_symbols(results)),
-        "subject": f"{kinds[results['signals_from']]} {results['signals_name']}",
+        "subject": _subject(results["signals_from"], results["signals_name"]),
         "is_synthetic": results["feed"] == SYNTHETIC_FEED,
         "is_optimistic": Fill(results["fill"]).is_optimistic,
         "legend": fill_title(results["fill"]),
@@ -77,6 +76,13 @@ def _head(results: Mapping[str, Any]) -> dict[str, Any]:
         "figures": rows(heads),
         "worst": results["account"]["metrics"],
     }
+
+
+def _subject(kind: str, name: str) -> str:
+    """What gave the signals; the house's own strategies by their name in words."""
+    if kind == "strategy" and name.isidentifier():
+        return name.replace("_", " ")
+    return f"{'signals' if kind == 'file' else kind} {name}"
 
 
 def _symbols(results: Mapping[str, Any]) -> list[str]:

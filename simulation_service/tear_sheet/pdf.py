@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from barlake.errors import InvalidInputError
@@ -39,7 +42,20 @@ def page_as_pdf(page: str) -> bytes:
             asked.append(url)
             raise ValueError(url)
 
-    pdf: bytes = weasyprint.HTML(string=page, url_fetcher=Nothing()).write_pdf()
+    with _without_warnings():
+        pdf: bytes = weasyprint.HTML(string=page, url_fetcher=Nothing()).write_pdf()
     if asked:
         raise InvalidInputError(f"page asks for {asked[0]}: a tear sheet needs nothing but itself. Make the run again.")
     return pdf
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Half of the style sheet is for screens, and WeasyPrint would tell each line of it; errors are still told."""
+    told = logging.getLogger("weasyprint")
+    before = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        told.setLevel(before)

@@ -57,7 +57,7 @@ def test_drawdown_chart_of_an_account_that_never_fell_has_a_height() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "window", "drawn"), [(41, 21, False), (42, 21, True), (125, 21, True), (126, 63, True)]
+    ("count", "window", "drawn"), [(41, 21, False), (42, 21, True), (125, 21, True), (126, 63, True), (504, 252, True)]
 )
 def test_rolling_window_grows_with_the_number_of_sessions(count: int, window: int, *, drawn: bool) -> None:
     days = [dt.date(2024, 1, 2) + dt.timedelta(days=number) for number in range(count)]

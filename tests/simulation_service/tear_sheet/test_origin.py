@@ -13,7 +13,7 @@ def test_settings_name_what_is_used_with_its_unit_and_say_none_for_the_rest() ->
         "source": {"kind": "strategy", "parameters": {"fast": 5, "weights": [1, 2]}},
     }
     assert settings(parameters) == [
-        Fact("cash", "$100000.00"),
+        Fact("cash", "$100,000.00"),
         Fact("execution", "fill next open, delay bars 1"),
         Fact("costs", "half spread 0.5 bps"),
         Fact("rules", "none"),
@@ -28,7 +28,7 @@ def test_every_hash_that_a_run_was_made_from_is_named() -> None:
         {"bars": bars, "model": "feedbeefcafe0001", "strategy": {"code": "cc" * 32}}, code="dd" * 32, run_id="ee" * 8
     )
     assert found == [
-        Fact("99,264 bars of SPY", "aa" * 32, is_hash=True),
+        Fact("SPY, 99,264 bars of all hours", "aa" * 32, is_hash=True),
         Fact("model", "feedbeefcafe0001", is_hash=True),
         Fact("strategy code", "cc" * 32, is_hash=True),
         Fact("code", "dd" * 32, is_hash=True),

@@ -103,7 +103,7 @@ def test_page_asks_for_nothing_outside_itself_and_runs_no_script() -> None:
 
 def test_page_begins_with_what_became_of_the_cash_and_of_holding() -> None:
     text = text_of(run_page())
-    assert "SPY , strategy crossover" in text
+    assert "SPY , crossover" in text
     assert "2 January 2024 to 3 January 2024" in text
     assert "$1,000.00 became $1,012.50 in 2 sessions: +1.25 %, where buying and holding gave -1.00 %." in text
 
@@ -171,7 +171,14 @@ def test_remarks_stand_before_the_figures() -> None:
 
 def test_page_names_everything_the_run_was_made_from() -> None:
     text = text_of(run_page())
-    for needed in ("10 bars of SPY", "ab" * 32, "cd" * 32, "ef" * 32, "feedbeefcafe0001", "alpaca: 90.00 % (9)"):
+    for needed in (
+        "SPY, 10 bars of all hours",
+        "ab" * 32,
+        "cd" * 32,
+        "ef" * 32,
+        "feedbeefcafe0001",
+        "alpaca: 90.00 % (9)",
+    ):
         assert needed in text
     assert "Rules stop loss 0.01" in text
 
