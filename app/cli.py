@@ -35,6 +35,7 @@ from app.commands import (
     repro,
     research,
     runs,
+    scenarios,
     schedule,
     securities,
     simulation,
@@ -102,6 +103,9 @@ application.command("simulate")(simulation.simulate)
 application.command("pnl")(pnl.pnl)
 application.add_typer(runs.application, name="runs")
 application.command("audit")(audit.audit)
+application.add_typer(scenarios.application, name="scenarios")
+application.command("montecarlo")(scenarios.montecarlo)
+application.command("events")(scenarios.events)
 application.add_typer(models.application, name="models")
 application.add_typer(strategies.application, name="strategies")
 application.command("trials")(trials.trials)

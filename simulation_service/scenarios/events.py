@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +18,7 @@ from simulation_service.scenarios.event_study import EventStudy, Window, minute_
 from simulation_service.scenarios.resampling import IndexArray
 from simulation_service.ticks import FloatArray
 
-__all__ = ["EventReport", "Unit", "study_events"]
+__all__ = ["EventReport", "Unit", "study_events", "window_of"]
 
 
 class Unit(StrEnum):
@@ -26,6 +26,9 @@ class Unit(StrEnum):
 
     SESSIONS = "sessions"
     MINUTES = "minutes"
+
+
+_USUAL = {Unit.SESSIONS: Window(5, 5), Unit.MINUTES: Window(60, 60)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,15 @@ class EventReport:
         }
 
 
+def window_of(
+    unit: str, *, before: int | None = None, after: int | None = None, expected_from: int | None = None
+) -> Window:
+    """The window of a unit: five sessions before and after, or sixty minutes, where nothing else is said."""
+    usual = _USUAL[parse_member(Unit, "unit", unit)]
+    given = {"before": before, "after": after, "expected_from": expected_from}
+    return replace(usual, **{name: value for name, value in given.items() if value is not None})
+
+
 def study_events(
     lake: Lake,
     symbol: str,
@@ -95,7 +107,7 @@ def study_events(
     events
         name, date, instant, from `event_dates`.
     window
-        Default: five sessions before and after, or sixty minutes.
+        Default: that of `window_of`.
     benchmark
         Over sessions: the symbol whose returns say what was to be expected.
     adjustment
@@ -113,6 +125,7 @@ def study_events(
     counted = parse_member(Unit, "unit", unit)
     if counted is Unit.MINUTES and benchmark is not None:
         raise InvalidInputError(f"benchmark {benchmark!r} goes with sessions: over minutes nothing is expected.")
+    window = window or window_of(counted)
     name = parse_symbol(symbol)
     names = [name] if benchmark is None else [name, parse_symbol(benchmark)]
     chosen = lake.feed_of(names, feed)
@@ -121,10 +134,8 @@ def study_events(
     bars = lake.bars(names, start, end, timeframe=timeframe, feed=chosen, adjustment=adjustment, session=hours)
     sessions = lake.calendar.of(chosen).frame.filter(pl.col("session").is_in(bars["session"].unique().implode()))
     if counted is Unit.MINUTES:
-        window = window or Window(60, 60)
         study, held = _over_minutes(bars, sessions, events, window)
     else:
-        window = window or Window()
         study, held = _over_sessions(bars, names, sessions, events, window)
     used = held[study.used.tolist()]
     return EventReport(name, chosen, counted, window, benchmark, study, used, events.height - used.height)

@@ -18,7 +18,15 @@ from barlake.errors import InvalidInputError
 from simulation_service.scenarios.resampling import DEFAULT_BLOCK_SESSIONS, IndexArray, stationary_bootstrap
 from simulation_service.ticks import FloatArray
 
-__all__ = ["DEFAULT_RUIN", "QUANTILES", "Futures", "account_paths", "best_block_sessions", "share_interval"]
+__all__ = [
+    "DEFAULT_RUIN",
+    "QUANTILES",
+    "Futures",
+    "account_paths",
+    "best_block_sessions",
+    "require_level",
+    "share_interval",
+]
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DEFAULT_RUIN = 0.5
@@ -64,8 +72,7 @@ class Futures:
         InvalidInputError
             If `ruin` is not a share of the cash between 0 and 1.
         """
-        if not 0.0 < ruin < 1.0:
-            raise InvalidInputError(f"ruin {ruin!r} is no level to be ruined at: give a share of the cash such as 0.5.")
+        require_level(ruin)
         final = self.closes[:, -1]
         return {
             "paths": len(final),
@@ -79,6 +86,12 @@ class Futures:
             "risk_of_ruin": self.ruined(ruin),
             "risk_of_ruin_interval": list(share_interval(self.ruined(ruin), len(final))),
         }
+
+
+def require_level(ruin: float) -> None:
+    """Refuse a share of the cash that nobody can fall to, or that everybody begins below."""
+    if not 0.0 < ruin < 1.0:
+        raise InvalidInputError(f"ruin {ruin!r} is no level to be ruined at: give a share of the cash such as 0.5.")
 
 
 def account_paths(

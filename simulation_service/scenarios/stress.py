@@ -62,6 +62,7 @@ class Outcome:
 class StressReport:
     """Outcomes in the order of the scenarios, the first of them of the bars as they were."""
 
+    run_id: str
     symbol: str
     cash_usd: float
     outcomes: tuple[Outcome, ...]
@@ -81,7 +82,7 @@ class StressReport:
         """Everything as JSON can hold it."""
         about = {outcome.scenario.name: outcome.scenario.description for outcome in self.outcomes}
         rows = [{**row, "description": about[row["scenario"]]} for row in self.table().to_dicts()]
-        return {"symbol": self.symbol, "cash_usd": self.cash_usd, "scenarios": rows}
+        return {"run": self.run_id, "symbol": self.symbol, "cash_usd": self.cash_usd, "scenarios": rows}
 
 
 def stress(
@@ -117,7 +118,7 @@ def stress(
                 raise
             outcomes.append(Outcome(scenario, None, scenario.is_synthetic or made_up, str(error)))
     notify("done", len(wanted), len(wanted))
-    return StressReport(trader.symbol, trader.plan.cash_ticks / TICKS_PER_DOLLAR, tuple(outcomes))
+    return StressReport(trader.run_id, trader.symbol, trader.plan.cash_ticks / TICKS_PER_DOLLAR, tuple(outcomes))
 
 
 def _traded(trader: Trader, stage: Stage, scenario: Scenario, span: Span) -> Traded:

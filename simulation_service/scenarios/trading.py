@@ -72,6 +72,8 @@ class Trader:
         What decides. None: the bars bring a column signal, which belongs to its minute whatever prices do.
     feed, hours, calendar
         Whose sessions are traded, which part of them, and when those end.
+    run_id
+        The run whose plan it is, if it is one's.
     """
 
     plan: SimulationPlan
@@ -79,6 +81,7 @@ class Trader:
     feed: str
     hours: str
     calendar: Calendar
+    run_id: str = ""
 
     @property
     def symbol(self) -> str:

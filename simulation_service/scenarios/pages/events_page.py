@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from simulation_service.scenarios.events import EventReport, Unit
 from simulation_service.scenarios.pages.form import Bar, Card, Page, Section, Table, band_chart
 from simulation_service.tear_sheet.charts import Chart, Label
@@ -11,7 +13,9 @@ from simulation_service.ticks import FloatArray
 __all__ = ["MOST_EVENTS", "events_page"]
 
 MOST_EVENTS = 200
-_MOST_MARKS = 8
+_MOST_MARKS = 12
+_MOST_ROWS = 40
+_STEPS = tuple(digit * 10**power for power in range(6) for digit in (1, 2, 5))
 _Z = 1.96
 
 
@@ -33,9 +37,7 @@ def events_page(report: EventReport, *, subject: str) -> Page:
         f"{'made-up bars' if report.is_synthetic else 'feed ' + report.feed} · {expected}",
         verdict=_verdict(report),
         notice="these prices were made up; they are no market." if report.is_synthetic else None,
-        remarks=[f"{report.left_out} events have no whole window among the bars and are left out."]
-        if report.left_out
-        else [],
+        remarks=[_left_out(report.left_out)] if report.left_out else [],
         cards=_cards(report),
         sections=[
             Section(
@@ -46,12 +48,32 @@ def events_page(report: EventReport, *, subject: str) -> Page:
             ),
             Section(
                 f"By {report.unit.removesuffix('s')}",
-                "Move: how large the moves were by their usual size; 1 is as always.",
+                f"Move: how large the moves were by their usual size; 1 is as always.{_every(report)}",
                 tables=[_table(report)],
             ),
             Section("Each event", f"New York dates and times. {_cut(report)}", tables=[_each(report)]),
         ],
     )
+
+
+def _left_out(count: int) -> str:
+    have = "1 event has" if count == 1 else f"{count:,} events have"
+    return f"{have} no whole window among the bars: left out."
+
+
+def _every(report: EventReport) -> str:
+    step = _step(report, _MOST_ROWS)
+    return f" Every {step} {report.unit}; the chart has all." if step > 1 else ""
+
+
+def _step(report: EventReport, most: int) -> int:
+    """Distance between offsets of which at most so many are shown."""
+    step: int = next(step for step in _STEPS if report.study.offsets.size <= step * most)
+    return step
+
+
+def _offset(offset: int) -> str:
+    return f"{offset:+d}".replace("-", "\N{MINUS SIGN}") if offset else "event"
 
 
 def _expected(report: EventReport) -> str:
@@ -65,7 +87,7 @@ def _expected(report: EventReport) -> str:
 def _verdict(report: EventReport) -> str:
     last = report.study.table().row(-1, named=True)
     at = report.study.table().filter(offset=0).row(0, named=True)
-    t = "" if last["t"] is None else f" (t {number(last['t'], 'ratio')})"
+    t = "" if last["t"] is None else f" (t\N{NO-BREAK SPACE}{number(last['t'], 'ratio')})"
     return (
         f"Over {last['events']} events the whole window made {number(last['mean_cumulative'], 'percent')} beyond "
         f"what was expected{t}; the event's own {report.unit.removesuffix('s')} moved "
@@ -90,12 +112,10 @@ def _chart(report: EventReport) -> Chart:
     mean: FloatArray = table["mean_cumulative"].to_numpy() * 100
     error: FloatArray = table["standard_error"].fill_null(0.0).to_numpy() * 100 * _Z
     offsets = report.study.offsets
-    step = max(-(-offsets.size // _MOST_MARKS), 1)
+    step = _step(report, _MOST_MARKS)
     width = max(offsets.size - 1, 1)
     labels = [
-        Label((offset - offsets[0]) / width * 100, f"{offset:+d}" if offset else "event")
-        for offset in offsets.tolist()
-        if offset % step == 0
+        Label((offset - offsets[0]) / width * 100, _offset(offset)) for offset in offsets.tolist() if offset % step == 0
     ]
     return band_chart(
         [("own", "Mean of all events", mean)],
@@ -107,13 +127,13 @@ def _chart(report: EventReport) -> Chart:
 
 
 def _table(report: EventReport) -> Table:
-    rows = report.study.table().to_dicts()
+    rows = report.study.table().filter(pl.col("offset") % _step(report, _MOST_ROWS) == 0).to_dicts()
     bars = Bar.row([row["mean_abnormal"] for row in rows])
     return Table(
         ("Offset", "", "Mean", "Rose", "Cumulative", "t", "Move"),
         [
             [
-                f"{row['offset']:+d}" if row["offset"] else "event",
+                _offset(row["offset"]),
                 bar,
                 number(row["mean_abnormal"], "fine_percent"),
                 number(row["share_positive"], "whole_share"),

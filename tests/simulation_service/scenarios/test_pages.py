@@ -116,12 +116,26 @@ def test_the_page_of_events_has_every_offset_and_every_event() -> None:
     made = EventReport("SPY", "synthetic", Unit.SESSIONS, Window(1, 1), None, study, events, 3)
     text = checked(events_page(made, subject="earnings"))
     assert "synthetic · these prices were made up" in text
-    assert "3 events have no whole window" in text
+    assert "3 events have no whole window among the bars" in text
     assert "&lt;b&gt;first" in text
     assert "+4.00" in text
+    assert "−1" in text  # noqa: RUF001 - a true minus sign
     one = EventStudy(np.array([0]), np.array([0]), np.array([[0.02]]), np.array([0.01]))
     alone = EventReport("SPY", "sip", Unit.MINUTES, Window(0, 0), None, one, events[:1], 0)
     assert "log price since the last one" in checked(events_page(alone, subject="x"))
+
+
+def test_a_long_window_is_shown_by_every_fifth_minute() -> None:
+    size = 141
+    study = EventStudy(np.arange(size) - 30, np.array([0]), np.full((1, size), 0.001), np.array([0.001]))
+    events = pl.DataFrame({"name": ["x"], "date": ["2024-05-01"], "instant": ["2024-05-01T18:00:00Z"]}).with_columns(
+        pl.col("date").str.to_date(), pl.col("instant").str.to_datetime(time_unit="us", time_zone="UTC")
+    )
+    page = events_page(EventReport("SPY", "sip", Unit.MINUTES, Window(30, 110), None, study, events, 1), subject="x")
+    assert "Every 5 minutes; the chart has all." in checked(page)
+    assert "1 event has no whole window" in page.remarks[0]
+    assert [row[0] for row in page.sections[1].tables[0].rows][5:8] == ["−5", "event", "+5"]  # noqa: RUF001
+    assert page.sections[2].tables[0].rows[0][1] == "2024-05-01 14:00"
 
 
 def test_a_band_goes_down_one_edge_and_back_along_the_other() -> None:
