@@ -60,8 +60,8 @@ def dividend_remarks(actions: pl.DataFrame, first: dt.date, last: dt.date, adjus
     found = _inside(actions, first, last, (ActionKind.DIVIDEND.value,))
     paid = found.group_by("symbol", maintain_order=True).agg(pl.len(), pl.col("cash_usd").sum())
     return [
-        f"{symbol} paid {count} dividend{'s'[: count - 1]}, {cash:.4f} dollars a share in all, between {first} and {last}: "
-        f"prices with adjustment {adjustment!r} leave them out; --adjustment all counts them."
+        f"{symbol} paid {count} dividend{'s'[: count - 1]}, {cash:.4f} dollars a share in all, between {first} and "
+        f"{last}: prices with adjustment {adjustment!r} leave them out; --adjustment all counts them."
         for symbol, count, cash in paid.iter_rows()
     ]
 

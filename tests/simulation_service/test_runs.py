@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,18 @@ def test_options_that_make_no_plan_are_refused(given: dict[str, Any], message: s
 def test_a_setting_given_twice_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="given twice"):
         settings_of(["x=1", "x=2"])
+
+
+def test_the_example_of_the_page_on_simulation_runs(lake: Lake) -> None:
+    page = (Path(__file__).parents[2] / "docs/simulation.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names: dict[str, Any] = {"lake": lake}
+    exec(example.replace('slow_bars": 60', 'slow_bars": 30'), names)
+    assert names["report"].results["account"]["fills"] > 0
+
+
+def test_the_query_of_the_page_on_simulation_answers(lake: Lake, signals_file: Path) -> None:
+    simulate(lake, SimulationPlan(("SPY",), FileSource(signals_file)))
+    page = (Path(__file__).parents[2] / "docs/simulation.md").read_text(encoding="utf-8")
+    [query] = re.findall(r"```sql\n(.*?)```", page, flags=re.DOTALL)
+    assert lake.sql(query).height == 1
