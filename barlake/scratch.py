@@ -7,6 +7,7 @@ works. The other lake's folder and register stay as they are.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
 from barlake.record_kinds import RecordKind
 from barlake.record_store import RecordStore
+from barlake.strategy_records import StrategyRecords, strategy_id
 
 __all__ = ["OneVersion", "ScratchLake", "moment_of"]
 
@@ -53,6 +55,7 @@ class ScratchLake(Lake):
         self.settings = lake.settings.model_copy(update={"dest_parquet_dir": None, "dest_duckdb_path": None})
         self.artifacts = _ScratchArtifacts(folder, lake.artifacts, fresh)
         self.feature_tables = tables or FeatureTables(folder / ArtifactKind.FEATURES.value)
+        self.strategies = _StrategiesAsTheyAre(lake.manifest.engine, now=lake.now)
         self.moment = moment
 
     def close(self) -> None:
@@ -79,6 +82,18 @@ class ScratchLake(Lake):
 def moment_of(lake: Lake) -> dt.datetime | None:
     """The instant whose bars a lake shows; None: those of now."""
     return lake.moment if isinstance(lake, ScratchLake) else None
+
+
+class _StrategiesAsTheyAre(StrategyRecords):
+    """The strategies of another lake, to which nothing is added."""
+
+    def put(self, definition: Mapping[str, Any], source: Mapping[str, str]) -> str:
+        """The id that the definition has."""
+        del source
+        return strategy_id(definition)
+
+    def put_proof(self, strategy_id: str, proof: Mapping[str, Any]) -> None:
+        """Keep nothing."""
 
 
 class _RecordsThen(RecordStore):

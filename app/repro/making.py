@@ -66,13 +66,13 @@ def _made(
     now: Made | None = None
     try:
         now = make(scratch(None))
-        if now.inputs == stored.inputs:
+        if now.data == stored.data:
             return now, ""
     except BarlakeError as error:
         refused = error
     with contextlib.suppress(BarlakeError):
         then = make(scratch(made_at))
-        if then.inputs == stored.inputs:
+        if then.data == stored.data:
             return then, f"its bars have changed since: made from those of {made_at:%Y-%m-%d %H:%M:%S}Z"
     if now is None:
         assert refused is not None  # noqa: S101 - one of the two is there

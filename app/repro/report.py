@@ -25,6 +25,9 @@ class Link(StrEnum):
     MACHINE = "machine"
 
 
+_CODE_AMONG_INPUTS = frozenset({"strategy"})
+
+
 @dataclass(frozen=True)
 class Cause:
     """A link that is not what it was, and in what way."""
@@ -48,6 +51,11 @@ class Made:
     code: str
     libraries: Mapping[str, str]
     seed: int | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Its inputs that are data; a strategy, which is code, has its hash among the inputs too."""
+        return {name: held for name, held in self.inputs.items() if name not in _CODE_AMONG_INPUTS}
 
     def differs_from(self, other: Made) -> list[str]:
         """Names of parts that only one has, or that are not the same."""
@@ -118,7 +126,9 @@ class ReproReport:
 
 def changed_links(stored: Made, made: Made) -> list[Cause]:
     """Links that are not the same in two makings, from the first to the last."""
-    causes = [Cause(Link.BARS, text) for text in _changed_inputs(stored.inputs, made.inputs)]
+    causes = [Cause(Link.BARS, text) for text in _changed_inputs(stored.data, made.data)]
+    own, others = ({name: held.get(name) for name in _CODE_AMONG_INPUTS} for held in (stored.inputs, made.inputs))
+    causes += [Cause(Link.CODE, text) for text in _changed_inputs(own, others)]
     if stored.code != made.code:
         causes.append(Cause(Link.CODE, f"its code had hash {stored.code[:12]}, today's has {made.code[:12]}"))
     causes += [Cause(Link.LIBRARY, text) for text in _changed_libraries(stored.libraries, made.libraries)]

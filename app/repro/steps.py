@@ -11,15 +11,17 @@ from typing import Any
 from app.repro.making import repeated
 from app.repro.report import Cause, Link, Made, Step
 from barlake.artifacts import Artifact, ArtifactStore
-from barlake.errors import FormatError, NotFoundError
+from barlake.errors import BarlakeError, FormatError, NotFoundError
 from barlake.feature_tables import feature_tables_of
 from barlake.keys import ArtifactKind, FeatureSetKey
 from barlake.lake import Lake
 from barlake.scratch import OneVersion, ScratchLake
 from feature_service.build import build_features
 from feature_service.sets import find_feature_set
+from simulation_service.plan import StrategySource
 from simulation_service.runs import plan_of_run
 from simulation_service.simulate import Surroundings, simulate
+from simulation_service.strategies.catalogue import make_strategy
 from training_service.again import train_again
 
 __all__ = ["features_again", "features_of", "model_again", "run_again"]
@@ -107,7 +109,7 @@ def model_again(lake: Lake, model: Artifact, *, set_name: str | None = None) -> 
 
 
 def run_again(lake: Lake, run: Artifact, *, signals: Path | None = None) -> Step:
-    """Replay a run on its bars, from its model's stored predictions or from the file of signals it was given.
+    """Replay a run on its bars, from its model's stored predictions, the file of signals it was given or its strategy.
 
     Raises
     ------
@@ -115,6 +117,12 @@ def run_again(lake: Lake, run: Artifact, *, signals: Path | None = None) -> Step
         If the run came from a file, and none is named.
     """
     plan = plan_of_run(run, signals=signals)
+    if isinstance(plan.source, StrategySource):
+        try:
+            make_strategy(plan.source.name, plan.source.parameters)
+        except BarlakeError as error:
+            kept = f"The lake keeps its text: `barlake strategies show {run.inputs['strategy']} --source`."
+            return Step(f"run {run.id}", None, causes=(Cause(Link.CODE, f"{error} {kept}"),))
 
     def make(scratch: ScratchLake) -> Made:
         simulate(scratch, plan, surroundings=Surroundings.of(run))

@@ -18,7 +18,7 @@ from barlake.lake import Lake
 from barlake.sessions import Calendar
 from barlake.testing import make_bars
 from feature_service.build import build_features
-from simulation_service.plan import FileSource, ModelSource, SimulationPlan
+from simulation_service.plan import FileSource, ModelSource, SimulationPlan, StrategySource
 from simulation_service.simulate import simulate
 from training_service.train import train
 
@@ -183,6 +183,32 @@ def test_a_run_of_a_file_needs_the_file(loop: Loop, tmp_path: Path) -> None:
     report = reproduce(loop.lake, run, signals=path)
     assert not report.same
     assert report.steps[0].causes[0].what.startswith("signals_sha256 was")
+
+
+OWN = """
+from simulation_service.strategies.base import Strategy
+
+class Last(Strategy):
+    def signals(self, bars):
+        return bars["close"] - bars["close"].shift(30)
+"""
+
+
+def test_a_run_of_ones_own_strategy_needs_its_file_as_it_was(loop: Loop, tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    run = simulate(loop.lake, SimulationPlan(("SPY",), StrategySource(str(path))))
+    assert results(reproduce(loop.lake, run.run_id)) == [True]
+    path.write_text(OWN.replace("30", "31"))
+    changed = reproduce(loop.lake, run.run_id)
+    assert (results(changed), causes(changed)) == ([False], {Link.CODE})
+    assert changed.steps[0].causes[0].what.startswith(f"strategy was {run.run.inputs['strategy']}, now it is")
+    assert loop.lake.strategies.frame().height == 1
+    path.unlink()
+    absent = reproduce(loop.lake, run.run_id)
+    assert (results(absent), causes(absent)) == ([None], {Link.CODE})
+    assert "own.py cannot be read" in absent.steps[0].causes[0].what
+    assert "--source" in absent.steps[0].causes[0].what
 
 
 def test_an_id_that_names_nothing_or_too_much_is_answered_with_what_there_is(loop: Loop) -> None:

@@ -41,6 +41,7 @@ def test_the_same_bits_from_the_same_links_are_the_same(lake: Lake) -> None:
     [
         ({"inputs": {"bars": {"SPY": "2222"}}}, Link.BARS, "bars.SPY was 1111, now it is 2222"),
         ({"inputs": {"bars": {"SPY": "1111", "QQQ": "3"}}}, Link.BARS, "bars.QQQ was None, now it is 3"),
+        ({"inputs": {"bars": {"SPY": "1111"}, "strategy": "ab"}}, Link.CODE, "strategy was None, now it is ab"),
         ({"code": "beef"}, Link.CODE, "its code had hash c0de, today's has beef"),
         ({"libraries": {"polars": "2.2", "numpy": "2.5"}}, Link.LIBRARY, "polars was 2.1, installed is 2.2"),
         ({"libraries": {"polars": "2.1"}}, Link.LIBRARY, "numpy was 2.5, installed is none"),
