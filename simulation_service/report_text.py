@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulation_service.execution import Fill
+from simulation_service.ladder_text import print_ladder, print_random_entries
 from simulation_service.simulate import SimulationReport
 
 __all__ = ["print_report"]
@@ -21,6 +22,10 @@ def print_report(report: SimulationReport, console: Console) -> None:
     """Print the main figures, the plain rule at either fill with buy and hold beside, and where the page lies."""
     results = report.results
     console.print(_table(results))
+    if results.get("ladder"):
+        print_ladder(results["ladder"], console)
+    if results.get("random_entries"):
+        print_random_entries(results["random_entries"], console)
     console.print(
         f"bars without signal {results['bars_without_signal']:,}, signals without bar "
         f"{results['unmatched_signals']:,}, prices rounded {results.get('prices_rounded', 0):,}"

@@ -1,0 +1,64 @@
+"""The ladder of optimism and the luck of random entries as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_ladder", "print_random_entries"]
+
+
+def print_ladder(ladder: Mapping[str, Any], console: Console) -> None:
+    """Print six rungs, and what a trade may cost.
+
+    Parameters
+    ----------
+    ladder
+        Of a run's results: `Ladder.as_dict`.
+    """
+    title = "ladder of optimism" + (", with typical costs: none were given" if ladder["assumed"] else "")
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
+    table.add_column("rung", no_wrap=True)
+    for heading in ("final value", "return", "Sharpe", "fills", "costs"):
+        table.add_column(heading, justify="right")
+    for rung in ladder["rungs"]:
+        table.add_row(
+            rung["name"],
+            rung["final_value"],
+            f"{rung['total_return']:+.2%}",
+            "-" if rung["sharpe"] is None else f"{rung['sharpe']:.2f}",
+            f"{rung['fills']:,}",
+            f"{rung['costs_usd']:,.2f}",
+        )
+    console.print(table)
+    console.print(_break_even(ladder), soft_wrap=True, markup=False)
+
+
+def print_random_entries(entries: Mapping[str, Any], console: Console) -> None:
+    """Print where a run stands among random entries.
+
+    Parameters
+    ----------
+    entries
+        Of a run's results: `RandomEntries.as_dict`.
+    """
+    low, high = (entries["quantiles"][name] for name in ("0.05", "0.95"))
+    console.print(
+        f"better than {entries['lower']:.0%} of {entries['draws']} accounts with as many trades, held as long and "
+        f"entered at random; nine in ten of those made {low:+.2%} to {high:+.2%}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _break_even(ladder: Mapping[str, Any]) -> str:
+    if ladder["break_even_cost_bps"] is None:
+        return "break-even: at the next open there is no profit that costs could eat"
+    return (
+        f"break-even at the next open: {ladder['break_even_cost_bps']:,.3f} bps of each dollar bought or sold, "
+        f"{ladder['break_even_trade_usd']:,.2f} dollars a round trip"
+    )
