@@ -42,7 +42,7 @@ class RungName(StrEnum):
     SPREAD = "+ spread"
     SLIPPAGE = "+ slippage"
     FEES = "+ fees"
-    DELAY = "+ volume cap and one bar of delay"
+    DELAY = "+ volume cap and delay"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def print_ladder(ladder: Mapping[str, Any], console: Console) -> None:
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
     table.add_column("rung", no_wrap=True)
     for heading in ("final value", "return", "Sharpe", "fills", "costs"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for rung in ladder["rungs"]:
         table.add_row(
             rung["name"],

@@ -15,7 +15,7 @@ from simulation_service.simulate import SimulationReport
 
 __all__ = ["print_report"]
 
-_HEADINGS = ("final value", "return", "Sharpe", "drawdown", "fills", "shares bought", "costs")
+_HEADINGS = ("final value", "return", "Sharpe", "drawdown", "fills", "bought", "costs")
 
 
 def print_report(report: SimulationReport, console: Console) -> None:
@@ -40,9 +40,9 @@ def _table(results: Mapping[str, Any]) -> Table:
     period = f"{results['first_bar'][:10]} to {results['last_bar'][:10]}"
     title = f"{', '.join(results['symbols'])} ({results['feed']}), {period}, {results['bars']:,} bars"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
-    table.add_column("account", no_wrap=True)
+    table.add_column("account")
     for heading in _HEADINGS:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, account in _accounts(results):
         metrics = account["metrics"]
         table.add_row(

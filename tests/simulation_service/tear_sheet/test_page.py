@@ -25,7 +25,7 @@ COSTS = {"half_spread_bps": 1.0, "slippage_bps": 0.0, "sell_fee_rate": 0.0000278
 
 def ladder(*values: float, **others: Any) -> dict[str, Any]:
     """A ladder of rungs that end at these values of 1,000 dollars."""
-    names = ["same close", "next open", "+ spread", "+ slippage", "+ fees", "+ volume cap and one bar of delay"]
+    names = ["same close", "next open", "+ spread", "+ slippage", "+ fees", "+ volume cap and delay"]
     execution = {"costs": COSTS, "volume_share": 0.025}
     rungs = [
         {
@@ -130,7 +130,7 @@ def test_made_up_bars_are_called_synthetic_and_real_feeds_by_their_name() -> Non
 def test_ladder_shows_every_rung_and_says_which_costs_are_assumed() -> None:
     text = text_of(run_page(run_results(ladder=ladder(5000.0, 1012.5, 900.0, 800.0, 790.0, 700.0))))
     assert "1 Same close optimistic 1.00 5,000.00 +400.00 %" in text
-    assert "6 + volume cap and one bar of delay 1.00 700.00 -30.00 %" in text
+    assert "6 + volume cap and delay 1.00 700.00 -30.00 %" in text
     assert "so these are assumed, typical of a liquid US stock: half spread 1 bps, sell fee rate 0.0000278" in text
     assert "at most 2.50 % of a bar\N{RIGHT SINGLE QUOTATION MARK}s volume (assumed)" in text
     assert "the same signals end at -30.00 %; the profit is gone once each dollar bought or sold costs 0.75 bps" in text
