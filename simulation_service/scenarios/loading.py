@@ -9,7 +9,7 @@ import polars as pl
 
 from barlake import Lake
 from barlake.artifacts import Artifact
-from barlake.errors import InvalidInputError
+from barlake.errors import InvalidInputError, NotFoundError
 from barlake.keys import ArtifactKind
 from barlake.ranges import Boundary
 from simulation_service.material import inputs_of, read_material
@@ -54,11 +54,17 @@ class LoadedRun:
         Raises
         ------
         NotFoundError
-            If no bar of the symbol is held.
+            If no bar of the symbol is held in it.
         InvalidInputError
-            If no bar, or no signal, lies in the span.
+            If no signal lies in it.
         """
-        return _read(self.lake, self.trader.plan, scenario.start, scenario.end)[1]
+        start, end, trader = scenario.start, scenario.end, self.trader
+        if self.lake.held(feed=trader.feed, symbol=trader.symbol, start=start, end=end).is_empty():
+            raise NotFoundError(
+                f"no bars of {trader.symbol} from feed {trader.feed!r} are held in [{start}, {end}): ingest or import "
+                "them to replay it."
+            )
+        return _read(self.lake, trader.plan, start, end)[1]
 
 
 def load_run(lake: Lake, run_id: str) -> LoadedRun:

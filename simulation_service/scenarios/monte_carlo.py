@@ -167,7 +167,10 @@ def share_interval(share: float, count: int, *, confidence: float = 0.95) -> tup
     centre = share + z * z / (2 * count)
     reach = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
-    return max((centre - reach) / scale, 0.0), min((centre + reach) / scale, 1.0)
+    # At the ends both terms are equal, but for the last bits.
+    low = (centre - reach) / scale if share > 0 else 0.0
+    high = (centre + reach) / scale if share < 1 else 1.0
+    return low, high
 
 
 def _by_quantile(values: FloatArray) -> dict[str, float]:

@@ -103,8 +103,11 @@ class FuturesReport:
         return pl.DataFrame({"quantile": QUANTILES, **{name: list(facts[name].values()) for name in columns}})
 
     def facts(self) -> dict[str, Any]:
-        """What is not by quantile, by name."""
-        return {name: value for name, value in self.as_dict().items() if not isinstance(value, dict)}
+        """What is not by quantile, by name, for eyes."""
+        found = self.as_dict()
+        low, high = found.pop("risk_of_ruin_interval")
+        shown = {name: value for name, value in found.items() if isinstance(value, int | float | str)}
+        return {**shown, "risk_of_ruin_between": f"{low:.4f} and {high:.4f} (95 %)"}
 
     def page(self) -> Page:
         """Its page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,9 @@ import polars as pl
 import pytest
 
 from barlake import Lake
-from barlake.errors import InvalidInputError, NotFoundError
+from barlake.errors import NotFoundError
+from barlake.halts import halted_minutes
+from barlake.testing import make_bars
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution
 from simulation_service.plan import ModelSource, SimulationPlan, StrategySource
@@ -74,5 +77,26 @@ def test_a_path_cut_short_says_so(lake: Lake) -> None:
 
 def test_a_span_that_the_lake_does_not_hold_is_named(lake: Lake) -> None:
     made = simulate(lake, SimulationPlan(("SPY",), StrategySource("buy_and_hold")))
-    with pytest.raises((InvalidInputError, NotFoundError), match="2020"):
+    with pytest.raises(
+        NotFoundError, match=r"no bars of SPY from feed 'synthetic' are held in \[2020-02-20, 2020-03-24"
+    ):
         run_scenarios(lake, made.run_id, names=["march_2020"])
+
+
+def test_a_span_that_is_held_is_replayed_with_the_halts_of_its_dates(lake: Lake) -> None:
+    march = [dt.date(2020, 3, 6), dt.date(2020, 3, 9), dt.date(2020, 3, 10)]
+    later = [dt.date(2024, 1, 2), dt.date(2024, 1, 3)]
+    crash = make_bars(march, minutes=60, seed=5)
+    halted = pl.col("timestamp").is_in(halted_minutes()["timestamp"].implode())
+    lake.write_bars(pl.concat([crash.filter(~halted), make_bars(later, minutes=60)]), feed="sip", symbol="IWM")
+    source = StrategySource("moving_average_cross", {"fast_bars": 2, "slow_bars": 5})
+    plan = SimulationPlan(("IWM",), source, feed="sip", start="2024-01-02")
+    report, _ = run_scenarios(lake, simulate(lake, plan).run_id, names=["march_2020"])
+    row = report.table().row(1, named=True)
+    assert (row["first_session"], row["last_session"]) == (march[0], march[-1])
+    assert row["bars"] == 3 * 60 - 14
+    assert not row["synthetic"]
+    # The same as a simulation of those sessions alone.
+    alone = simulate(lake, SimulationPlan(("IWM",), source, feed="sip", start=march[0], end="2020-03-11"))
+    assert row["final_value_usd"] == alone.results["account"]["final_value_usd"]
+    assert row["fills"] == alone.results["account"]["fills"] > 10
