@@ -122,8 +122,9 @@ def prove_lake_simulation(
     feed: str | None = None,
     progress: Any = None,
 ) -> ProofReport:
-    """Proof of both fills of a model's predictions, or of signals from a file, over their newest bars."""
+    """Proof of every fill and rule, on a model's predictions or signals from a file, over their newest bars."""
     from simulation_service.leak_proof import prove_simulation, replayed_account  # noqa: PLC0415 - numba takes seconds
+    from simulation_service.market import Market  # noqa: PLC0415 - as above
     from simulation_service.signals import read_predictions, read_signals_file  # noqa: PLC0415 - as above
     from simulation_service.ticks import cash_to_ticks  # noqa: PLC0415 - as above
 
@@ -137,8 +138,10 @@ def prove_lake_simulation(
         wanted = read_signals_file(signals, symbol=name)
     wanted = wanted.tail(_checked(bars))
     first, end = wanted["timestamp"][0], wanted["timestamp"][-1] + dt.timedelta(minutes=1)
-    held = lake.bars(name, first, end, session=session or SessionFilter.REGULAR, feed=lake.feed_of(name, feed))
-    account = functools.partial(replayed_account, cash_ticks=cash_to_ticks(cash))
+    hours, feed = session or SessionFilter.REGULAR, lake.feed_of(name, feed)
+    held = lake.bars(name, first, end, session=hours, feed=feed)
+    market_of = functools.partial(Market.of, feed=feed, hours=hours, calendar=lake.calendar)
+    account = functools.partial(replayed_account, cash_ticks=cash_to_ticks(cash), market_of=market_of)
     return prove_simulation(account, held, wanted, seed=seed, progress=progress)
 
 
