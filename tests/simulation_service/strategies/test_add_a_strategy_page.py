@@ -15,7 +15,7 @@ from simulation_service.strategies.leak_proof import prove_strategy
 from simulation_service.strategies.placing import signal_frame
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/add-a-strategy.md").read_text(encoding="utf-8")
-SOME = Effort(whole=24, pieces=8, per_piece=6, piece_rows=240, sweeps=2)
+SOME = Effort(whole=16, pieces=5, per_piece=6, piece_rows=240, sweeps=2)
 
 
 @pytest.fixture
