@@ -96,6 +96,7 @@ def _curves(results: Mapping[str, Any], equity: pl.DataFrame) -> dict[str, Any]:
     held = None if paths.held is None else paths.returns(paths.held)
     return {
         "equity_chart": equity_chart(paths, legend),
+        "shows_same_close": paths.same_close is not None,
         "drawdown_chart": drawdown_chart(paths, legend),
         "window": window,
         "sharpe_chart": sharpe,

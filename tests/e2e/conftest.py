@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,13 @@ from typing import Any
 
 import pytest
 import requests
+from playwright.sync_api import Browser, Error, sync_playwright
 
 from ingest_service.emulator.config import PLACEHOLDER_KEY_ID, PLACEHOLDER_SECRET_KEY
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Nothing of a sandboxed machine, and no request of the browser's own.
+BROWSER_OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 
 YEAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "bars_1m" / "year_2024"
 
@@ -128,3 +134,18 @@ def real_year(_real_year: EmulatorProcess) -> EmulatorProcess:
     """An emulator of the real year, as if just started."""
     _real_year.reset()
     return _real_year
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser without a window; skipped where none is installed."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    with sync_playwright() as playwright:
+        try:
+            running = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
+        except Error as error:
+            pytest.skip(f"{found} does not start here: {error.message.splitlines()[0]}")
+        yield running
+        running.close()

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser
 
 import barlake
 from barlake.sessions import session_of
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# Nothing of a sandboxed machine, and no request of the browser's own.
-BROWSER_OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
-
 
 LEAKY_SET = '''"""One honest feature and one that knows the next bar."""
 
@@ -59,20 +52,6 @@ def quarter(barlake_command: Any, year: Path, tmp_path_factory: pytest.TempPathF
         bars.filter(in_2024 & month.is_between(4, 6)).collect().write_parquet(folder / f"{symbol}.parquet")
     barlake_command.run("import", folder, "--feed", "sip", "--root", root)
     return run_the_loop(barlake_command, root)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
-    with sync_playwright() as playwright:
-        try:
-            running = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
-        except Error as error:
-            pytest.skip(f"{found} does not start here: {error.message.splitlines()[0]}")
-        yield running
-        running.close()
 
 
 def test_the_context_symbol_is_joined_on_the_minute_and_the_drop_is_told(quarter: dict[str, Any]) -> None:
