@@ -100,7 +100,7 @@ def _table(report: StressReport) -> Table:
                 number(row["buy_and_hold"], "percent"),
                 number(row["max_drawdown"], "share"),
                 number(row["worst_session"], "percent"),
-                number(row["final_value_usd"], "usd"),
+                number(row["final_value_usd"], "whole"),
                 number(row["fills"], "count"),
             ]
             for row, bar in zip(rows, bars, strict=True)
@@ -112,9 +112,17 @@ def _section(outcome: Outcome, plain: Traded) -> Section:
     assert outcome.traded is not None  # noqa: S101 - only what was tried has a section
     return Section(
         outcome.scenario.name.replace("_", " ").capitalize(),
-        outcome.scenario.description + (". Synthetic bars." if outcome.is_synthetic else "."),
+        f"{outcome.scenario.description}. {_bars_of(outcome)}",
         charts=[_chart(outcome.traded, plain if outcome.scenario.is_synthetic else None)],
     )
+
+
+def _bars_of(outcome: Outcome) -> str:
+    """Which bars stand behind a picture."""
+    assert outcome.traded is not None  # noqa: S101 - only what was tried has a section
+    session = outcome.traded.bars["session"]
+    spanned = "" if outcome.scenario.is_synthetic else f"Held and replayed: {day(session[0])} to {day(session[-1])}."
+    return " ".join(part for part in (spanned, "Synthetic bars." if outcome.is_synthetic else "") if part)
 
 
 def _chart(traded: Traded, plain: Traded | None) -> Chart:
