@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import kurtosis, norm, skew
 
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, replay
 from simulation_service.market import Market
 from simulation_service.metrics import Metrics, measure
-from simulation_service.ticks import TICKS_PER_DOLLAR
+from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray
 from simulation_service.trades import round_trips
 
 ANSWERS = Path(__file__).parents[1] / "answers"
@@ -122,3 +127,30 @@ def test_capacity_comes_from_the_volume_of_the_bars_filled_in() -> None:
 def test_every_figure_is_described() -> None:
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     assert [name for name in Metrics.__dataclass_fields__ if f"`{name}`" not in page] == []
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """An account of any equity, also in debt, that never traded but holds what it does not hold in cash."""
+
+    start_cash: int
+    cash: FloatArray
+    equity: FloatArray
+    fill_bars: npt.NDArray[np.int64]
+    fill_shares: FloatArray
+    fill_prices: FloatArray
+
+
+@given(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=30), st.integers(1, 5))
+def test_whatever_became_of_an_account_its_figures_are_numbers_or_not_defined(equity: list[int], bars: int) -> None:
+    nothing = np.zeros(0)
+    done = Drawn(10**8, np.zeros(len(equity)), np.array(equity, float), np.zeros(0, np.int64), nothing, nothing)
+    stamps = pl.Series(
+        [dt.datetime(2024, 1, 2, tzinfo=dt.UTC) + dt.timedelta(minutes=bar) for bar in range(len(equity))]
+    )
+    trips = pl.DataFrame(schema={"profit_usd": pl.Float64(), "simple_return": pl.Float64(), "is_open": pl.Boolean()})
+    session = pl.Series([dt.date(2024, 1, 2) + dt.timedelta(days=bar // bars) for bar in range(len(equity))])
+    found = measure(done, trips, timestamp=stamps, session=session, fill_volume=nothing).as_dict()
+    assert all(math.isfinite(value) for value in found.values() if isinstance(value, float))
+    assert json.loads(json.dumps(found)) == found
+    assert found["max_drawdown"] >= 0
