@@ -40,7 +40,8 @@ class Costs:
     Raises
     ------
     InvalidInputError
-        If a cost is negative or finer than 1e-8 (1e-4 bps), or the spread and slippage reach the whole price.
+        If a cost is negative or finer than 1e-8 (1e-4 bps), spread and slippage reach the whole price, a share costs
+        more than a dollar or an order more than a thousand.
     """
 
     half_spread_bps: float = 0.0
@@ -91,11 +92,11 @@ class Costs:
         return np.array(
             [
                 spread + slippage,
-                rate_units(self.per_share_usd, name="per_share_usd", most=1_000.0),
-                rate_units(self.per_order_usd, name="per_order_usd", most=1_000_000.0),
+                rate_units(self.per_share_usd, name="per_share_usd"),
+                rate_units(self.per_order_usd, name="per_order_usd", most=1_000.0),
                 rate_units(self.sell_fee_rate, name="sell_fee_rate", most=0.5),
-                rate_units(self.sell_fee_per_share_usd, name="sell_fee_per_share_usd", most=1_000.0),
-                -1 if most is None else rate_units(most, name="sell_fee_most_usd", most=1_000_000.0),
+                rate_units(self.sell_fee_per_share_usd, name="sell_fee_per_share_usd"),
+                -1 if most is None else rate_units(most, name="sell_fee_most_usd", most=1_000.0),
             ],
             dtype=np.int64,
         )

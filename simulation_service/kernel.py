@@ -277,7 +277,9 @@ def replay(
     Raises
     ------
     InvalidInputError
-        If signal and market differ in length or are empty, or the account outgrows 450 billion dollars.
+        If signal and market differ in length or are empty, cash is below 0, a rule needs what the market does not
+        have, or the account outgrows 450 billion dollars (56 billion with costs or rules, 230 million where shares
+        come in parts).
 
     Examples
     --------
@@ -291,6 +293,8 @@ def replay(
 
 
 def _replayed(signal: FloatArray, market: Market, cash: int, execution: Execution, rules: Rules, *, lag: int) -> Replay:
+    if cash < 0:
+        raise InvalidInputError(f"cash_ticks {cash} is below 0: an account starts with money, or with none.")
     if _is_basic(market, execution, rules):
         price = market.open if execution.fill.is_at_open else market.close
         return _basic_replay(price, signal, market.close, cash, lag=lag)

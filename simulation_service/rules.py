@@ -96,7 +96,7 @@ class Rules:
             if value is not None:
                 rate_units(value, name=name, above=0.0, most=0.9999)
         if self.take_profit is not None:
-            rate_units(self.take_profit, name="take_profit", above=0.0, most=1_000.0)
+            rate_units(self.take_profit, name="take_profit", above=0.0, most=100.0)
         held = self.max_holding_bars
         if held is not None and (held < 1 or int(held) != held):
             raise InvalidInputError(
