@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # ArcticDB needs pandas below 3, so what is measured beside has an environment of its own.
 PEERS := .venv-peers
+# vectorbt needs pandas 3.
+VECTORBT := .venv-vectorbt
 PACKAGES := barlake ingest_service feature_service training_service simulation_service app
 CHECKED := $(PACKAGES) tests benchmarks docs
 # pytest-xdist workers: `auto` is one per core, `0` is none.
@@ -44,12 +46,12 @@ unit: $(INSTALLED_DEV) ## the tests, without the slow ones
 doctest: $(INSTALLED_DEV) ## every example in a docstring
 	@$(BIN)/pytest --doctest-modules --ignore=barlake/migrations $(PACKAGES)
 
-bench: $(INSTALLED_DEV) $(PEERS)/.installed ## the promises of speed, each beside its peer
-	@set -e; for file in benchmarks/bench_*.py; do $(BIN)/python $$file; done
+bench: $(INSTALLED_DEV) $(PEERS)/.installed $(VECTORBT)/.installed ## the promises of speed, each beside its peer
 	@$(BIN)/python benchmarks/lake.py --peers $(PEERS)/bin/python
 	@$(BIN)/python benchmarks/ingest.py
 	@$(BIN)/python benchmarks/training.py
 	@$(BIN)/python benchmarks/features.py
+	@$(BIN)/python benchmarks/simulation.py --vectorbt $(VECTORBT)/bin/python
 
 docs: $(INSTALLED) ## write docs/cli.md from --help, docs/features.md and docs/strategies.md from docstrings
 	@$(BIN)/python -m app.cli_docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
@@ -61,7 +63,7 @@ format: $(INSTALLED_DEV) ## let ruff mend what it can
 	@$(BIN)/ruff format $(CHECKED)
 
 clean: ## remove .venv and caches; data/ stays
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(VECTORBT) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are written last, so a set-up that was cut short is begun again.
@@ -83,4 +85,9 @@ $(INSTALLED_DEV): $(INSTALLED)
 $(PEERS)/.installed: benchmarks/peers.txt
 	@test -x $(PEERS)/bin/pip || $(PYTHON) -m venv --clear $(PEERS)
 	@$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet -r benchmarks/peers.txt
+	@touch $@
+
+$(VECTORBT)/.installed: benchmarks/vectorbt.txt
+	@test -x $(VECTORBT)/bin/pip || $(PYTHON) -m venv --clear $(VECTORBT)
+	@$(VECTORBT)/bin/python -m pip --disable-pip-version-check install --quiet -r benchmarks/vectorbt.txt
 	@touch $@

@@ -41,6 +41,7 @@ from app.commands import (
     simulation,
     sources,
     strategies,
+    sweep,
     training,
     trials,
     update,
@@ -99,6 +100,8 @@ application.command("features")(research.features)
 application.command("feature-quality")(feature_quality.feature_quality)
 application.add_typer(prove.application, name="prove")
 application.command("train")(training.train)
+application.command("sweep")(sweep.sweep)
+application.command("sweeps")(sweep.sweeps)
 application.command("simulate")(simulation.simulate)
 application.command("pnl")(pnl.pnl)
 application.add_typer(runs.application, name="runs")

@@ -26,7 +26,7 @@ from simulation_service.outcome import Outcome
 from simulation_service.plan import SimulationPlan
 from simulation_service.ticks import usd_text
 
-__all__ = ["REPORT_FILE", "Progress", "SimulationReport", "Surroundings", "carry_out", "simulate"]
+__all__ = ["REPORT_FILE", "Progress", "SimulationReport", "Surroundings", "carry_out", "choices", "simulate", "study"]
 
 REPORT_FILE = "report.html"
 
@@ -189,7 +189,7 @@ def _tried(
     """Keep the account as a trial of its study, which counts from when its result is known; then its worth."""
     if surroundings is not None:
         return _outcome(lake, plan, origin, material), surroundings
-    with lake.trials.attempt(TrialKind.SIMULATION, _study(plan, origin), _choices(plan, origin)) as trial:
+    with lake.trials.attempt(TrialKind.SIMULATION, study(plan, origin), choices(plan, origin)) as trial:
         outcome = _outcome(lake, plan, origin, material)
         metrics = outcome.figures["account"]["metrics"]
         trial.artifact_id, trial.returns = run_id, outcome.returns
@@ -205,12 +205,12 @@ def _outcome(lake: Lake, plan: SimulationPlan, origin: Origin, material: Materia
     return trade_one_symbol(plan, material.bars, feed=origin.feed, session=origin.session, calendar=lake.calendar)
 
 
-def _study(plan: SimulationPlan, origin: Origin) -> str:
+def study(plan: SimulationPlan, origin: Origin) -> str:
     """The study its trial belongs to: that of the trainings on the same symbol."""
     return f"{origin.feed} {','.join(plan.symbols)}"
 
 
-def _choices(plan: SimulationPlan, origin: Origin) -> dict[str, Any]:
+def choices(plan: SimulationPlan, origin: Origin) -> dict[str, Any]:
     """Everything that was chosen for this try; on newer bars it is the same try."""
     return {
         "symbols": list(plan.symbols),
@@ -228,11 +228,11 @@ def _choices(plan: SimulationPlan, origin: Origin) -> dict[str, Any]:
 
 def _parameters(plan: SimulationPlan, origin: Origin) -> dict[str, Any]:
     """The plan as the run's manifest holds it: nothing is left open, so that it says what was done."""
-    choices = _choices(plan, origin)
-    del choices["period"]
+    chosen = choices(plan, origin)
+    del chosen["period"]
     start, end = origin.span.start, origin.span.end
     assert start is not None and end is not None  # noqa: S101, PT018 - an origin knows both
-    return {**choices, "start": start.isoformat(), "end": end.isoformat()}
+    return {**chosen, "start": start.isoformat(), "end": end.isoformat()}
 
 
 def _results(

@@ -15,7 +15,7 @@ import polars as pl
 
 from barlake.artifacts import canonical_json
 from barlake.errors import BarlakeError
-from simulation_service.kernel import Replay, replay
+from simulation_service.kernel import Replay, buy_and_hold, replay
 from simulation_service.market import Market
 from simulation_service.metrics import measure
 from simulation_service.plan import SimulationPlan, StrategySource
@@ -106,6 +106,11 @@ class Trier:
         except BarlakeError as error:
             return Tried(values, error=f"{type(error).__name__}: {error}")
         return Tried(values, None, self._figures(done), self._returns(done))
+
+    def held(self) -> dict[str, Any]:
+        """Figures of buying once and keeping, at the costs of the plan."""
+        market, plan = self._ground.market, self._plan
+        return self._figures(buy_and_hold(market, cash_ticks=plan.cash_ticks, execution=plan.execution))
 
     def _signal(self, plan: SimulationPlan) -> FloatArray:
         if self._ground.signal is not None:

@@ -9,13 +9,15 @@ from typing import Any
 from barlake.errors import InvalidInputError, did_you_mean
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution, Fill
+from simulation_service.origin import Origin
 from simulation_service.plan import SimulationPlan, StrategySource
 from simulation_service.rules import Direction, Rules
 from simulation_service.strategies.base import NESTED, parameters_of
-from simulation_service.strategies.catalogue import find_strategy
+from simulation_service.strategies.catalogue import find_strategy, make_strategy
+from simulation_service.strategies.definition import plain_parameters
 from simulation_service.sweeps.grid import Value, Values
 
-__all__ = ["SETTINGS", "require_known", "with_values"]
+__all__ = ["SETTINGS", "origin_with", "require_known", "with_values"]
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {"fill": Fill.parse, "direction": Direction.parse}
 
@@ -68,6 +70,18 @@ def with_values(plan: SimulationPlan, values: Values) -> SimulationPlan:
         source = dataclasses.replace(source, parameters={**source.parameters, **mine})
     rules = dataclasses.replace(plan.rules, **_of(settings, _RULES))
     return dataclasses.replace(plan, source=source, execution=execution, rules=rules)
+
+
+def origin_with(origin: Origin, plan: SimulationPlan) -> Origin:
+    """The same origin with the parameters of a plan's strategy, as a run of that plan would hold them."""
+    source = plan.source
+    if not isinstance(source, StrategySource):
+        return origin
+    try:
+        parameters = plain_parameters(make_strategy(source.name, source.parameters))
+    except InvalidInputError:  # a parameter without a default, which only the sets bring
+        parameters = dict(source.parameters)
+    return dataclasses.replace(origin, facts={**origin.facts, "parameters": parameters})
 
 
 def _own_parameters(plan: SimulationPlan) -> list[str]:

@@ -31,7 +31,7 @@ TABLES = {
     "corporate_actions", "coverage", "equity",
     "feature_drift", "feature_nulls", "feature_quality", "feature_versions",
     "gaps", "macro", "macro_versions", "models", "news", "news_versions", "quality", "quarantine",
-    "receipts", "revisions", "runs", "sessions", "sweeps", "symbols", "trades", "trials",
+    "receipts", "revisions", "runs", "sessions", "strategies", "sweeps", "symbols", "trades", "trials",
 }  # fmt: skip
 COMMAND = Path(sys.executable).with_name("duckdb")
 
