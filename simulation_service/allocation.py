@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +11,8 @@ import polars as pl
 
 from simulation_service.exposure import Limits, whole_millionths
 from simulation_service.panel import IntArray, Panel, carried
-from simulation_service.rebalance import Rebalance
-from simulation_service.sizing import FixedFraction, Past, Sizing
+from simulation_service.rebalance import Every, Rebalance
+from simulation_service.sizing import FixedFraction, Past, Sizing, make_sizing
 from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray
 
 __all__ = ["Allocation", "target_weights"]
@@ -34,6 +35,22 @@ class Allocation:
     sizing: Sizing = field(default_factory=FixedFraction)
     limits: Limits = field(default_factory=Limits)
     rebalance: Rebalance = field(default_factory=Rebalance)
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Allocation:
+        """The allocation that `as_dict` told."""
+        sizing, rebalance = dict(facts["sizing"]), dict(facts["rebalance"])
+        return cls(
+            make_sizing(sizing.pop("name"), sizing),
+            Limits(**facts["limits"]),
+            Rebalance(Every(rebalance.pop("every")), **rebalance),
+        )
+
+    @property
+    def earlier_sessions(self) -> int:
+        """Closed sessions before the first one that sizes and correlations can use."""
+        correlation = self.limits.correlation_sessions if self.limits.correlation is not None else 0
+        return max(self.sizing.earlier_sessions, correlation)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, as JSON can hold it."""

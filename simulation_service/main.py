@@ -32,12 +32,15 @@ def parser() -> argparse.ArgumentParser:
         description="Trade a model's predictions, signals from a file, or a strategy over bars of the lake. "
         "Next open, same close, and buy and hold always stand beside it.",
     )
-    options.add_argument("--symbol", required=True, metavar="S", help="symbol to trade, such as SPY")
+    options.add_argument("--symbol", required=True, metavar="S", help="symbol to trade, or several: SPY,QQQ")
     options.add_argument("--model", metavar="ID", help="a model of this lake: its id or the first digits of it")
     options.add_argument("--signals", metavar="FILE", type=Path, help="CSV or Parquet with timestamp and signal")
     options.add_argument("--strategy", metavar="NAME", help="a strategy of the house, or one's own by its import path")
     options.add_argument(
         "--set", action="append", dest="settings", metavar="NAME=VALUE", help="a parameter of the strategy"
+    )
+    options.add_argument(
+        "--size", action="append", dest="sizes", metavar="NAME=VALUE", help="a parameter of the sizing"
     )
     options.add_argument("--cash", metavar="USD", help="cash to start with (default 100000)")
     options.add_argument("--adjustment", help=f"terms of the prices: {', '.join(Adjustment)} (default raw)")

@@ -21,6 +21,7 @@ from barlake.factors import factors_of
 from barlake.keys import Adjustment
 from barlake.scratch import moment_of
 from barlake.sessions import session_of
+from simulation_service.earlier import earlier_closes, earlier_span
 from simulation_service.origin import Origin
 from simulation_service.plan import SimulationPlan
 from simulation_service.signals import place
@@ -60,6 +61,8 @@ class Material:
         Sentences about these bars and signals: equal for equal inputs.
     told
         Sentences about what else the lake holds, which may change.
+    earlier_closes
+        Session closes before the period, see `simulation_service.earlier`; None where no size needs them.
     """
 
     bars: pl.DataFrame
@@ -70,6 +73,7 @@ class Material:
     bars_by_source: Mapping[str, int]
     remarks: tuple[str, ...]
     told: tuple[str, ...]
+    earlier_closes: pl.DataFrame | None = None
 
 
 def inputs_of(lake: Lake, plan: SimulationPlan, origin: Origin) -> dict[str, Any]:
@@ -77,6 +81,8 @@ def inputs_of(lake: Lake, plan: SimulationPlan, origin: Origin) -> dict[str, Any
     found = {"bars": _snapshot(lake, plan, origin), **origin.inputs}
     if plan.adjustment != Adjustment.RAW:
         found["price_factors_sha256"] = _factors_hash(lake, plan, origin.feed)
+    if (before := earlier_span(lake, plan, origin)) is not None:
+        found["earlier_bars"] = lake.snapshot(plan.symbols, *before, feed=origin.feed).as_dict()
     return found
 
 
@@ -120,6 +126,7 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
         bars_by_source=_by_source(lake, origin.feed, used),
         remarks=(*_signal_remarks(without, unmatched), *silent),
         told=told,
+        earlier_closes=earlier_closes(lake, plan, origin),
     )
 
 

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from barlake.errors import InvalidInputError
+from simulation_service.allocation import Allocation
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution, Fill
+from simulation_service.exposure import Limits
 from simulation_service.plan import FileSource, ModelSource, SignalSource, SimulationPlan, StrategySource
+from simulation_service.rebalance import Rebalance
 from simulation_service.rules import Direction, Rules
+from simulation_service.sizing import SIZINGS, FixedFraction, sizing_of_texts
 
 __all__ = ["FLAGS", "OPTIONS", "plan_of_options", "settings_of", "wrong_source"]
 
@@ -36,6 +40,13 @@ OPTIONS: dict[str, tuple[type, str]] = {
     "max_holding_bars": (int, "Bars after which a position is left."),
     "max_drawdown": (float, "Fall of the account from its highest value that ends all trading."),
     "daily_loss_limit": (float, "Loss since the last session's close that ends trading for the session."),
+    "sizing": (str, f"How much of the account a position may be: {', '.join(SIZINGS)}. Default: equal parts."),
+    "gross": (float, "Largest sum of all positions, long and short, as a share of the account. Default: 1."),
+    "net": (float, "Largest difference between long and short, as a share of the account."),
+    "per_symbol": (float, "Largest share of the account in one symbol."),
+    "correlation": (float, "Symbols that correlated above this share the weight of one, such as 0.8."),
+    "rebalance": (str, "When positions return to their weights: never, session, week, month, or a number of bars."),
+    "drift": (float, "Share of the account by which a position may be off its weight when it is looked at."),
 }
 """Options that take a value, with their type and what they do; the name is that of the field they fill."""
 
@@ -51,9 +62,12 @@ def plan_of_options(symbols: Iterable[str], given: Mapping[str, Any]) -> Simulat
 
     Parameters
     ----------
+    symbols
+        Names, or several in one text, `SPY,QQQ`.
     given
-        By name those of `OPTIONS` and `FLAGS`, and model, signals, strategy, settings (texts `name=value`), cash,
-        adjustment, feed, session, start, end and sizing; what is absent or None is left at its default.
+        By name those of `OPTIONS` and `FLAGS`, and model, signals, strategy, settings (texts `name=value`), sizes
+        (the same for a sizing), cash, adjustment, feed, session, start and end; what is absent or None is left
+        at its default.
 
     Raises
     ------
@@ -71,12 +85,22 @@ def plan_of_options(symbols: Iterable[str], given: Mapping[str, Any]) -> Simulat
     settings = _fields(SimulationPlan, chosen)
     if "cash" in chosen:
         settings["cash_usd"] = chosen["cash"]
-    settings |= {"execution": Execution(**execution), "rules": Rules(**rules)}
-    return SimulationPlan(tuple(symbols), _source(chosen), **settings)
+    settings |= {"execution": Execution(**execution), "rules": Rules(**rules), "sizing": _allocation(chosen)}
+    names = tuple(name.strip() for text in symbols for name in text.split(","))
+    return SimulationPlan(names, _source(chosen), **settings)
 
 
-def settings_of(texts: Iterable[str]) -> dict[str, str]:
-    """Parameters of a strategy from texts such as `fast_bars=5`; the strategy itself reads the values.
+def _allocation(chosen: Mapping[str, Any]) -> Allocation | None:
+    """What the options say of sizes, limits and rebalancing; None where they say nothing."""
+    sizes, limits = settings_of(chosen.get("sizes") or (), option="--size"), _fields(Limits, chosen)
+    if not (sizes or limits or {"sizing", "rebalance", "drift"} & chosen.keys()):
+        return None
+    rebalance = Rebalance.parse(chosen.get("rebalance", "never"), drift=chosen.get("drift", 0.0))
+    return Allocation(sizing_of_texts(chosen.get("sizing", FixedFraction.name), sizes), Limits(**limits), rebalance)
+
+
+def settings_of(texts: Iterable[str], *, option: str = "--set") -> dict[str, str]:
+    """Parameters from texts such as `fast_bars=5`; whoever takes them reads the values.
 
     Examples
     --------
@@ -87,11 +111,14 @@ def settings_of(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name.strip():
-            raise InvalidInputError(f"--set {text!r} is not name=value: write it as --set fast_bars=5.")
+            raise InvalidInputError(f"{option} {text!r} is not name=value: write it as {option} {_EXAMPLES[option]}.")
         if name.strip() in found:
-            raise InvalidInputError(f"--set {name.strip()!r} is given twice: give each parameter once.")
+            raise InvalidInputError(f"{option} {name.strip()!r} is given twice: give each parameter once.")
         found[name.strip()] = value.strip()
     return found
+
+
+_EXAMPLES = {"--set": "fast_bars=5", "--size": "target=0.1"}
 
 
 def wrong_source(given: Mapping[str, Any]) -> str | None:

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from barlake.adjust import parse_adjustment
-from barlake.errors import InvalidInputError
 from barlake.keys import Adjustment, SessionFilter, parse_symbols
 from barlake.ranges import Boundary, time_range
+from simulation_service.allocation import Allocation
 from simulation_service.execution import Execution
 from simulation_service.rules import Rules
 from simulation_service.ticks import cash_to_ticks
 
-__all__ = ["FileSource", "ModelSource", "SignalSource", "SimulationPlan", "Sizing", "StrategySource"]
+__all__ = ["FileSource", "ModelSource", "SignalSource", "SimulationPlan", "StrategySource"]
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,6 @@ class StrategySource:
 SignalSource = ModelSource | FileSource | StrategySource
 
 
-class Sizing(Protocol):
-    """How one account is shared out among symbols; equal facts are one way to do it."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The facts as JSON can hold them."""
-
-
 @dataclass(frozen=True)
 class SimulationPlan:
     """One simulation, before anything was read.
@@ -80,7 +73,8 @@ class SimulationPlan:
     execution, rules
         How orders are filled, at what cost, and what else ends a position.
     sizing
-        None: one symbol, which gets the whole account.
+        How the account is shared out, and what limits there are. None: one symbol gets the whole account, of
+        several each gets an equal part.
     adjustment
         Terms of the prices that are traded and shown to a strategy.
     feed
@@ -93,8 +87,7 @@ class SimulationPlan:
     Raises
     ------
     InvalidInputError
-        If a symbol is none or comes twice, the cash cannot be started with, several symbols have no sizing, or
-        an option is not known.
+        If a symbol is none or comes twice, the cash cannot be started with, or an option is not known.
 
     Examples
     --------
@@ -107,7 +100,7 @@ class SimulationPlan:
     cash_usd: Decimal | float | str = 100_000
     execution: Execution = field(default_factory=Execution)
     rules: Rules = field(default_factory=Rules)
-    sizing: Sizing | None = None
+    sizing: Allocation | None = None
     adjustment: str = Adjustment.RAW
     feed: str | None = None
     session: str | None = None
@@ -123,9 +116,7 @@ class SimulationPlan:
         cash_to_ticks(self.cash_usd)
         time_range(self.start, self.end)
         if len(names) > 1 and self.sizing is None:
-            raise InvalidInputError(
-                f"symbols {', '.join(names)} share one account, and nothing says how: name one symbol, or a sizing."
-            )
+            object.__setattr__(self, "sizing", Allocation())
 
     @property
     def cash_ticks(self) -> int:

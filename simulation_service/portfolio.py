@@ -23,7 +23,7 @@ from simulation_service.rebalance import Every, Rebalance
 from simulation_service.rules import Direction, Rules
 from simulation_service.ticks import RATE_UNITS, FloatArray
 
-__all__ = ["PortfolioReplay", "hold_evenly", "replay_portfolio"]
+__all__ = ["PortfolioReplay", "allowed", "hold_evenly", "replay_portfolio", "replay_weights"]
 
 _BASIC_EXECUTION = Execution()
 _BASIC_RULES = Rules()
@@ -47,11 +47,20 @@ class PortfolioReplay:
     shares: FloatArray
     fill_symbols: IntArray
 
-    def of_symbol(self, column: int) -> Replay:
-        """The fills and shares of one symbol on the common timeline; cash and equity are those of the account."""
+    def of_symbol(self, column: int, rows: IntArray) -> Replay:
+        """The fills and shares of one symbol, by its own bars; cash and equity are those of the account.
+
+        Parameters
+        ----------
+        rows
+            Those of the panel: the row of the timeline of each of the symbol's bars.
+        """
         own = self.fill_symbols == column
         fills = {name: getattr(self.account, name)[own] for name in _FILL_COLUMNS}
-        return dataclasses.replace(self.account, shares=self.shares[:, column], **fills)
+        for name in ("fill_bars", "fill_signal_bars"):
+            fills[name] = np.where(fills[name] < 0, -1, np.searchsorted(rows, fills[name]))
+        paths = {name: getattr(self.account, name)[rows] for name in ("cash", "equity")}
+        return dataclasses.replace(self.account, shares=self.shares[rows, column], **fills, **paths)
 
 
 _FILL_COLUMNS = [entry.name for entry in dataclasses.fields(Replay) if entry.name.startswith("fill_")]
@@ -89,7 +98,22 @@ def replay_portfolio(
             f"signals have the shape {signals.shape}, the panel {panel.shape}: give one column per symbol "
             "and one row per minute of the timeline."
         )
-    weights = target_weights(_allowed(signals, rules.direction), panel, allocation, earlier_closes=earlier_closes)
+    weights = target_weights(allowed(signals, rules.direction), panel, allocation, earlier_closes=earlier_closes)
+    return replay_weights(
+        weights, panel, cash_ticks=cash_ticks, allocation=allocation, execution=execution, rules=rules
+    )
+
+
+def replay_weights(
+    weights: FloatArray,
+    panel: Panel,
+    *,
+    cash_ticks: int,
+    allocation: Allocation,
+    execution: Execution = _BASIC_EXECUTION,
+    rules: Rules = _BASIC_RULES,
+) -> PortfolioReplay:
+    """As `replay_portfolio`, from weights that `target_weights` found: they are the same for every execution."""
     return _replay(weights, panel, cash_ticks, allocation, execution, rules, lag=execution.lag)
 
 
@@ -99,7 +123,7 @@ def hold_evenly(panel: Panel, *, cash_ticks: int, execution: Execution = _BASIC_
     return _replay(weights, panel, cash_ticks, Allocation(), execution, _BASIC_RULES, lag=0)
 
 
-def _allowed(signals: FloatArray, direction: Direction) -> FloatArray:
+def allowed(signals: FloatArray, direction: Direction) -> FloatArray:
     """Signals that ask for a position that may not be opened ask to be flat."""
     if direction is Direction.LONG:
         return np.maximum(signals, 0.0)

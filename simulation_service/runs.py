@@ -10,6 +10,7 @@ import polars as pl
 
 from barlake.artifacts import Artifact
 from barlake.errors import InvalidInputError
+from simulation_service.allocation import Allocation
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution, Fill
 from simulation_service.plan import FileSource, ModelSource, SignalSource, SimulationPlan, StrategySource
@@ -46,6 +47,7 @@ def plan_of_run(run: Artifact, *, signals: Path | None = None) -> SimulationPlan
         cash_usd=own["cash_usd"],
         execution=Execution(**{**own["execution"], "fill": Fill.parse(own["execution"]["fill"]), "costs": costs}),
         rules=Rules(**{**own["rules"], "direction": Direction.parse(own["rules"]["direction"])}),
+        sizing=None if own["sizing"] is None else Allocation.from_dict(own["sizing"]),
         adjustment=own["adjustment"],
         feed=own["feed"],
         session=own["session"],

@@ -19,6 +19,7 @@ from barlake.keys import ArtifactKind
 from barlake.trials import TrialKind
 from simulation_service import tear_sheet
 from simulation_service.code import simulation_code
+from simulation_service.many_symbols import trade_portfolio
 from simulation_service.material import Material, inputs_of, read_material
 from simulation_service.one_symbol import trade_one_symbol
 from simulation_service.origin import Origin, origin_of
@@ -202,6 +203,10 @@ _SCORES = ("total_return", "max_drawdown", "trades", "turnover")
 
 
 def _outcome(lake: Lake, plan: SimulationPlan, origin: Origin, material: Material) -> Outcome:
+    if plan.sizing is not None:
+        return trade_portfolio(
+            plan, plan.sizing, material, feed=origin.feed, session=origin.session, calendar=lake.calendar
+        )
     return trade_one_symbol(plan, material.bars, feed=origin.feed, session=origin.session, calendar=lake.calendar)
 
 

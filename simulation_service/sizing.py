@@ -22,6 +22,7 @@ from simulation_service.ticks import FloatArray
 
 __all__ = [
     "MOST_KELLY",
+    "SIZINGS",
     "EqualRisk",
     "FixedFraction",
     "FractionalKelly",
@@ -32,6 +33,7 @@ __all__ = [
     "VolatilityTarget",
     "make_sizing",
     "risk_parity",
+    "sizing_of_texts",
 ]
 
 MOST_KELLY = 0.5
@@ -73,8 +75,8 @@ class Sizing(ABC):
         """Share of the account of one position: shape (n_sessions, n_symbols), at least 0, from earlier rows only."""
 
     @property
-    def needs_sessions(self) -> int:
-        """Closed sessions that are looked at before the first weight above 0."""
+    def earlier_sessions(self) -> int:
+        """Closed sessions before the first one that the method can use."""
         return int(getattr(self, "sessions", 0))
 
     def as_dict(self) -> dict[str, Any]:
@@ -191,6 +193,11 @@ class FractionalKelly(Sizing):
                 "twice too large grows like none at all."
             )
 
+    @property
+    def earlier_sessions(self) -> int:
+        """None: before the first session there are no signals that could have earned anything."""
+        return 0
+
     def weights(self, past: Past) -> FloatArray:
         """Share times shrunk edge by variance; 0 without an edge, or while it is not known."""
         mean = _trailing(past.earned, self.sessions, np.mean)
@@ -277,6 +284,36 @@ _METHODS: dict[str, type[Sizing]] = {
     method.name: method
     for method in (FixedFraction, SignalWeight, VolatilityTarget, FractionalKelly, EqualRisk, Optimised)
 }
+
+
+SIZINGS = tuple(_METHODS)
+"""Names of all methods."""
+
+
+def sizing_of_texts(name: str, texts: Mapping[str, str]) -> Sizing:
+    """As `make_sizing`, with values as a command line gives them.
+
+    Raises
+    ------
+    InvalidInputError
+        Also if a value is not a number where the parameter is one.
+
+    Examples
+    --------
+    >>> sizing_of_texts("kelly", {"share": "0.25"})
+    FractionalKelly(share=0.25, sessions=60, most=1.0)
+    """
+    return make_sizing(name, {parameter: _read(parameter, text) for parameter, text in texts.items()})
+
+
+def _read(parameter: str, text: str) -> float | str:
+    if parameter == "objective":
+        return text
+    try:
+        return int(text) if parameter == "sessions" else float(text)
+    except ValueError as error:
+        kind = "whole number" if parameter == "sessions" else "number"
+        raise InvalidInputError(f"{parameter} {text!r} is not a {kind}: write it as {parameter}=20.") from error
 
 
 def make_sizing(name: str, parameters: Mapping[str, Any] | None = None) -> Sizing:

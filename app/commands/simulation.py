@@ -29,7 +29,9 @@ _Count = int | None
 
 
 def simulate(
-    symbol: Annotated[str, typer.Option("--symbol", help="Symbol to trade, such as SPY.", show_default=False)],
+    symbol: Annotated[
+        str, typer.Option("--symbol", help="Symbol to trade, or several on one account: SPY,QQQ.", show_default=False)
+    ],
     model: Annotated[_Text, typer.Option("--model", help="Id of a model of this lake, or its first digits.")] = None,
     signals: Annotated[
         Path | None, typer.Option("--signals", help="CSV or Parquet with timestamp and signal, instead of a model.")
@@ -60,6 +62,16 @@ def simulate(
     max_holding_bars: Annotated[_Count, _option("max_holding_bars")] = None,
     max_drawdown: Annotated[_Number, _option("max_drawdown")] = None,
     daily_loss_limit: Annotated[_Number, _option("daily_loss_limit")] = None,
+    sizing: Annotated[_Text, _option("sizing")] = None,
+    sizes: Annotated[
+        list[str] | None, typer.Option("--size", help="A parameter of the sizing, such as target=0.1.")
+    ] = None,
+    gross: Annotated[_Number, _option("gross")] = None,
+    net: Annotated[_Number, _option("net")] = None,
+    per_symbol: Annotated[_Number, _option("per_symbol")] = None,
+    correlation: Annotated[_Number, _option("correlation")] = None,
+    rebalance: Annotated[_Text, _option("rebalance")] = None,
+    drift: Annotated[_Number, _option("drift")] = None,
     adjustment: AdjustmentOption = Adjustment.RAW.value,
     session: Annotated[
         _Text,

@@ -351,7 +351,7 @@ def test_one_symbol_with_the_whole_account_is_the_kernel_of_one_symbol(
     chosen = Allocation(FixedFraction(1.0), Limits(gross=100.0))
     terms: dict[str, Any] = {"cash_ticks": cash * 10_000, "execution": execution, "rules": rules}
     one = replay(signal, panel.markets[0], **terms)
-    many = replay_portfolio(signal[:, None], panel, allocation=chosen, **terms).of_symbol(0)
+    many = replay_portfolio(signal[:, None], panel, allocation=chosen, **terms).of_symbol(0, panel.rows[0])
     for column in dataclasses.fields(one):
         theirs, ours = getattr(one, column.name), getattr(many, column.name)
         assert np.array_equal(theirs, ours), column.name
