@@ -15,6 +15,7 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barlake.errors import InvalidInputError
 from simulation_service.strategies.base import Strategy
 from simulation_service.strategies.breakout import Breakout
 from simulation_service.strategies.buy_and_hold import BuyAndHold
@@ -67,6 +68,16 @@ def test_averages_that_are_equal_are_neither_above_nor_below(cents: list[int], f
     bars = prices([cent / 100 for cent in cents])
     wanted = by_hand.cross(by_hand.closes_of(bars), fast, fast + more)
     assert signals_of(MovingAverageCross(fast, fast + more), bars) == wanted
+
+
+def test_coins_of_a_hundred_thousandth_of_a_dollar_cross_too() -> None:
+    bars = prices([1.001e-5, 1.002e-5, 1.001e-5, 1.003e-5, 1.000e-5, 1.002e-5])
+    assert signals_of(MovingAverageCross(1, 2), bars) == [None, 1.0, -1.0, 1.0, -1.0, 1.0]
+
+
+def test_a_window_whose_sum_would_not_be_exact_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="100,000 bars is too long for prices up to 1,000,000"):
+        signals_of(MovingAverageCross(1, 100_000), prices([1e6, 1e6]))
 
 
 def test_where_history_begins_changes_no_cross_once_the_window_is_full(one: pl.DataFrame) -> None:
