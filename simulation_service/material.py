@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,7 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
         raise ConflictError(f"bars of {', '.join(plan.symbols)} were written while they were read: run again.")
     signals = origin.signals if origin.strategy is None else _of_strategy(lake, origin, bars)
     assert signals is not None  # noqa: S101 - an origin has signals, or a strategy that makes them
-    placed = [place(_of(signals, name), _of(bars, name)) for name in plan.symbols]
+    placed = list(map(place, _each(signals, plan.symbols), _each(bars, plan.symbols)))
     used = pl.concat([one.bars for one in placed]) if len(placed) > 1 else placed[0].bars
     without, unmatched = (sum(getattr(one, name) for one in placed) for name in _COUNTS)
     silent, told = _checked(lake, plan, origin, used)
@@ -123,7 +123,7 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
         predictions=_predictions(origin),
         bars_without_signal=without,
         unmatched_signals=unmatched,
-        bars_by_source=_by_source(lake, origin.feed, used),
+        bars_by_source=_by_source(lake, plan, origin.feed, used),
         remarks=(*_signal_remarks(without, unmatched), *silent),
         told=told,
         earlier_closes=earlier_closes(lake, plan, origin),
@@ -133,9 +133,10 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
 _COUNTS = ("bars_without_signal", "unmatched_signals")
 
 
-def _of(frame: pl.DataFrame, symbol: str) -> pl.DataFrame:
-    """Rows of one symbol; a frame that has no other is not copied."""
-    return frame if frame["symbol"].n_unique() == 1 and frame["symbol"][0] == symbol else frame.filter(symbol=symbol)
+def _each(frame: pl.DataFrame, symbols: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Rows of each symbol in turn; a frame of one symbol is not copied."""
+    for name in symbols:
+        yield frame if len(symbols) == 1 else frame.filter(symbol=name)
 
 
 def _of_strategy(lake: Lake, origin: Origin, bars: pl.DataFrame) -> pl.DataFrame:
@@ -201,11 +202,13 @@ def _factors_hash(lake: Lake, plan: SimulationPlan, feed: str) -> str:
     return hashlib.sha256(canonical_json(found).encode()).hexdigest()
 
 
-def _by_source(lake: Lake, feed: str, bars: pl.DataFrame) -> dict[str, int]:
+def _by_source(lake: Lake, plan: SimulationPlan, feed: str, bars: pl.DataFrame) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for (symbol,), own in bars.group_by("symbol", maintain_order=True):
-        moments = own.group_by("ingested_at").agg(pl.len().alias("bars"))
-        named = with_source(moments.lazy(), lake.manifest, feed=feed, symbol=str(symbol)).collect()
-        for source, count in named.select(pl.col("source").fill_null(_UNKNOWN), "bars").iter_rows():
+    for symbol, own in zip(plan.symbols, _each(bars, plan.symbols), strict=True):
+        # Bars lie in long stretches of one delivery, and a stretch is found faster than a value.
+        stretches = own["ingested_at"].rle().struct.unnest()
+        moments = stretches.group_by(pl.col("value").alias("ingested_at")).agg(pl.col("len").sum())
+        named = with_source(moments.lazy(), lake.manifest, feed=feed, symbol=symbol).collect()
+        for source, count in named.select(pl.col("source").fill_null(_UNKNOWN), "len").iter_rows():
             counts[source] = counts.get(source, 0) + count
     return dict(sorted(counts.items()))
