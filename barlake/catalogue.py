@@ -20,14 +20,14 @@ from barlake.inspection import current_findings
 from barlake.keys import ArtifactKind
 from barlake.layout import BARS, RECORD_DATASETS, REVISIONS
 from barlake.past import calendar_name
-from barlake.publish import Catalogue, Minutes, publish, publish_minutes
+from barlake.publish import Catalogue, Made, Minutes, publish, publish_minutes, publish_parts
 from barlake.published import Published, published
 from barlake.run_tables import run_views
 
 if TYPE_CHECKING:
     from barlake.lake import Lake
 
-__all__ = ["action_table", "is_current", "publish_lake", "publish_session", "refresh"]
+__all__ = ["action_table", "is_current", "publish_lake", "publish_made", "publish_session", "refresh"]
 
 _ROUNDS = 20
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -70,6 +70,17 @@ def publish_session(lake: Lake, feed: str, session: dt.date) -> None:
         return minutes
 
     publish_minutes(lake.catalogue_path, contents)
+
+
+def publish_made(lake: Lake) -> None:
+    """Show what was made of the bars, as it is now; a catalogue that is behind its bars is published whole.
+
+    It costs what the artifacts and trials cost to list, however many bars are held.
+    """
+    if is_current(lake):
+        publish_parts(lake.catalogue_path, lambda: _made(lake))
+    else:
+        publish_lake(lake)
 
 
 def _minutes(lake: Lake, feed: str, session: dt.date, shown: dt.datetime, last_commit: dt.datetime | None) -> Minutes:
@@ -138,8 +149,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
     held, answers = manifest.held(), manifest.answers()
     factors = current_factors(lake.store, manifest, lake.calendar.frame, held=held, keep=True)
     of_features, views = feature_contents(lake.feature_tables)
-    runs = lake.artifacts.list(ArtifactKind.RUN)
-    of_runs, run_files = run_views(runs)
+    made = _made(lake)
     tables = {
         "sessions": lake.calendar.frame,
         "symbols": lake.symbols(),
@@ -153,12 +163,7 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
         "receipts": manifest.receipts(),
         "quarantine": manifest.quarantine(),
         **of_features,
-        "models": _artifact_table(lake.artifacts.list(ArtifactKind.MODEL)),
-        "runs": _artifact_table(runs),
-        **of_runs,
-        "sweeps": _artifact_table(lake.artifacts.list(ArtifactKind.SWEEP)),
-        "trials": lake.trials.frame(),
-        "strategies": lake.strategies.frame(),
+        **made.tables,
     }
     return Catalogue(
         root=lake.store.name,
@@ -169,9 +174,24 @@ def _read(lake: Lake, last_commit: dt.datetime | None) -> Catalogue:
             name: [lake.store.address(file.path) for file in manifest.files(dataset=name)] for name in RECORD_DATASETS
         },
         tables=tables,
-        views=[*views, *run_files],
+        views=[*views, *made.views],
         filesystem=lake.store.filesystem(),
     )
+
+
+def _made(lake: Lake) -> Made:
+    """What people made of the bars: artifacts, runs with their tables, trials and strategies."""
+    runs = lake.artifacts.list(ArtifactKind.RUN)
+    of_runs, views = run_views(runs)
+    tables = {
+        "models": _artifact_table(lake.artifacts.list(ArtifactKind.MODEL)),
+        "runs": _artifact_table(runs),
+        **of_runs,
+        "sweeps": _artifact_table(lake.artifacts.list(ArtifactKind.SWEEP)),
+        "trials": lake.trials.frame(),
+        "strategies": lake.strategies.frame(),
+    }
+    return Made(tables, views)
 
 
 def action_table(statements: pl.DataFrame) -> pl.DataFrame:

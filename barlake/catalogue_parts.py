@@ -13,7 +13,7 @@ import polars as pl
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["Catalogue", "Minutes", "ParquetView"]
+__all__ = ["Catalogue", "Made", "Minutes", "ParquetView"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,14 @@ class Catalogue:
     views: Sequence[ParquetView] = ()
     with_bars: bool = True
     filesystem: AbstractFileSystem | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """The part of a catalogue that changes when something is made of bars that stay as they are."""
+
+    tables: Mapping[str, pl.DataFrame]
+    views: Sequence[ParquetView]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from barlake.action_files import BadRow, read_actions
 from barlake.action_records import ActionReport
 from barlake.artifacts import ArtifactStore
 from barlake.bars import BarOptions, BarQuery, Output
-from barlake.catalogue import action_table, is_current, publish_lake, publish_session, refresh
+from barlake.catalogue import action_table, is_current, publish_lake, publish_made, publish_session, refresh
 from barlake.clock import clock_of
 from barlake.coverage import coverage, gaps
 from barlake.durable import storage_errors
@@ -484,6 +484,10 @@ class Lake(RecordFaces):
     def publish(self) -> None:
         """Bring the DuckDB catalogue up to the manifest."""
         publish_lake(self)
+
+    def publish_made(self) -> None:
+        """Show artifacts, runs, trials and strategies as they are now; see `catalogue.publish_made`."""
+        publish_made(self)
 
     def publish_session(self, feed: str, session: dt.date) -> None:
         """Show all bars of now, and the rest only as far as it is of one session; see `catalogue.publish_session`."""

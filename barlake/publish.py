@@ -11,7 +11,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,7 +22,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from barlake.adjust import BUCKET_US
-from barlake.catalogue_parts import Catalogue, Minutes, ParquetView
+from barlake.catalogue_parts import Catalogue, Made, Minutes, ParquetView
 from barlake.durable import fsync_folder, storage_errors
 from barlake.errors import FormatError, InvalidInputError, StorageError
 from barlake.keys import is_always_open
@@ -35,11 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Catalogue",
+    "Made",
     "Minutes",
     "ParquetView",
     "connect",
     "publish",
     "publish_minutes",
+    "publish_parts",
     "query",
     "relation",
     "view_name",
@@ -222,6 +224,28 @@ def publish_minutes(path: Path, gather: Callable[[], Minutes]) -> None:
         _bring_up(built, minutes)
 
 
+def publish_parts(path: Path, gather: Callable[[], Made]) -> None:
+    """Put a copy of the catalogue in its place whose tables and views of these names are new.
+
+    Raises
+    ------
+    StorageError
+        As `publish`.
+    """
+    with _replacing(path) as built:
+        made = gather()
+        shutil.copyfile(path, built)
+        with contextlib.closing(_open()) as connection:
+            connection.execute(f"ATTACH {_text(str(built))} AS market")
+            connection.execute("USE market")
+            old = dict(connection.execute("SELECT table_name, table_type FROM information_schema.tables").fetchall())
+            for name in {*made.tables, *(view.name for view in made.views)} & set(old):
+                connection.execute(f"DROP {'VIEW' if old[name] == 'VIEW' else 'TABLE'} {_name(name)}")
+            _add_made(connection, made.views, made.tables)
+            connection.execute("USE memory")
+            connection.execute("DETACH market")
+
+
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """Where to build a catalogue that takes the place of the one at a path when the block ends."""
@@ -278,19 +302,25 @@ def _build(path: Path, catalogue: Catalogue) -> None:
         connection.execute("USE market")
         if catalogue.with_bars:
             connection.execute(f"CREATE VIEW bars AS {_over(catalogue.bars, _BARS, empty=_NO_BARS)}")
-        for view in catalogue.views:
-            if view.paths:
-                connection.execute(f"CREATE VIEW {_name(view.name)} AS {_over_files(view)}")
         schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC"), "is_whole": pl.Boolean()}
         info = pl.DataFrame([(catalogue.root, catalogue.last_commit, True)], schema=schema, orient="row")
-        for name, frame in {**catalogue.tables, "catalogue_info": info}.items():
-            connection.register("incoming", as_arrow(frame))
-            connection.execute(f"CREATE TABLE {_name(name)} AS SELECT * FROM incoming")
-            connection.unregister("incoming")
+        _add_made(connection, catalogue.views, {**catalogue.tables, "catalogue_info": info})
         if catalogue.with_bars:
             _add_faces_of_bars(connection, catalogue)
         connection.execute("USE memory")
         connection.execute("DETACH market")
+
+
+def _add_made(
+    connection: duckdb.DuckDBPyConnection, views: Sequence[ParquetView], tables: Mapping[str, pl.DataFrame]
+) -> None:
+    for view in views:
+        if view.paths:
+            connection.execute(f"CREATE VIEW {_name(view.name)} AS {_over_files(view)}")
+    for name, frame in tables.items():
+        connection.register("incoming", as_arrow(frame))
+        connection.execute(f"CREATE TABLE {_name(name)} AS SELECT * FROM incoming")
+        connection.unregister("incoming")
 
 
 def _over_files(view: ParquetView) -> str:

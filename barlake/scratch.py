@@ -64,6 +64,9 @@ class ScratchLake(Lake):
     def publish(self) -> None:
         """Leave the other lake's catalogue as it is: it does not show what is made here."""
 
+    def publish_made(self) -> None:
+        """Leave it as it is, too."""
+
     @property
     def records(self) -> RecordStore:
         """Daily bars, news and macro values, as they were at the moment of this lake."""

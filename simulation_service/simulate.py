@@ -160,7 +160,7 @@ def simulate(
         )
         with storage_errors(draft.path):
             (draft.path / REPORT_FILE).write_text(page, encoding="utf-8")
-    lake.publish()
+    lake.publish_made()
     notify(4)
     return SimulationReport(lake.artifacts.find(ArtifactKind.RUN, run_id), is_new=True)
 

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from barlake import Lake
+from barlake.catalogue import is_current
 from barlake.errors import InvalidInputError
 from barlake.keys import ArtifactKind
 from simulation_service.costs import Costs
@@ -127,8 +128,13 @@ def test_trades_and_equity_of_all_runs_are_views_of_the_catalogue(lake: Lake, si
     assert last["value"].to_list() == [one.results["account"]["final_value_usd"] for one in reversed(made)]
     # A folder that is not registered does not exist for any reader.
     lake.artifacts.delete(made[0].run)
-    lake.publish()
+    lake.publish_made()
     assert lake.sql("select distinct run from equity")["run"].to_list() == [made[1].run_id]
+    lake.artifacts.delete(made[1].run)
+    lake.publish_made()
+    assert lake.sql("select * from equity").is_empty()
+    assert lake.sql("select count(*) from trials").item() == 2
+    assert is_current(lake)
 
 
 def test_options_of_a_command_line_make_the_plan_they_name() -> None:
