@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.simulation_service.tear_sheet.small_run import run_page, run_results, trade, trades_table
+from tests.simulation_service.tear_sheet.small_run import (
+    bar_times,
+    equity_table,
+    run_page,
+    run_results,
+    trade,
+    trades_table,
+)
 from tests.simulation_service.tear_sheet.test_page import ENTRIES, ladder
 
 DARK = 100
@@ -25,7 +33,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         *[trade(minutes, 0.01 - minutes / 1000, symbol=symbol) for minutes in (1, 9, 30) for symbol in ("SPY", "QQQ")]
     )
     path: Path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(run_page(results, trades), encoding="utf-8")
+    # Six weeks of sessions: dates stand all along the axis.
+    times = bar_times(*[dt.date(2024, 1, 2) + dt.timedelta(days=number) for number in range(44)], minutes=2)
+    equity = equity_table([1000.0 + number for number in range(88)], [1000.0] * 88, times=times)
+    path.write_text(run_page(results, trades, equity=equity), encoding="utf-8")
     return path.as_uri()
 
 
