@@ -49,7 +49,7 @@ _GROUPS = (
             ("Average trade, $", "average_trade_usd", "dollars"),
             ("Average trade, return", "average_trade_return", "fine_percent"),
             ("Turnover, times mean equity", "turnover", "ratio"),
-            ("Break-even cost, bps (first order)", "break_even_cost_bps", "ratio"),
+            ("Break-even cost, bps", "break_even_cost_bps", "ratio"),
             ("Capacity, $", "capacity_usd", "whole"),
         ),
     ),

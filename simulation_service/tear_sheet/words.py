@@ -34,7 +34,9 @@ def _costs(ladder: Mapping[str, Any]) -> str:
     last = ladder["rungs"][-1]
     whose = "typical costs" if ladder["assumed"] else "the costs of this run"
     ending = number(last["total_return"], "percent")
-    text = f"With {whose}, a volume cap and one bar of delay the same signals end at {ending}"
+    bars = last["execution"]["delay_bars"]
+    delay = "one bar" if bars == 1 else f"{bars} bars"
+    text = f"With {whose}, a volume cap and {delay} of delay the same signals end at {ending}"
     break_even = ladder["break_even_cost_bps"]
     if break_even is None:
         return f"{text}; there is no profit that costs could eat."
