@@ -14,6 +14,7 @@ from barlake.errors import InvalidInputError, LookAheadError, NotFoundError
 from barlake.keys import ArtifactKind
 from barlake.run_tables import RUN_TABLES
 from barlake.testing import make_bars
+from simulation_service.costs import Costs
 from simulation_service.execution import Execution, Fill
 from simulation_service.plan import FileSource, ModelSource, SimulationPlan
 from simulation_service.simulate import SimulationReport, simulate
@@ -265,3 +266,19 @@ def test_signal_of_a_bar_never_reaches_a_fill_before_it(lake: Lake, signals_file
         assert other.head(cut).equals(whole.head(cut))
         filled = ["timestamp", "cash_usd", "equity_usd", "buy_and_hold_usd"]
         assert other.select(filled).head(cut + 1).equals(whole.select(filled).head(cut + 1))
+
+
+def test_the_ladder_and_the_random_entries_of_a_run_agree_with_its_accounts(lake: Lake, signals_file: Path) -> None:
+    costs = Costs(half_spread_bps=2.0, per_order_usd=1.0)
+    found = simulate_signals(lake, signals_file, "SPY", execution=Execution(costs=costs)).results
+    rungs = {rung["name"]: rung for rung in found["ladder"]["rungs"]}
+    assert not found["ladder"]["assumed"]
+    assert rungs["same close"]["final_value"] == found["same_close"]["final_value"]
+    assert rungs["next open"]["final_value"] == found["next_open"]["final_value"]
+    assert rungs["+ fees"]["final_value"] == found["account"]["final_value"]
+    assert rungs["+ fees"]["costs_usd"] == found["account"]["costs_usd"] > 0
+    assert found["ladder"]["break_even_cost_bps"] == found["next_open"]["metrics"]["break_even_cost_bps"]
+    entries, metrics = found["random_entries"], found["account"]["metrics"]
+    assert entries["trades"] == metrics["trades"] + metrics["open_trade"]
+    assert (entries["exposure"], entries["total_return"]) == (metrics["exposure"], metrics["total_return"])
+    assert metrics["capacity_usd"] > 0
