@@ -31,6 +31,7 @@ barlake strategies show moving_average_cross
 barlake strategies check moving_average_cross SPY --set fast_bars=10 --set slow_bars=60
 barlake prove strategy moving_average_cross SPY --set fast_bars=10 --set slow_bars=60
 barlake simulate --strategy moving_average_cross --set fast_bars=10 --set slow_bars=60 --symbol SPY
+barlake simulate --strategy pair --set first=SPY --set second=QQQ --symbol SPY,QQQ --direction both
 ```
 
 A condition holds another strategy, whose parameters are named through it:
