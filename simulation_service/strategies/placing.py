@@ -41,7 +41,7 @@ def signal_frame(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
     if wanted is not None and sorted(wanted) != there:
         raise InvalidInputError(
             f"bars are of {', '.join(there) or 'no symbol'}, but {type(strategy).__name__} trades {', '.join(wanted)}: "
-            "give it bars of these symbols and no others."
+            f"give it bars of these and no others, as in --symbol {','.join(wanted)}."
         )
     return signals_beside(strategy, bars)
 
