@@ -9,10 +9,10 @@ import polars as pl
 
 from barlake import Lake
 from barlake.artifacts import Artifact
-from barlake.errors import InvalidInputError, NotFoundError
+from barlake.errors import NotFoundError
 from barlake.keys import ArtifactKind
 from barlake.ranges import Boundary
-from simulation_service.material import inputs_of, read_material
+from simulation_service.material import Material, inputs_of, read_material
 from simulation_service.origin import Origin, origin_of
 from simulation_service.plan import SimulationPlan
 from simulation_service.ratios import last_bars, session_returns
@@ -54,17 +54,18 @@ class LoadedRun:
         Raises
         ------
         NotFoundError
-            If no bar of the symbol is held in it.
+            If no bar of a symbol is held in it.
         InvalidInputError
             If no signal lies in it.
         """
         start, end, trader = scenario.start, scenario.end, self.trader
-        if self.lake.held(feed=trader.feed, symbol=trader.symbol, start=start, end=end).is_empty():
-            raise NotFoundError(
-                f"no bars of {trader.symbol} from feed {trader.feed!r} are held in [{start}, {end}): ingest or import "
-                "them to replay it."
-            )
-        return _read(self.lake, trader.plan, start, end)[1]
+        for symbol in trader.plan.symbols:
+            if self.lake.held(feed=trader.feed, symbol=symbol, start=start, end=end).is_empty():
+                raise NotFoundError(
+                    f"no bars of {symbol} from feed {trader.feed!r} are held in [{start}, {end}): ingest or import "
+                    "them to replay it."
+                )
+        return _read(self.lake, trader.plan, start, end)[2]
 
 
 def load_run(lake: Lake, run_id: str) -> LoadedRun:
@@ -75,17 +76,12 @@ def load_run(lake: Lake, run_id: str) -> LoadedRun:
     NotFoundError
         If there is none, or what it was made from is gone.
     InvalidInputError
-        If it traded several symbols.
+        If a release made it whose runs kept no plan.
     """
     run = lake.artifacts.find(ArtifactKind.RUN, run_id)
     plan = plan_of_run(run, signals=run.path / SIGNALS_FILE)
-    if len(plan.symbols) > 1:
-        raise InvalidInputError(
-            f"run {run.id} trades {', '.join(plan.symbols)}: scenarios are for accounts of one symbol. Simulate one of "
-            "them, or resample the returns of the account (barlake montecarlo)."
-        )
-    origin, bars = _read(lake, plan, plan.start, plan.end)
-    trader = Trader(plan, origin.strategy, origin.feed, origin.session, lake.calendar, run.id)
+    origin, material, bars = _read(lake, plan, plan.start, plan.end)
+    trader = Trader(plan, origin.strategy, origin.feed, origin.session, lake.calendar, run.id, material.earlier_closes)
     return LoadedRun(lake, run, trader, bars)
 
 
@@ -105,11 +101,13 @@ def run_returns(run: Artifact) -> FloatArray:
     return session_returns(equity["equity_usd"].to_numpy(), last, float(run.parameters["cash_usd"]))
 
 
-def _read(lake: Lake, plan: SimulationPlan, start: Boundary, end: Boundary) -> tuple[Origin, pl.DataFrame]:
+def _read(lake: Lake, plan: SimulationPlan, start: Boundary, end: Boundary) -> tuple[Origin, Material, pl.DataFrame]:
+    """Of a plan for a span of its own: its origin, its material, and the bars with what a strategy looks at."""
     asked = replace(plan, start=start, end=end)
     origin = origin_of(lake, asked)
-    bars = read_material(lake, asked, origin, inputs_of(lake, asked, origin)).bars
+    material = read_material(lake, asked, origin, inputs_of(lake, asked, origin))
+    bars = material.bars
     if origin.strategy is not None and origin.predictions is not None:
         predicted = origin.predictions.select("timestamp", "symbol", "prediction", model_signal="signal")
         bars = bars.join(predicted, on=["timestamp", "symbol"], how="left", maintain_order="left")
-    return origin, bars
+    return origin, material, bars

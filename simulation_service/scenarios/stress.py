@@ -118,7 +118,7 @@ def stress(
                 raise
             outcomes.append(Outcome(scenario, None, scenario.is_synthetic or made_up, str(error)))
     notify("done", len(wanted), len(wanted))
-    return StressReport(trader.run_id, trader.symbol, trader.plan.cash_ticks / TICKS_PER_DOLLAR, tuple(outcomes))
+    return StressReport(trader.run_id, trader.title, trader.plan.cash_ticks / TICKS_PER_DOLLAR, tuple(outcomes))
 
 
 def _traded(trader: Trader, stage: Stage, scenario: Scenario, span: Span) -> Traded:

@@ -15,6 +15,7 @@ from barlake.halts import halted_minutes
 from barlake.testing import make_bars
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution
+from simulation_service.options import plan_of_options
 from simulation_service.plan import ModelSource, SimulationPlan, StrategySource
 from simulation_service.rules import Rules
 from simulation_service.scenarios.loading import load_run, run_returns, subject_of
@@ -100,3 +101,17 @@ def test_a_span_that_is_held_is_replayed_with_the_halts_of_its_dates(lake: Lake)
     alone = simulate(lake, SimulationPlan(("IWM",), source, feed="sip", start=march[0], end="2020-03-11"))
     assert row["final_value_usd"] == alone.results["account"]["final_value_usd"]
     assert row["fills"] == alone.results["account"]["fills"] > 10
+
+
+def test_an_account_of_several_symbols_is_that_of_its_run(lake: Lake) -> None:
+    options = {"strategy": "moving_average_cross", "settings": ["fast_bars=2", "slow_bars=5"]}
+    plan = plan_of_options(["SPY", "QQQ"], options)
+    made = simulate(lake, plan)
+    report, _ = run_scenarios(lake, made.run_id, names=["gap_down_10", "feed_outage"])
+    plain, gapped = report.table().rows(named=True)[:2]
+    assert plain["final_value_usd"] == made.results["account"]["final_value_usd"]
+    assert plain["buy_and_hold"] == pytest.approx(made.results["buy_and_hold"]["next_open"]["metrics"]["total_return"])
+    assert gapped["buy_and_hold"] == pytest.approx(plain["buy_and_hold"] - 0.1, abs=0.01)
+    assert report.symbol == "SPY, QQQ"
+    futures = monte_carlo(lake, made.run_id, method="bars", paths=2, seed=1).futures
+    assert futures.closes.shape == (2, 3)
