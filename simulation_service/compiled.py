@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "inlined"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,3 +22,11 @@ def compiled(function: Function) -> Function:
         return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # numba: "no locator available", an installation nobody may write to
         return cast("Function", numba.njit(nogil=True, error_model="numpy")(function))
+
+
+def inlined(function: Function) -> Function:
+    """The function as a part of each compiled loop that calls it.
+
+    For those that are handed arrays: numba counts references to every array that goes through a call.
+    """
+    return cast("Function", numba.njit(inline="always", error_model="numpy")(function))

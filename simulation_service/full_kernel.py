@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulation_service.compiled import compiled
+from simulation_service.compiled import compiled, inlined
 from simulation_service.rules import Reason
 from simulation_service.ticks import RATE_UNITS, FloatArray
 
@@ -25,7 +25,7 @@ LOTS_PER_SHARE = 1_000_000
 
 _NOBODY = -1  # no exit under way, no bar, no session
 _SHORT, _FLAT, _LONG, _HOLD = -1, 0, 1, 2  # what a signal asks for; hold: it is not a number
-_OPEN, _INSIDE, _CLOSE_MOMENT = 0, 1, 2  # of a bar
+_OPEN, _INSIDE, _CLOSING = 0, 1, 2  # of a bar
 _ENDLESS = 2**62  # lots, where volume sets no limit
 _NEVER_BELOW, _NEVER_ABOVE = -1, 2**62  # prices out of reach
 _NO_LEVEL = -(2**62)  # equity out of reach
@@ -144,9 +144,16 @@ def _fee(lots: int, price: int, side: int, lot: int, costs: Terms) -> int:
 
 
 @compiled
+def _average(paid: int, lots: int) -> int:
+    """Average price of a position, rounded against the trader: up for a long one, down for a short one."""
+    return -(-paid // lots) if lots > 0 else paid // -lots
+
+
+@compiled
 def _affordable(cash: int, price: int, side: int, lot: int, costs: Terms) -> int:
     """Most lots whose value and fees together are at most `cash`."""
-    most = max(0, cash) * lot // price
+    # Whole numbers below 2**53: their quotient never rounds up to the next whole number.
+    most = int(max(0, cash) / price) if lot == 1 else max(0, cash) * lot // price
     charged = costs.per_share + costs.per_order + costs.sell_rate + costs.sell_share
     if charged == 0 or most == 0:
         return most
@@ -163,7 +170,7 @@ def _affordable(cash: int, price: int, side: int, lot: int, costs: Terms) -> int
     return low
 
 
-@compiled
+@inlined
 def _room(volume: FloatArray, bar: int, way: Way) -> int:
     """Most lots that fills may take of the volume of a bar; none of a bar that is not there."""
     if way.volume_share == 0:
@@ -244,7 +251,7 @@ def _fallen(amount: int, fraction: int) -> int:
     return amount - _part_up(max(0, amount), fraction) if fraction else _NO_LEVEL
 
 
-@compiled
+@inlined
 def _trade(
     book: Book, count: int, bar: int, quote: int, lots: int, asked: int, reason: int, signal_bar: int, cash: int,
     lot: int, costs: Terms,
@@ -278,12 +285,13 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
     ended = barred = False  # no trading ever again, none in this session
     session, equity, highest = _NOBODY, cash, cash
     breaker, enough = _fallen(cash, way.drawdown), _NO_LEVEL  # equity that ends trading, for ever and for the session
+    opens, highs, lows, closes, volumes, sessions, session_ends, tradables = world
     by_session = way.flat_at_close or way.daily_loss > 0
     for bar in range(signal.size):
-        if equity * way.lot >= way.limit or abs(lots) * world.close[bar] >= way.limit:
+        if equity * way.lot >= way.limit or abs(lots) * closes[bar] >= way.limit:
             return -bar - 1
-        if by_session and world.session[bar] != session:
-            session, barred, enough = world.session[bar], False, _fallen(equity, way.daily_loss)
+        if by_session and sessions[bar] != session:
+            session, barred, enough = sessions[bar], False, _fallen(equity, way.daily_loss)
             if way.flat_at_close and lots != 0 and leaving <= _SIGNAL:
                 leaving = _CLOSE  # the last minute had no bar to leave in
 
@@ -292,7 +300,7 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
         if bar >= way.lag and not np.isnan(signal[bar - way.lag]):
             wanted, wanted_from = signal[bar - way.lag], bar - way.lag
         desire = _desire(wanted, way)
-        tradable = world.tradable[bar]
+        tradable = tradables[bar]
         if not tradable:
             kept, kept_from = wanted, wanted_from
             eventful = False
@@ -300,16 +308,16 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
             eventful = opening != 0 or abs(desire) == 1
         else:
             stays = desire in (_HOLD, _LONG if lots > 0 else _SHORT)
-            inside = min(world.open[bar], world.low[bar]) > lower and max(world.open[bar], world.high[bar]) < upper
+            inside = min(opens[bar], lows[bar]) > lower and max(opens[bar], highs[bar]) < upper
             due = way.holding > 0 and bar - entry_bar >= way.holding
-            shut = way.flat_at_close and world.session_end[bar]
+            shut = way.flat_at_close and session_ends[bar]
             eventful = not stays or not inside or due or shut or opening != 0 or leaving != _NOBODY
 
         if eventful:
-            open_, high, low = int(world.open[bar]), int(world.high[bar]), int(world.low[bar])
-            if abs(lots) * max(world.open[bar], world.high[bar]) >= way.limit:
+            open_, high, low = int(opens[bar]), int(highs[bar]), int(lows[bar])
+            if abs(lots) * max(opens[bar], highs[bar]) >= way.limit:
                 return -bar - 1
-            room, used = _room(world.volume, bar - 1, way), 0
+            room, used = _room(volumes, bar - 1, way), 0
             may_open = not ended and not barred and leaving <= _SIGNAL
             for moment in range(3):
                 # 1. Which exit is due at this moment, and at what price?
@@ -318,11 +326,12 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
                     if leaving > _SIGNAL:
                         reason = leaving
                 elif moment == _INSIDE:
-                    if lots != 0 and leaving == _NOBODY:
-                        quote, reason = _touched(open_, high, low, _LONG if lots > 0 else _SHORT, entry, best, way)
-                else:
-                    quote, room = int(world.close[bar]), max(0, _room(world.volume, bar, way) - used)
-                    if way.flat_at_close and world.session_end[bar]:
+                    if lots == 0 or leaving != _NOBODY or (min(open_, low) > lower and max(open_, high) < upper):
+                        continue
+                    quote, reason = _touched(open_, high, low, _LONG if lots > 0 else _SHORT, entry, best, way)
+                elif way.moment == _CLOSING or way.flat_at_close:
+                    quote, room = int(closes[bar]), max(0, _room(volumes, bar, way) - used)
+                    if way.flat_at_close and session_ends[bar]:
                         reason, may_open = _CLOSE, False
                 if moment == way.moment and reason == _NOBODY and lots != 0 and leaving <= _SIGNAL:
                     reason = _due(leaving, desire, _LONG if lots > 0 else _SHORT, bar - entry_bar, way)
@@ -364,7 +373,7 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
                         count += 1
                         lots += part
                         paid += abs(part) * price
-                        entry = paid // abs(lots) if side == _SHORT else -(-paid // lots)
+                        entry = price if lots == part else _average(paid, lots)
                         opening -= part
                         room -= abs(part)
                         used += abs(part)
@@ -376,12 +385,12 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
             kept = np.nan
             # A position opened at the close has seen nothing of this bar.
             seen = way.trailing > 0 and lots != 0 and (way.moment == _OPEN or entry_bar < bar)
-            if seen and (world.high[bar] > best if lots > 0 else world.low[bar] < best):
-                best = int(world.high[bar] if lots > 0 else world.low[bar])
+            if seen and (highs[bar] > best if lots > 0 else lows[bar] < best):
+                best = int(highs[bar] if lots > 0 else lows[bar])
                 lower, upper = _levels(_LONG if lots > 0 else _SHORT, entry, best, way)
 
         # What this close says about the account is acted upon at the next open.
-        worth = _worth(lots, int(world.close[bar]), way.lot)
+        worth = _worth(lots, int(closes[bar]), way.lot)
         equity = cash + worth
         if way.drawdown and equity > highest:
             highest, breaker = equity, _fallen(equity, way.drawdown)

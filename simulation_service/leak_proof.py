@@ -149,7 +149,7 @@ def _fills(play: Play, done: Replay, market: Market, timestamp: pl.Series) -> pl
     decided = _DECIDED_BEFORE | (_AT_THE_PRICE_OF_SIGNALS if play.execution.fill.is_at_open else set())
     at_open = np.array([reason in decided for reason in reasons], dtype=bool)
     at_open &= done.fill_quotes == market.open[done.fill_bars]
-    waits = pl.Series(np.where(at_open, 0, 1))
+    waits = pl.lit(pl.Series(np.where(at_open, 0, 1)))
     return pl.DataFrame(
         {
             "timestamp": timestamp.gather(done.fill_bars),
