@@ -51,7 +51,8 @@ _NAMES = {
     "float call": "plain float loop with arrays of its own",
     "exact call": "**exact `replay`**, the same and its checks",
     "with costs": "`replay` with typical costs",
-    "everything": "**`replay` with everything**: costs, cap, delay, shorts, stops, limits",
+    "everything loop": "**exact loop with everything**: costs, cap, delay, shorts, stops, limits",
+    "everything": "`replay` with everything",
 }
 
 
@@ -83,10 +84,14 @@ def kernel_lines(bars: int, rounds: int, vectorbt: Path | None) -> Iterator[str]
     )
     yield _promise("exact loop by float loop", LEAST_LOOP, [one["float loop"] / one["exact loop"] for one in columns])
     if theirs:
-        ratios = [their / one["exact call"] for their, one in zip(theirs, columns, strict=True)]
-        yield _promise("whole exact `replay` by vectorbt", LEAST_VECTORBT, ratios)
-    ratios = [one["float loop"] / one["everything"] for one in columns]
-    yield _promise("`replay` with everything by float loop", LEAST_EVERYTHING, ratios)
+        for what, name in (
+            ("exact loop by vectorbt", "exact loop"),
+            ("whole exact `replay` by vectorbt", "exact call"),
+        ):
+            ratios = [their / one[name] for their, one in zip(theirs, columns, strict=True)]
+            yield _promise(f"{what} by vectorbt", LEAST_VECTORBT, ratios)
+    ratios = [one["float loop"] / one["everything loop"] for one in columns]
+    yield _promise("exact loop with everything by float loop", LEAST_EVERYTHING, ratios)
     yield ""
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulation_service.compiled import compiled
 from simulation_service.ticks import FloatArray
 
 __all__ = ["Drawdown", "longest_drawdown", "max_drawdown"]
@@ -38,17 +39,28 @@ def max_drawdown(equity: FloatArray, start: float) -> Drawdown:
     >>> max_drawdown(np.array([120.0, 90.0, 120.0]), 100.0)
     Drawdown(fraction=0.25, peak=0, trough=1, recovery=2)
     """
-    curve = np.concatenate([[start], equity])
-    highest = np.maximum.accumulate(curve)
-    falls = 1.0 - curve / highest
-    trough = int(np.argmax(falls))
-    if falls[trough] == 0.0:
+    fraction, peak, trough, recovery = _deepest(equity, start)
+    if fraction == 0.0:
         return Drawdown(0.0, None, None, None)
-    # The last bar at the height is where the fall begins, not the first.
-    peak = int(np.flatnonzero(curve[:trough] == highest[trough])[-1])
-    back = np.flatnonzero(curve[trough:] >= highest[trough])
-    recovery = trough + int(back[0]) - 1 if back.size else None
-    return Drawdown(float(falls[trough]), peak - 1, trough - 1, recovery)
+    return Drawdown(fraction, peak, trough, recovery if recovery > trough else None)
+
+
+@compiled
+def _deepest(equity: FloatArray, start: float) -> tuple[float, int, int, int]:
+    """The deepest fall, and its bars; a recovery that is not after the trough is none. One pass, no array."""
+    height, at, deepest = start, -1, 0.0
+    peak = trough = recovery = -1
+    level = np.inf
+    for bar in range(equity.size):
+        value = equity[bar]
+        if value >= height:
+            # The last bar at the height is where a fall begins, not the first.
+            height, at = value, bar
+            if value >= level:
+                recovery, level = bar, np.inf
+        elif 1.0 - value / height > deepest:
+            deepest, peak, trough, recovery, level = 1.0 - value / height, at, bar, -1, height
+    return deepest, peak, trough, recovery
 
 
 def longest_drawdown(values: FloatArray, start: float) -> int:

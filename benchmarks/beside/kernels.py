@@ -21,7 +21,8 @@ import numpy.typing as npt
 from simulation_service.compiled import compiled
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution
-from simulation_service.kernel import basic_loop, replay
+from simulation_service.full_kernel import Terms, World, full_loop
+from simulation_service.kernel import _blank_book, _way, basic_loop, replay
 from simulation_service.market import Market
 from simulation_service.rules import Direction, Rules
 from simulation_service.ticks import FloatArray, cash_to_ticks, price_ticks
@@ -52,18 +53,18 @@ _VBT = Path(__file__).with_name("vectorbt_side.py")
 def float_loop(
     price: FloatArray,
     signal: FloatArray,
+    close: FloatArray,
     cash: float,
-    cash_path: FloatArray,
-    shares_path: FloatArray,
     equity_path: FloatArray,
     fill_bars: npt.NDArray[np.int64],
     fill_shares: FloatArray,
 ) -> int:
-    """The plain rule in float dollars at the same close, with the record that the exact loop keeps."""
+    """The plain rule in float dollars at the next open, with the record that the exact loop keeps."""
     shares = 0.0
     fills = 0
-    for bar in range(price.size):
-        wanted = signal[bar]
+    equity_path[0] = cash
+    for bar in range(1, price.size):
+        wanted = signal[bar - 1]
         if shares == 0.0 and wanted > 0.0:
             shares = np.floor(cash / price[bar])
             cash -= shares * price[bar]
@@ -76,9 +77,7 @@ def float_loop(
             fill_shares[fills] = -shares
             fills += 1
             shares = 0.0
-        cash_path[bar] = cash
-        shares_path[bar] = shares
-        equity_path[bar] = cash + shares * price[bar]
+        equity_path[bar] = cash + shares * close[bar]
     return fills
 
 
@@ -123,24 +122,32 @@ def seconds_of_kernels(bars: int, flip: float, rounds: int) -> dict[str, float]:
     """CPU seconds of each contender in this process."""
     open_, close, signal = bars_and_signal(bars, flip)
     market, cash = market_of(open_, close), cash_to_ticks(CASH_USD)
-    paths = [np.empty(bars) for _ in range(3)]
-    fills = np.empty(bars, dtype=np.int64), np.empty(bars)
+    record = np.empty(bars), np.empty(bars, dtype=np.int64), np.empty(bars)
     execution, rules = EVERYTHING
     costs = Execution(costs=Costs.typical())
 
+    way, terms = _way(execution, rules, execution.lag), Terms(*execution.costs.units().tolist())
+    ends = market.session_end
+    assert ends is not None  # noqa: S101 - `market_of` gives them
+    world = World(
+        market.open, market.high, market.low, market.close, market.volume, market.session_number, ends, market.tradable
+    )
+    book = _blank_book(bars)
+
     def fresh() -> object:
-        own = [np.empty(bars) for _ in range(3)], np.empty(bars, dtype=np.int64), np.empty(bars)
-        count = float_loop(close, signal, float(CASH_USD), *own[0], *own[1:])
-        return own[0], own[1][:count].copy(), own[2][:count].copy()
+        own = np.empty(bars), np.empty(bars, dtype=np.int64), np.empty(bars)
+        count = float_loop(open_, signal, close, float(CASH_USD), *own)
+        return own[0], own[1][:count].copy(), own[2][:count].copy(), open_[own[1][:count]]
 
     return fastest(
         {
-            "add": lambda: np.add(open_, close, out=paths[0]),
-            "float loop": lambda: float_loop(close, signal, float(CASH_USD), *paths, *fills),
-            "exact loop": lambda: basic_loop(market.open, signal, market.close, float(cash), 1, *paths, *fills),
+            "add": lambda: np.add(open_, close, out=record[0]),
+            "float loop": lambda: float_loop(open_, signal, close, float(CASH_USD), *record),
+            "exact loop": lambda: basic_loop(market.open, signal, market.close, float(cash), 1, *record),
             "float call": fresh,
             "exact call": lambda: replay(signal, market, cash_ticks=cash),
             "with costs": lambda: replay(signal, market, cash_ticks=cash, execution=costs),
+            "everything loop": lambda: full_loop(world, signal, cash, way, terms, book),
             "everything": lambda: replay(signal, market, cash_ticks=cash, execution=execution, rules=rules),
         },
         rounds,
