@@ -103,6 +103,7 @@ def groups(trades: pl.DataFrame, column: str) -> list[Group]:
 
 
 def last_trades(trades: pl.DataFrame) -> dict[str, Any]:
-    """The last trades, newest first, and how many there are before them."""
+    """The last trades, newest first, how many there are before them, and how many of all are still open."""
     shown = trades.tail(MOST_TRADES).reverse()
-    return {"rows": shown.to_dicts(), "shown": shown.height, "earlier": trades.height - shown.height}
+    counts = {"shown": shown.height, "earlier": trades.height - shown.height, "held": int(trades["is_open"].sum())}
+    return {"rows": shown.to_dicts(), **counts}

@@ -129,7 +129,7 @@ def rows(heads: list[Column]) -> list[tuple[str, Rows]]:
     last: Rows = [
         ("Fills", [number(account["fills"], "count") for account in accounts]),
         ("Shares bought", [number(account["shares_bought"], "count") for account in accounts]),
-        ("Costs paid, $", [number(account.get("costs_usd"), "usd") for account in accounts]),
+        ("Costs paid, $", [number(account.get("costs_usd", 0.0), "usd") for account in accounts]),
     ]
     groups: list[tuple[str, Rows]] = []
     for name, figures in _GROUPS:

@@ -39,7 +39,8 @@ def settings(parameters: Mapping[str, Any]) -> list[Fact]:
         if isinstance(value, Mapping):
             inner = {key: deep for key, deep in value.items() if isinstance(deep, Mapping)}
             plain = {key: flat for key, flat in value.items() if key not in inner}
-            found.append(Fact(_words(name), listed(plain)))
+            if plain or not inner:
+                found.append(Fact(_words(name), listed(plain)))
             found += [Fact(_words(key), listed(deep)) for key, deep in inner.items()]
         elif value is not None:
             found.append(Fact(_words(name), _text(value, name)))

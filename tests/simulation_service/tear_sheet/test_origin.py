@@ -9,7 +9,7 @@ def test_settings_name_what_is_used_with_its_unit_and_say_none_for_the_rest() ->
         "cash_usd": "100000.00",
         "execution": {"fill": "next_open", "delay_bars": 1, "costs": {"half_spread_bps": 0.5, "per_share_usd": 0.0}},
         "rules": {"stop_loss": None, "fractional": False},
-        "sizing": None,
+        "sizing": {"limits": {"gross": 1.0}},
         "source": {"kind": "strategy", "parameters": {"fast": 5, "weights": [1, 2]}},
     }
     assert settings(parameters) == [
@@ -17,6 +17,7 @@ def test_settings_name_what_is_used_with_its_unit_and_say_none_for_the_rest() ->
         Fact("execution", "fill next open, delay bars 1"),
         Fact("costs", "half spread 0.5 bps"),
         Fact("rules", "none"),
+        Fact("limits", "gross 1"),
         Fact("source", "kind strategy"),
         Fact("parameters", "fast 5, weights 1, 2"),
     ]
