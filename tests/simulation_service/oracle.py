@@ -1,7 +1,7 @@
 """The trading rules in plain Python and Decimal dollars: the judge of the compiled kernel, which it does not use.
 
-Written from the words of `docs/simulation.md`, for reading and not for speed: amounts are dollars, rates are the
-numbers a user gives, and every rounding is a `quantize` to a whole tick.
+Written from the words of decision 0031, `docs/decisions/0031-one-account-in-whole-ticks.md`, for reading and not for
+speed: amounts are dollars, rates are the numbers a user gives, and every rounding is a `quantize` to a whole tick.
 """
 
 from __future__ import annotations
