@@ -27,8 +27,10 @@ from simulation_service.scenarios.pages.futures_page import futures_page
 from simulation_service.scenarios.pages.stress_page import stress_page
 from simulation_service.scenarios.resampling import DEFAULT_BLOCK_SESSIONS
 from simulation_service.scenarios.scenario_table import choose, own_scenarios, standard_scenarios
+from simulation_service.scenarios.session_blocks import SessionBlocks
 from simulation_service.scenarios.stress import StressReport, stress
 from simulation_service.scenarios.traded_paths import traded_paths
+from simulation_service.scenarios.trading import Trader
 from simulation_service.scenarios.volatility_paths import VolatilityModel, session_log_returns
 
 __all__ = ["AUTO_BLOCK", "FuturesReport", "Method", "monte_carlo", "run_scenarios"]
@@ -178,7 +180,7 @@ def monte_carlo(
     paths
         Default: that of the method.
     sessions
-        Length of a path. Default: as many sessions as the run has.
+        Length of a path. Default: as many sessions as the run has, or of minute bars those that hold every symbol.
     block
         Mean sessions of a drawn run, or `auto`.
 
@@ -193,27 +195,16 @@ def monte_carlo(
     run = lake.artifacts.find(ArtifactKind.RUN, run_id)
     returns = run_returns(run)
     length = best_block_sessions(returns) if block == AUTO_BLOCK else _number(block)
-    count = way.paths if paths is None else paths
     require_level(ruin)  # before the work, not after it
-    asked = returns.size if sessions is None else sessions
+    draw: dict[str, Any] = {"paths": way.paths if paths is None else paths, "block_sessions": length, "seed": seed}
     if way is Method.RETURNS:
-        futures = account_paths(returns, paths=count, sessions=asked, block_sessions=length, seed=seed)
+        asked = returns.size if sessions is None else sessions
+        futures = account_paths(returns, sessions=asked, **draw)
     else:
         loaded = load_run(lake, run.id)
-        blocks, model = loaded.blocks(), None
+        blocks = loaded.blocks()
         asked = blocks.count if sessions is None else sessions
-        if way is Method.GARCH:
-            model = VolatilityModel.fit(session_log_returns(blocks, loaded.trader.symbol))
-        futures = traded_paths(
-            loaded.trader,
-            blocks,
-            paths=count,
-            sessions=asked,
-            block_sessions=length,
-            seed=seed,
-            model=model,
-            notify=notify,
-        )
+        futures = _traded(loaded.trader, blocks, way, sessions=asked, notify=notify, **draw)
     return FuturesReport(
         run_id=run.id,
         symbols=tuple(run.parameters["symbols"]),
@@ -226,6 +217,12 @@ def monte_carlo(
         seed=seed,
         asked_sessions=asked,
     )
+
+
+def _traded(trader: Trader, blocks: SessionBlocks, way: Method, **options: Any) -> Futures:
+    """Futures on synthetic minute bars; `options` are those of `traded_paths`."""
+    model = VolatilityModel.fit(session_log_returns(blocks, trader.symbol)) if way is Method.GARCH else None
+    return traded_paths(trader, blocks, model=model, **options)
 
 
 def _number(text: str) -> float:
