@@ -13,8 +13,8 @@ import pytest
 from barlake import Lake
 from barlake.errors import InvalidInputError
 from barlake.keys import ArtifactKind
-from barlake.testing import make_bars
-from simulation_service.plan import FileSource, ModelSource, SimulationPlan, StrategySource
+from barlake.testing import make_bars, temporary_lake
+from simulation_service.plan import FileSource, ModelSource, SimulationPlan
 from simulation_service.simulate import SimulationReport, simulate
 from tests.simulation_service.conftest import SESSIONS
 
@@ -157,6 +157,6 @@ def test_model_is_not_traded_on_bars_it_did_not_see(
         simulate(lake, plan)
 
 
-def test_several_symbols_need_a_way_to_share_the_account() -> None:
-    with pytest.raises(InvalidInputError, match="share one account"):
-        SimulationPlan(("SPY", "QQQ"), StrategySource("buy_and_hold"))
+def test_model_predicts_one_symbol_and_is_not_traded_on_two() -> None:
+    with temporary_lake() as empty, pytest.raises(InvalidInputError, match="a model predicts one symbol"):
+        simulate(empty, SimulationPlan(("SPY", "QQQ"), ModelSource("a")))
