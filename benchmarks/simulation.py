@@ -85,8 +85,8 @@ def kernel_lines(bars: int, rounds: int, vectorbt: Path | None) -> Iterator[str]
     yield _promise("exact loop by float loop", LEAST_LOOP, [one["float loop"] / one["exact loop"] for one in columns])
     if theirs:
         for what, name in (
-            ("exact loop by vectorbt", "exact loop"),
-            ("whole exact `replay` by vectorbt", "exact call"),
+            ("exact loop", "exact loop"),
+            ("whole exact `replay`", "exact call"),
         ):
             ratios = [their / one[name] for their, one in zip(theirs, columns, strict=True)]
             yield _promise(f"{what} by vectorbt", LEAST_VECTORBT, ratios)
