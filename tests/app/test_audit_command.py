@@ -8,27 +8,32 @@ import pypdf
 import pytest
 
 import barlake
+from barlake.artifacts import Artifact
 from barlake.testing import make_bars
+from simulation_service.plan import SimulationPlan, StrategySource
+from simulation_service.simulate import simulate
 
 SESSIONS = [dt.date(2024, 1, 2), dt.date(2024, 1, 3)]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake with SPY from two feeds, whose bars differ."""
-    folder = tmp_path_factory.mktemp("lake")
-    with barlake.open(folder) as lake:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """A run in a lake with SPY from two feeds, whose bars differ."""
+    source = StrategySource("moving_average_cross", {"fast_bars": 3, "slow_bars": 9})
+    with barlake.open(tmp_path_factory.mktemp("lake")) as lake:
         for seed, feed in enumerate(["sip", "iex"]):
             lake.write_bars(make_bars(SESSIONS, seed=seed, minutes=60), feed=feed, symbol="SPY")
-    return folder
+        return simulate(lake, SimulationPlan(("SPY",), source, feed="sip")).run
 
 
 @pytest.fixture
-def run_id(cli: Any, root: Path) -> str:
-    done = cli("simulate", "--symbol", "SPY", "--strategy", "moving_average_cross", "--feed", "sip",
-               "--set", "fast_bars=3", "--set", "slow_bars=9", "--root", root, "--json")  # fmt: skip
-    assert done.code == 0, done.errors
-    return str(done.data["run_id"])
+def root(run: Artifact) -> Path:
+    return run.path.parents[1]
+
+
+@pytest.fixture
+def run_id(run: Artifact) -> str:
+    return run.id
 
 
 def test_audit_tells_how_much_was_feed_and_terms_of_prices(cli: Any, root: Path, run_id: str) -> None:
