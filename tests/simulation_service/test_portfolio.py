@@ -273,7 +273,7 @@ def costs_of(told: OracleCosts) -> Costs:
     )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases())
 def test_the_account_equals_the_decimal_oracle_at_every_bar(case: dict[str, Any]) -> None:
     panel = panel_of(case["table"], minutes_per_session=3)
