@@ -6,7 +6,7 @@ every bar. A figure that is not defined is None, never 0.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -136,7 +136,7 @@ class Metrics:
 
     def as_dict(self) -> dict[str, Any]:
         """Figures by name, as JSON can hold them."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def measure(
@@ -165,7 +165,8 @@ def measure(
     start = float(done.start_cash)
     held = np.abs(done.equity - done.cash) if position is None else position
     traded = np.abs(done.fill_shares) * done.fill_prices
-    closed = trips.filter(~pl.col("is_open"))
+    closed = ~trips["is_open"].to_numpy()
+    trades = int(np.count_nonzero(closed))
     mean_equity = float(done.equity.mean())
     dearest = break_even_cost(start, float(done.equity[-1]), traded, done.equity[done.fill_bars])
     return Metrics(
@@ -174,10 +175,10 @@ def measure(
         exposure=float(np.count_nonzero(held) / held.size),
         gross_exposure=float(held.mean()) / mean_equity if mean_equity > 0 else None,
         turnover=float(traded.sum()) / mean_equity if mean_equity > 0 else None,
-        trades=closed.height,
-        open_trade=closed.height < trips.height,
-        **_trade_figures(closed["profit_usd"].to_numpy(), closed["simple_return"].to_numpy()),
-        break_even_cost_bps=None if dearest is None or not closed.height else dearest * 1e4,
+        trades=trades,
+        open_trade=trades < trips.height,
+        **_trade_figures(*(trips[name].to_numpy()[closed] for name in ("profit_usd", "simple_return"))),
+        break_even_cost_bps=None if dearest is None or not trades else dearest * 1e4,
         capacity_usd=None if fill_volume is None else capacity(done.fill_shares, fill_volume, start / TICKS_PER_DOLLAR),
     )
 

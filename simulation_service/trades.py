@@ -12,7 +12,8 @@ from simulation_service.ticks import FloatArray, to_dollars
 
 __all__ = ["round_trips"]
 
-_REASONS = np.array([reason.label for reason in Reason])
+_REASONS = pl.Series([*(reason.label for reason in Reason), None], dtype=pl.String)
+_NO_REASON = len(Reason)
 
 
 def round_trips(done: Replay, *, timestamp: pl.Series, close_ticks: FloatArray) -> pl.DataFrame:
@@ -78,7 +79,7 @@ def _table(trips: _Trips, timestamp: pl.Series, close_ticks: FloatArray) -> pl.D
     profit = trips.total(done.fill_cash) + lots * int(close_ticks[-1]) // done.lots_per_share
     last_fill = (np.append(trips.starts[1:], done.fill_bars.size) - 1)[: side.size]
     exit_bar = np.where(is_open, close_ticks.size - 1, done.fill_bars[last_fill])
-    reason = pl.Series(_REASONS[done.fill_reasons[trips.first_exit()]], dtype=pl.String)
+    reason = np.where(is_open, _NO_REASON, done.fill_reasons[trips.first_exit()]).astype(np.uint32)
     return pl.DataFrame(
         {
             "entry_timestamp": timestamp.gather(done.fill_bars[trips.starts]),
@@ -89,7 +90,7 @@ def _table(trips: _Trips, timestamp: pl.Series, close_ticks: FloatArray) -> pl.D
             "fees_usd": to_dollars(fees),
             "profit_usd": to_dollars(profit),
             "simple_return": side * (exit_price / entry_price - 1.0) - fees / entry_value,
-            "exit_reason": reason,
+            "exit_reason": _REASONS.gather(reason),
             "is_open": is_open,
         }
-    ).with_columns(pl.when("is_open").then(None).otherwise("exit_reason").alias("exit_reason"))
+    )

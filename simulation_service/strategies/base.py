@@ -7,8 +7,10 @@ every class that keeps to that, also with a strategy inside a strategy (`strateg
 
 from __future__ import annotations
 
+import functools
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import polars as pl
@@ -102,7 +104,8 @@ class Strategy(ABC):
         return f"{type(self).__name__}({given})"
 
 
-def parameters_of(strategy: type[Strategy]) -> dict[str, inspect.Parameter]:
+@functools.cache
+def parameters_of(strategy: type[Strategy]) -> Mapping[str, inspect.Parameter]:
     """Parameters of a strategy's `__init__`, in their order.
 
     Raises

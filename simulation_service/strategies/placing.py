@@ -70,8 +70,10 @@ def with_predictions(bars: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFr
 
 
 def _sorted(bars: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    is_sorted = len(key) == 1 and bars["timestamp"].is_sorted()
-    found = bars if is_sorted else bars.sort(key)
+    instants = bars["timestamp"].to_physical().to_numpy()
+    if len(key) == 1 and (instants[1:] > instants[:-1]).all():
+        return bars
+    found = bars.sort(key)
     twice = found.select(pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in key)).to_series()
     if twice.any():
         row = found.row(int(twice.arg_true()[0]), named=True)

@@ -119,7 +119,7 @@ class Trier:
         key = canonical_json(plan.source.parameters)
         if self._last is None or self._last[0] != key:
             placed = signal_frame(make_strategy(plan.source.name, plan.source.parameters), self._ground.bars)
-            self._last = key, placed["signal"].fill_null(float("nan")).to_numpy()
+            self._last = key, placed["signal"].to_numpy()
         return self._last[1]
 
     def _figures(self, done: Replay) -> dict[str, Any]:
