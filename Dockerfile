@@ -1,5 +1,10 @@
 FROM python:3.12-slim
 
+# Tear sheets as PDF are set with Pango, in a font.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
+
 # A user of its own, and a lake it may write to.
 RUN useradd --create-home --uid 1000 barlake && install -d -o barlake -g barlake /data
 
@@ -11,7 +16,7 @@ COPY feature_service feature_service
 COPY training_service training_service
 COPY simulation_service simulation_service
 COPY app app
-RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt .
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[simulation]'
 
 # Compiled kernels are kept where any user may write.
 ENV BARLAKE_ROOT=/data \

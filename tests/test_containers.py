@@ -57,6 +57,13 @@ def test_the_image_installs_the_pinned_versions() -> None:
     assert all("-c constraints.txt" in argument for argument in installs)
 
 
+def test_both_containers_can_set_a_tear_sheet_as_pdf() -> None:
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    for installs in (" ".join(arguments("RUN")), container["onCreateCommand"]):
+        assert {"libpango-1.0-0", "libpangoft2-1.0-0", "fonts-dejavu-core"} <= set(installs.split())
+    assert ".[simulation]" in " ".join(arguments("RUN"))
+
+
 def test_the_image_holds_every_package_and_only_what_is_in_git() -> None:
     copied = {source for argument in arguments("COPY") for source in argument.split()[:-1]}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

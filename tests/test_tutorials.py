@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.py"))
 
 
-def test_there_are_four_and_the_readme_leads_to_each() -> None:
+def test_there_are_five_and_the_readme_leads_to_each() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in TUTORIALS if f"docs/tutorials/{path.name}" in readme] == [
         path.name for path in TUTORIALS
     ]
-    assert [path.name[:2] for path in TUTORIALS] == ["01", "02", "03", "04"]
+    assert [path.name[:2] for path in TUTORIALS] == ["01", "02", "03", "04", "05"]
 
 
 @pytest.mark.parametrize("script", TUTORIALS, ids=lambda path: path.stem)
