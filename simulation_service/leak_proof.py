@@ -159,7 +159,7 @@ def _fills(play: Play, done: Replay, market: Market, timestamp: pl.Series) -> pl
             "filled_shares": done.fill_shares,
             "reason": pl.Series([reason.label for reason in reasons], dtype=pl.String),
         }
-    ).with_columns(known_at=pl.col("timestamp") + pl.duration(minutes=pl.lit(waits)))
+    ).with_columns(known_at=pl.col("timestamp") + pl.duration(minutes=waits))
 
 
 def _balances(play: Play, done: Replay, timestamp: pl.Series) -> pl.DataFrame:
