@@ -170,12 +170,12 @@ def _affordable(cash: int, price: int, side: int, lot: int, costs: Terms) -> int
     return low
 
 
-@inlined
-def _room(volume: FloatArray, bar: int, way: Way) -> int:
-    """Most lots that fills may take of the volume of a bar; none of a bar that is not there."""
+@compiled
+def _room(volume: float, way: Way) -> int:
+    """Most lots that fills may take of the volume of a bar."""
     if way.volume_share == 0:
         return _ENDLESS
-    lots = int(min(volume[bar], _MOST_VOLUME) * way.lot) if bar >= 0 else 0
+    lots = int(min(volume, _MOST_VOLUME) * way.lot)
     return lots - _part_up(lots, RATE_UNITS - way.volume_share)
 
 
@@ -211,10 +211,10 @@ def _target(side: int, entry: int, way: Way) -> int:
 
 
 @compiled
-def _levels(side: int, entry: int, best: int, way: Way) -> tuple[int, int]:
+def _levels(side: int, entry: int, best: int, way: Way) -> tuple[float, float]:
     """The lower and the upper price at which a position is left inside a bar."""
     stop, target = _stop(side, entry, best, way)[0], _target(side, entry, way)
-    return (stop, target) if side > 0 else (target, stop)
+    return (float(stop), float(target)) if side > 0 else (float(target), float(stop))
 
 
 @compiled
@@ -278,17 +278,19 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
     """Replay into `book`; the number of fills, or minus the bar (from 1) at which the account grew too large."""
     lots = opening = count = 0  # held (below 0: short), still asked for by an order to open, fills so far
     entry = paid = best = 0  # average price of the position, the sum it comes from, best price since
-    lower, upper = _NEVER_BELOW, _NEVER_ABOVE  # prices at which the position is left inside a bar
+    lower, upper = float(_NEVER_BELOW), float(_NEVER_ABOVE)  # prices at which the position is left inside a bar
     entry_bar = asker = leaver = kept_from = _NOBODY
     leaving = _NOBODY  # why the position is being left, while an exit is under way
     kept = np.nan  # a signal that met bars in which nothing could be filled
+    volume_before = 0.0
     ended = barred = False  # no trading ever again, none in this session
     session, equity, highest = _NOBODY, cash, cash
     breaker, enough = _fallen(cash, way.drawdown), _NO_LEVEL  # equity that ends trading, for ever and for the session
     opens, highs, lows, closes, volumes, sessions, session_ends, tradables = world
     by_session = way.flat_at_close or way.daily_loss > 0
+    too_much = -(-way.limit // way.lot)
     for bar in range(signal.size):
-        if equity * way.lot >= way.limit or abs(lots) * closes[bar] >= way.limit:
+        if equity >= too_much or abs(lots) * closes[bar] >= way.limit:
             return -bar - 1
         if by_session and sessions[bar] != session:
             session, barred, enough = sessions[bar], False, _fallen(equity, way.daily_loss)
@@ -297,8 +299,9 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
 
         # The signal whose turn it is; where nothing can be filled it waits, unless a newer one comes.
         wanted, wanted_from = kept, kept_from
-        if bar >= way.lag and not np.isnan(signal[bar - way.lag]):
-            wanted, wanted_from = signal[bar - way.lag], bar - way.lag
+        said_at = bar - way.lag
+        if said_at >= 0 and not np.isnan(signal[said_at]):
+            wanted, wanted_from = signal[said_at], said_at
         desire = _desire(wanted, way)
         tradable = tradables[bar]
         if not tradable:
@@ -307,8 +310,8 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
         elif lots == 0:
             eventful = opening != 0 or abs(desire) == 1
         else:
-            stays = desire in (_HOLD, _LONG if lots > 0 else _SHORT)
-            inside = min(opens[bar], lows[bar]) > lower and max(opens[bar], highs[bar]) < upper
+            stays = desire == _HOLD or desire * lots > 0
+            inside = lower < min(opens[bar], lows[bar]) and max(opens[bar], highs[bar]) < upper
             due = way.holding > 0 and bar - entry_bar >= way.holding
             shut = way.flat_at_close and session_ends[bar]
             eventful = not stays or not inside or due or shut or opening != 0 or leaving != _NOBODY
@@ -317,7 +320,7 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
             open_, high, low = int(opens[bar]), int(highs[bar]), int(lows[bar])
             if abs(lots) * max(opens[bar], highs[bar]) >= way.limit:
                 return -bar - 1
-            room, used = _room(volumes, bar - 1, way), 0
+            room, used = _room(volume_before, way), 0
             may_open = not ended and not barred and leaving <= _SIGNAL
             for moment in range(3):
                 # 1. Which exit is due at this moment, and at what price?
@@ -330,7 +333,7 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
                         continue
                     quote, reason = _touched(open_, high, low, _LONG if lots > 0 else _SHORT, entry, best, way)
                 elif way.moment == _CLOSING or way.flat_at_close:
-                    quote, room = int(closes[bar]), max(0, _room(volumes, bar, way) - used)
+                    quote, room = int(closes[bar]), max(0, _room(volumes[bar], way) - used)
                     if way.flat_at_close and session_ends[bar]:
                         reason, may_open = _CLOSE, False
                 if moment == way.moment and reason == _NOBODY and lots != 0 and leaving <= _SIGNAL:
@@ -390,16 +393,16 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
                 lower, upper = _levels(_LONG if lots > 0 else _SHORT, entry, best, way)
 
         # What this close says about the account is acted upon at the next open.
-        worth = _worth(lots, int(closes[bar]), way.lot)
+        worth = _worth(lots, int(closes[bar]), way.lot) if lots != 0 else 0
         equity = cash + worth
-        if way.drawdown and equity > highest:
+        if equity > highest and way.drawdown:
             highest, breaker = equity, _fallen(equity, way.drawdown)
         verdict = _NOBODY
         if equity <= breaker:
             ended, verdict = True, _DRAWDOWN
         elif equity <= enough:
             barred, verdict = True, _DAILY_LOSS
-        elif 10 * equity < -_MAINTENANCE_TENTHS * worth:  # only what is owed for a short position is below 0
+        elif lots < 0 and 10 * equity < -_MAINTENANCE_TENTHS * worth:
             verdict = _MARGIN
         if verdict != _NOBODY:
             opening = 0
@@ -408,4 +411,5 @@ def full_loop(  # noqa: C901, PLR0912, PLR0915 - a bar is read from its open to 
         book.cash[bar] = cash
         book.shares[bar] = lots
         book.equity[bar] = equity
+        volume_before = volumes[bar]  # kept at every bar: a look back at few of them would wait for memory
     return count
