@@ -42,9 +42,7 @@ def new_york_dates(instants: pl.Series) -> pl.Series:
     # The change that holds at the first instant, and those up to the last one.
     begin = int(np.searchsorted(changes, first, side="right")) - 1
     end = int(np.searchsorted(changes, last, side="right"))
-    local = epoch + offsets[begin]
-    for number in range(begin + 1, end):
-        local += (epoch >= changes[number]) * (offsets[number] - offsets[number - 1])
+    local = epoch + offsets[begin:end][np.searchsorted(changes[begin + 1 : end], epoch, side="right")]
     local //= _DAY_US
     return pl.Series(instants.name, local.astype(np.int32)).cast(pl.Date)
 

@@ -65,8 +65,16 @@ def filter_session(bars: Bars, sessions: pl.DataFrame, session_filter: SessionFi
     """Rows of one part of the session; `ALL` keeps every row, also those on no session date."""
     if session_filter is SessionFilter.ALL:
         return bars
-    parts = with_session_part(bars, sessions)
-    return parts.filter(pl.col("part") == session_filter.value).drop("part", "part_start")
+    bounds = sessions.lazy().select("session", session_open="open", session_close="close")
+    stamp = pl.col("timestamp")
+    inside = {
+        SessionFilter.PRE: stamp < pl.col("session_open"),
+        SessionFilter.REGULAR: (stamp >= pl.col("session_open")) & (stamp < pl.col("session_close")),
+        SessionFilter.POST: stamp >= pl.col("session_close"),
+    }
+    joined = bars.lazy().join(bounds, on="session", how="left", maintain_order="left")
+    rows = joined.filter(inside[session_filter]).drop("session_open", "session_close")
+    return rows.collect() if isinstance(bars, pl.DataFrame) else rows
 
 
 def resample(bars: Bars, timeframe: Timeframe, sessions: pl.DataFrame) -> Bars:
