@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import functools
 import hashlib
 import importlib.metadata
 import inspect
@@ -262,6 +263,7 @@ class ArtifactStore:
         return path
 
 
+@functools.cache
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries whose numbers end up in results."""
     found = {"python": platform.python_version()}

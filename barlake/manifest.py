@@ -347,7 +347,7 @@ class Manifest:
 
     def _frame(self, query: Select[Any] | CompoundSelect[Any], schema: dict[str, pl.DataType]) -> pl.DataFrame:
         with reading(self._engine) as connection:
-            rows = [tuple(row) for row in connection.execute(query)]
+            rows = [tuple(row) for row in connection.execute(query).all()]
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     # --- writing -------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ class Accounts:
             The same bars as the kernel reads them; None makes one that knows no halts.
         """
         market = market or Market.of(bars, halts=())
-        signal = bars["signal"].fill_null(float("nan")).to_numpy()
+        signal = bars["signal"].to_numpy()
         ways = {fill: Execution(fill) for fill in _BOUGHT_AT}
         strategy = {fill: replay(signal, market, cash_ticks=cash_ticks, execution=way) for fill, way in ways.items()}
         held = {fill: buy_and_hold(market, cash_ticks=cash_ticks, execution=way) for fill, way in ways.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from simulation_service.account_tables import equity_table, fills_table, orders_
 from simulation_service.accounts import Accounts
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, replay
-from simulation_service.ladder import climb
+from simulation_service.ladder import climb_with
 from simulation_service.market import Market
 from simulation_service.outcome import Outcome, returns_by_session
 from simulation_service.plan import SimulationPlan
@@ -42,8 +43,8 @@ def trade_one_symbol(
     """
     market = Market.of(bars, feed=feed, hours=session, calendar=calendar)
     plain = Accounts.replayed(bars, cash_ticks=plan.cash_ticks, market=market)
-    signal = bars["signal"].fill_null(float("nan")).to_numpy()
-    done = _account(plan, plain, signal, market)
+    signal = bars["signal"].to_numpy()
+    done = _replayed(plan, plain, signal, market, plan.execution)
     symbol, timestamp = plan.symbols[0], bars["timestamp"]
     trades = plain.trips_of(done).select(pl.lit(symbol).alias("symbol"), pl.all())
     fill = plan.execution.fill
@@ -51,7 +52,7 @@ def trade_one_symbol(
         figures={
             "account": _headline(plan, plain, done),
             **plain.results(),
-            **_compared(plan, done, signal, market),
+            **_compared(plan, plain, done, signal, market),
         },
         orders=orders_table(
             done, signal, lag=plan.execution.lag, direction=plan.rules.direction, timestamp=timestamp, symbol=symbol
@@ -69,17 +70,22 @@ def trade_one_symbol(
     )
 
 
-def _account(plan: SimulationPlan, plain: Accounts, signal: FloatArray, market: Market) -> Replay:
-    """The account as the plan wants it; where that is the plain rule, it was kept already."""
-    fill = plan.execution.fill
-    if plan.rules == Rules() and plan.execution == Execution(fill) and fill in plain.strategy:
+def _replayed(
+    plan: SimulationPlan, plain: Accounts, signal: FloatArray, market: Market, execution: Execution
+) -> Replay:
+    """The account under an execution; where that is the plain rule, it was kept already."""
+    fill = execution.fill
+    if plan.rules == Rules() and execution == Execution(fill) and fill in plain.strategy:
         return plain.strategy[fill]
-    return replay(signal, market, cash_ticks=plan.cash_ticks, execution=plan.execution, rules=plan.rules)
+    return replay(signal, market, cash_ticks=plan.cash_ticks, execution=execution, rules=plan.rules)
 
 
-def _compared(plan: SimulationPlan, done: Replay, signal: FloatArray, market: Market) -> dict[str, Any]:
+def _compared(
+    plan: SimulationPlan, plain: Accounts, done: Replay, signal: FloatArray, market: Market
+) -> dict[str, Any]:
     """The same signals under six fills from the kindest to the hardest, and luck with the same exposure."""
-    ladder = climb(signal, market, cash_ticks=plan.cash_ticks, execution=plan.execution, rules=plan.rules)
+    replayed = functools.partial(_replayed, plan, plain, signal, market)
+    ladder = climb_with(replayed, session_number=market.session_number, execution=plan.execution)
     luck = random_entries(done, market, execution=plan.execution)
     return {"ladder": ladder.as_dict(), "random_entries": None if luck is None else luck.as_dict()}
 

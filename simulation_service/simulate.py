@@ -8,6 +8,7 @@ the plan and the code; the same run made again writes nothing. What is carried o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -148,16 +149,18 @@ def simulate(
     notify(3)
     with lake.artifacts.create(ArtifactKind.RUN, run_id, parameters=parameters, inputs=inputs, code=code) as draft:
         draft.results.update(_results(plan, origin, material, outcome, told))
-        _write_tables(draft.path, material, outcome)
-        page = tear_sheet.render(
-            draft.results,
-            outcome.equity,
-            outcome.trades,
-            run_id=run_id,
-            parameters=parameters,
-            inputs=inputs,
-            code=code,
-        )
+        with ThreadPoolExecutor(1) as beside:
+            writing = beside.submit(_write_tables, draft.path, material, outcome)
+            page = tear_sheet.render(
+                draft.results,
+                outcome.equity,
+                outcome.trades,
+                run_id=run_id,
+                parameters=parameters,
+                inputs=inputs,
+                code=code,
+            )
+            writing.result()
         with storage_errors(draft.path):
             (draft.path / REPORT_FILE).write_text(page, encoding="utf-8")
     lake.publish_made()

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from barlake.errors import InvalidInputError
+from simulation_service.compiled import compiled
 
 __all__ = [
     "MAX_TICKS",
@@ -74,16 +75,29 @@ def price_ticks(prices: FloatArray, *, name: str) -> TickPrices:
     >>> price_ticks(np.array([250.01, 0.12344]), name="close")
     TickPrices(ticks=array([2.5001e+06, 1.2340e+03]), rounded=1, largest_rounding_usd=3.999...e-05)
     """
-    ticks = np.rint(prices * TICKS_PER_DOLLAR)
-    bad = ~((ticks >= 1) & (ticks < MAX_TICKS))
-    if bad.any():
-        first = int(np.argmax(bad))
+    ticks, rounded, furthest, first = _on_grid(prices)
+    if first >= 0:
         raise InvalidInputError(
             f"{name} {float(prices[first])!r} at bar {first} cannot be traded: a price must be "
             f"from 0.0001 to {MAX_TICKS // TICKS_PER_DOLLAR:,} dollars. Leave its session out."
         )
-    moved = np.abs(ticks / TICKS_PER_DOLLAR - prices)
-    return TickPrices(ticks, int(np.count_nonzero(moved)), float(moved.max(initial=0.0)))
+    return TickPrices(ticks, rounded, furthest)
+
+
+@compiled
+def _on_grid(prices: FloatArray) -> tuple[FloatArray, int, float, int]:
+    """Nearest ticks, how many prices lay between two, the furthest move, and the first that cannot be traded or -1."""
+    ticks = np.empty(prices.size)
+    rounded, furthest = 0, 0.0
+    for bar in range(prices.size):
+        tick = np.rint(prices[bar] * TICKS_PER_DOLLAR)
+        if not 1 <= tick < MAX_TICKS:
+            return ticks, rounded, furthest, bar
+        ticks[bar] = tick
+        moved = abs(tick / TICKS_PER_DOLLAR - prices[bar])
+        rounded += moved > 0.0
+        furthest = max(furthest, moved)
+    return ticks, rounded, furthest, -1
 
 
 def cash_to_ticks(cash_usd: Decimal | float | str) -> int:

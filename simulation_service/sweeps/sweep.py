@@ -163,7 +163,7 @@ def _material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapping[
 def _ground(lake: Lake, origin: Origin, material: Material) -> Ground:
     market = Market.of(material.bars, feed=origin.feed, hours=origin.session, calendar=lake.calendar)
     if origin.strategy is None:
-        return Ground(material.bars, market, material.bars["signal"].fill_null(float("nan")).to_numpy())
+        return Ground(material.bars, market, material.bars["signal"].to_numpy())
     bars = material.bars.drop("signal")
     return Ground(bars if origin.predictions is None else with_predictions(bars, origin.predictions), market)
 

@@ -7,7 +7,6 @@ they keep their size on a phone. Positions of labels are percents of the box, fr
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from simulation_service.compiled import compiled
 from simulation_service.ticks import FloatArray
 
 __all__ = ["MOST_POINTS", "WIDTH", "Chart", "Label", "Line", "Scale", "Whole", "date_labels", "line", "thin_out"]
@@ -121,10 +121,22 @@ def thin_out(values: FloatArray, *, most: int = MOST_POINTS) -> Whole:
     if values.size <= most:
         return np.arange(values.size)
     edges = np.linspace(0, values.size, (most - 2) // 2 + 1).astype(np.int64)
-    kept = [0, values.size - 1]
-    for low, high in itertools.pairwise(edges.tolist()):
-        kept += [low + int(values[low:high].argmin()), low + int(values[low:high].argmax())]
-    return np.unique(np.array(kept, dtype=np.int64))
+    return np.unique(np.concatenate([_extremes(values, edges), [0, values.size - 1]]))
+
+
+@compiled
+def _extremes(values: FloatArray, edges: Whole) -> Whole:
+    """First lowest and first highest value of each stretch between two edges, by index."""
+    found = np.empty(2 * (edges.size - 1), dtype=np.int64)
+    for stretch in range(edges.size - 1):
+        low = high = edges[stretch]
+        for place in range(edges[stretch], edges[stretch + 1]):
+            if values[place] < values[low]:
+                low = place
+            if values[place] > values[high]:
+                high = place
+        found[2 * stretch], found[2 * stretch + 1] = low, high
+    return found
 
 
 def line(style: str, legend: str, values: FloatArray, scale: Scale) -> Line:
@@ -132,7 +144,7 @@ def line(style: str, legend: str, values: FloatArray, scale: Scale) -> Line:
     known = ~np.isnan(values)
     if not known.any():
         return Line(style, legend, "")
-    points = thin_out(np.where(known, values, values[known][0]))
+    points = thin_out(values if known.all() else np.where(known, values, values[known][0]))
     across = points / max(values.size - 1, 1) * WIDTH
     down = scale.down(values[points])
     parts: list[str] = []
