@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from barlake.errors import FormatError
 from barlake.keys import ArtifactKind
 from barlake.testing import make_bars, temporary_lake
 from simulation_service.audit import Audit, Variant, audit_run
+from simulation_service.audit_plans import other_feeds
 from simulation_service.bar_difference import bar_difference
 from simulation_service.plan import FileSource, SimulationPlan, StrategySource
 from simulation_service.simulate import SimulationReport, simulate
@@ -31,8 +33,12 @@ def lake() -> Iterator[Lake]:
 
 @pytest.fixture
 def signals(tmp_path: Path) -> Path:
-    """Long for seven minutes, flat for seven, and so on."""
-    path = tmp_path / "signals.parquet"
+    return alternating(tmp_path)
+
+
+def alternating(folder: Path) -> Path:
+    """A file of signals: flat for seven minutes, long for seven, and so on."""
+    path = folder / "signals.parquet"
     BARS.select("timestamp", signal=((pl.int_range(pl.len()) // 7) % 2).cast(pl.Float64)).write_parquet(path)
     return path
 
@@ -56,15 +62,57 @@ def state_of_actions(lake: Lake, tmp_path: Path, line: str) -> None:
     lake.import_actions(path, source="test")
 
 
-def test_another_feed_with_the_same_bars_moves_nothing(lake: Lake, signals: Path) -> None:
-    lake.write_bars(BARS, feed="iex", symbol="SPY")
-    report = run_of(lake, signals)
-    found = audited(lake, report)
+@dataclass(frozen=True)
+class Audited:
+    """An audit of a run whose bars lie under feed iex too, and what the lake held before and after it."""
+
+    lake: Lake
+    report: SimulationReport
+    found: Audit
+    heard: list[tuple[str, int, int]]
+    before: list[Any]
+    after: list[Any]
+
+
+@pytest.fixture(scope="module")
+def same_bars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
+    with temporary_lake() as lake:
+        for feed in ("sip", "iex"):
+            lake.write_bars(BARS, feed=feed, symbol="SPY")
+        report = run_of(lake, alternating(tmp_path_factory.mktemp("signals")))
+        heard: list[tuple[str, int, int]] = []
+        before = held_by(lake)
+        found = audit_run(lake, report.run, progress=lambda *told: heard.append(told))
+        yield Audited(lake, report, found, heard, before, held_by(lake))
+
+
+def held_by(lake: Lake) -> list[Any]:
+    return [lake.artifacts.list(ArtifactKind.RUN), lake.trials.frame().rows(), sorted(lake.root.rglob("*.parquet"))]
+
+
+def test_another_feed_with_the_same_bars_moves_nothing(same_bars: Audited) -> None:
+    found = same_bars.found
     assert {each.difference for each in found.variants} == {0.0}
-    assert one(found, feed="iex").final_value == report.results["account"]["final_value"]
+    assert one(found, feed="iex").final_value == same_bars.report.results["account"]["final_value"]
     assert [(bars.feed, bars.common, bars.own_only, bars.other_only, bars.equal_closes) for bars in found.bars] == [
         ("iex", 120, 0, 0, 1.0)
     ]
+
+
+def test_an_audit_leaves_nothing_behind_and_is_no_trial(same_bars: Audited) -> None:
+    assert same_bars.after == same_bars.before
+    assert [done for _, done, _ in same_bars.heard] == list(range(4))
+
+
+def test_signals_that_were_changed_since_are_not_audited(same_bars: Audited) -> None:
+    path = same_bars.report.run.path / "signals.parquet"
+    written = path.read_bytes()
+    path.write_bytes(b"other")
+    try:
+        with pytest.raises(FormatError, match="not the file that was written"):
+            audited(same_bars.lake, same_bars.report)
+    finally:
+        path.write_bytes(written)
 
 
 def test_other_prices_of_another_feed_move_the_result_as_worked_out_by_hand(lake: Lake, tmp_path: Path) -> None:
@@ -143,29 +191,17 @@ def test_a_strategy_looks_at_the_other_bars_itself(lake: Lake) -> None:
 
 
 def test_made_up_bars_are_not_held_against_a_market(lake: Lake, signals: Path) -> None:
-    lake.write_bars(BARS, feed="synthetic", symbol="SPY")
-    assert {each.feed for each in audited(lake, run_of(lake, signals)).variants} == {"sip"}
-    assert {each.feed for each in audited(lake, run_of(lake, signals, feed="synthetic")).variants} == {"synthetic"}
+    for feed in ("iex", "synthetic"):
+        lake.write_bars(BARS, feed=feed, symbol="SPY")
 
+    def compared_with(feed: str) -> list[str]:
+        return other_feeds(lake, SimulationPlan(("SPY",), FileSource(signals), feed=feed))
 
-def test_an_audit_leaves_nothing_behind_and_is_no_trial(lake: Lake, signals: Path) -> None:
-    lake.write_bars(BARS, feed="iex", symbol="SPY")
-    report = run_of(lake, signals)
-    before = (lake.artifacts.list(ArtifactKind.RUN), lake.trials.frame(), sorted(lake.root.rglob("*.parquet")))
-    heard: list[tuple[str, int, int]] = []
-    audit_run(lake, report.run, progress=lambda *told: heard.append(told))
-    runs, trials, files = before
-    assert lake.artifacts.list(ArtifactKind.RUN) == runs
-    assert lake.trials.frame().equals(trials)
-    assert sorted(lake.root.rglob("*.parquet")) == files
-    assert [done for _, done, _ in heard] == list(range(4))
-
-
-def test_signals_that_were_changed_since_are_not_audited(lake: Lake, signals: Path) -> None:
-    report = run_of(lake, signals)
-    (report.run.path / "signals.parquet").write_bytes(b"other")
-    with pytest.raises(FormatError, match="not the file that was written"):
-        audited(lake, report)
+    assert {feed: compared_with(feed) for feed in ("sip", "iex", "synthetic")} == {
+        "sip": ["iex"],
+        "iex": ["sip"],
+        "synthetic": [],
+    }
 
 
 def test_feeds_without_a_common_minute_have_no_distance() -> None:
