@@ -18,7 +18,9 @@ from barlake.testing import make_bars
 from simulation_service.leak_proof import PLAYS, prove_simulation, replayed_account
 from simulation_service.market import Market
 
-SOME = Effort(whole=0, pieces=30, per_piece=8, piece_rows=150, sweeps=0, futures=(Future.CUT, Future.NUDGE))
+MANY = Effort(whole=0, pieces=30, per_piece=8, piece_rows=150, sweeps=0, futures=(Future.CUT, Future.NUDGE))
+SOME = replace(MANY, pieces=20, per_piece=6)
+FEW = replace(MANY, pieces=4, per_piece=5)
 SESSIONS = [dt.date(2024, 1, 2), dt.date(2024, 1, 3), dt.date(2024, 1, 4)]
 NEXT_FILL = pl.col("what") == "next_open fill"
 
@@ -50,8 +52,11 @@ def signals(bars: pl.DataFrame) -> pl.DataFrame:
     return bars.select("timestamp", signal=((pl.int_range(pl.len()) // 7) % 2).cast(pl.Float64))
 
 
-def test_no_fill_and_no_equity_changes_with_later_bars(bars: pl.DataFrame, signals: pl.DataFrame) -> None:
-    report = prove_simulation(everything, bars, signals, effort=replace(SOME, pieces=6, per_piece=6))
+@pytest.mark.parametrize("effort", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
+def test_no_fill_and_no_equity_changes_with_later_bars(
+    effort: Effort, bars: pl.DataFrame, signals: pl.DataFrame
+) -> None:
+    report = prove_simulation(everything, bars, signals, effort=effort)
     report.require_clean()
     assert "price_usd" in report.columns
     assert "equity_usd" in report.columns
@@ -122,15 +127,22 @@ FILL_LEAKS: dict[str, Account] = {
     "only where it will pay": with_signal(
         pl.when(pl.col("close").shift(-5) > pl.col("close")).then(pl.col("signal")).otherwise(0.0)
     ),
-    "not on the worst bar of all": with_signal(
-        pl.when(pl.col("close") == pl.col("close").min()).then(0.0).otherwise(pl.col("signal"))
-    ),
 }
 
 
 @pytest.mark.parametrize("name", list(FILL_LEAKS))
 def test_a_fill_that_knows_the_future_is_found(name: str, bars: pl.DataFrame, signals: pl.DataFrame) -> None:
-    report = prove_simulation(FILL_LEAKS[name], bars, signals, effort=SOME)
+    report = prove_simulation(FILL_LEAKS[name], bars, signals, effort=FEW)
+    with pytest.raises(LookAheadError, match="account column"):
+        report.require_clean()
+
+
+def test_a_signal_that_knows_the_future_at_one_bar_in_hundreds_is_found(
+    bars: pl.DataFrame, signals: pl.DataFrame
+) -> None:
+    worst = pl.col("close") == pl.col("close").min()
+    account = with_signal(pl.when(worst).then(0.0).otherwise(pl.col("signal")))
+    report = prove_simulation(account, bars, signals, effort=SOME)
     with pytest.raises(LookAheadError, match="account column"):
         report.require_clean()
 
@@ -146,6 +158,6 @@ RULE_LEAKS: dict[str, Account] = {
 
 @pytest.mark.parametrize("name", list(RULE_LEAKS))
 def test_a_rule_that_knows_the_future_is_found(name: str, bars: pl.DataFrame, signals: pl.DataFrame) -> None:
-    report = prove_simulation(RULE_LEAKS[name], bars, signals, effort=replace(SOME, pieces=10))
+    report = prove_simulation(RULE_LEAKS[name], bars, signals, effort=FEW)
     with pytest.raises(LookAheadError, match="account column"):
         report.require_clean()
