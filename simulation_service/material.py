@@ -16,7 +16,7 @@ import polars as pl
 from barlake import Lake
 from barlake.artifacts import canonical_json
 from barlake.bar_sources import with_source
-from barlake.errors import ConflictError
+from barlake.errors import ConflictError, InvalidInputError
 from barlake.factors import factors_of
 from barlake.keys import Adjustment
 from barlake.scratch import moment_of
@@ -99,7 +99,7 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
     ConflictError
         If the bars are not those of `inputs` any more.
     InvalidInputError
-        If no signal belongs to a bar, or a check of `simulation_service.span_checks` refuses.
+        If there is no bar, no signal belongs to a bar, or a check of `simulation_service.span_checks` refuses.
     """
     bars = lake.bars(
         plan.symbols,
@@ -111,6 +111,8 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
     )
     if _snapshot(lake, plan, origin) != inputs["bars"]:
         raise ConflictError(f"bars of {', '.join(plan.symbols)} were written while they were read: run again.")
+    if origin.strategy is not None:
+        _require_bars(bars, plan, origin)
     signals = origin.signals if origin.strategy is None else _of_strategy(lake, origin, bars)
     assert signals is not None  # noqa: S101 - an origin has signals, or a strategy that makes them
     placed = list(map(place, _each(signals, plan.symbols), _each(bars, plan.symbols)))
@@ -128,6 +130,15 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
         told=told,
         earlier_closes=earlier_closes(lake, plan, origin),
     )
+
+
+def _require_bars(bars: pl.DataFrame, plan: SimulationPlan, origin: Origin) -> None:
+    """Refuse a period such as a weekend; signals without a bar are refused where they are placed."""
+    if bars.is_empty():
+        raise InvalidInputError(
+            f"no bar of {', '.join(plan.symbols)} (feed {origin.feed!r}, session {origin.session!r}) lies in "
+            f"[{plan.start or 'open'}, {plan.end or 'open'}): name another --start, --end or --session."
+        )
 
 
 _COUNTS = ("bars_without_signal", "unmatched_signals")

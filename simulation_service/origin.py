@@ -173,7 +173,7 @@ def _of_strategy(lake: Lake, plan: SimulationPlan, source: StrategySource) -> Or
     if source.model_id is None:
         feed = lake.feed_of(plan.symbols, plan.feed)
         hours = plan.session or SessionFilter.REGULAR.value
-        span = _narrowed(_held_span(lake, plan, feed), time_range(plan.start, plan.end, feed))
+        span = _narrowed(_held_span(lake, plan, feed), plan, feed)
         return Origin("strategy", source.name, facts, inputs, feed, hours, span, strategy=strategy)
     model = _model(lake, plan, source.model_id)
     wanted = _within(model.predictions, plan, model.feed, f"model {model.artifact.id!r}")
@@ -228,6 +228,14 @@ def _span_of(signals: pl.DataFrame) -> TimeRange:
     return TimeRange(first, last + _MINUTE)
 
 
-def _narrowed(held: TimeRange, asked: TimeRange) -> TimeRange:
+def _narrowed(held: TimeRange, plan: SimulationPlan, feed: str) -> TimeRange:
+    """The part of what is held that the plan asks for."""
+    asked = time_range(plan.start, plan.end, feed)
     assert held.start is not None and held.end is not None  # noqa: S101, PT018 - both sides of what is held
-    return TimeRange(max(held.start, asked.start or held.start), min(held.end, asked.end or held.end), asked.zone)
+    start, end = max(held.start, asked.start or held.start), min(held.end, asked.end or held.end)
+    if start >= end:
+        raise InvalidInputError(
+            f"no bar of {', '.join(plan.symbols)} lies in [{plan.start or 'open'}, {plan.end or 'open'}): they run "
+            f"from {held.start} to {held.end - _MINUTE}. Name another --start or --end."
+        )
+    return TimeRange(start, end, asked.zone)

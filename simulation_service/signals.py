@@ -160,7 +160,8 @@ def _nothing_matches(signals: pl.DataFrame, bars: pl.DataFrame) -> str:
 
 def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
-        raise InvalidInputError(f"signals file {path} does not exist: give a CSV or Parquet file with {_READABLE}.")
+        wrong = "is no file" if path.exists() else "does not exist"
+        raise InvalidInputError(f"signals file {path} {wrong}: give a CSV or Parquet file with {_READABLE}.")
     name = path.name.lower()
     try:
         if name.endswith((".parquet", ".pq")):

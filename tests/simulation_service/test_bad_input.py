@@ -14,7 +14,7 @@ from barlake import Lake
 from barlake.errors import InvalidInputError
 from barlake.keys import ArtifactKind
 from barlake.testing import make_bars, temporary_lake
-from simulation_service.plan import FileSource, ModelSource, SimulationPlan
+from simulation_service.plan import FileSource, ModelSource, SimulationPlan, StrategySource
 from simulation_service.simulate import SimulationReport, simulate
 from tests.simulation_service.conftest import SESSIONS
 
@@ -160,3 +160,22 @@ def test_model_is_not_traded_on_bars_it_did_not_see(
 def test_model_predicts_one_symbol_and_is_not_traded_on_two() -> None:
     with temporary_lake() as empty, pytest.raises(InvalidInputError, match="a model predicts one symbol"):
         simulate(empty, SimulationPlan(("SPY", "QQQ"), ModelSource("a")))
+
+
+@pytest.mark.parametrize(
+    ("period", "said"),
+    [
+        (("2024-01-06", "2024-01-08"), r"no bar of SPY lies in \[2024-01-06, 2024-01-08\): they run from 2024-01-02"),
+        (("2024-01-03T22:00:00Z", "2024-01-04T09:00:00Z"), r"no bar of SPY \(feed .*, session 'regular'\) lies in"),
+    ],
+)
+def test_a_period_without_bars_is_refused_with_what_there_is(lake: Lake, period: tuple[str, str], said: str) -> None:
+    plan = SimulationPlan(("SPY",), StrategySource("buy_and_hold"), start=period[0], end=period[1])
+    with pytest.raises(InvalidInputError, match=said) as refused:
+        simulate(lake, plan)
+    assert "name another --start" in str(refused.value).lower()
+
+
+def test_a_folder_given_for_signals_is_not_called_missing(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="is no file"):
+        of_file(lake, tmp_path)
