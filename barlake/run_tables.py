@@ -65,7 +65,7 @@ EQUITY: dict[str, pl.DataType] = {
     "position_usd": pl.Float64(),  # shares held at the close; below 0: owed
     "equity_usd": pl.Float64(),
     "buy_and_hold_usd": pl.Float64(),  # the same cash put into the first price and kept
-    "same_close_usd": pl.Float64(),  # the same signals filled at their own close, free of cost: optimistic
+    "same_close_usd": pl.Float64(),  # first rung of the ladder: at the signal's close, free of cost; or null
 }
 
 RUN_TABLES = {"signals": SIGNALS, "orders": ORDERS, "fills": FILLS, "trades": TRADES, "equity": EQUITY}

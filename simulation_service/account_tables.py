@@ -90,14 +90,15 @@ def orders_table(
 
 
 def equity_table(
-    done: Replay, *, timestamp: pl.Series, session: pl.Series, held: FloatArray, same_close: FloatArray
+    done: Replay, *, timestamp: pl.Series, session: pl.Series, held: FloatArray, same_close: FloatArray | None
 ) -> pl.DataFrame:
     """One row per bar.
 
     Parameters
     ----------
     held, same_close
-        Shape (n_bars,), ticks: equity of buy and hold, and of the signals filled at their own close.
+        Shape (n_bars,), ticks: equity of buy and hold, and of the ladder's first rung: signals filled at their
+        own close under the same rules, free of cost. None where that left the exact range.
     """
     return pl.DataFrame(
         {
@@ -107,7 +108,7 @@ def equity_table(
             "position_usd": to_dollars(done.equity - done.cash),
             "equity_usd": to_dollars(done.equity),
             "buy_and_hold_usd": to_dollars(held),
-            "same_close_usd": to_dollars(same_close),
+            "same_close_usd": None if same_close is None else to_dollars(same_close),
         },
         schema=EQUITY,
     )

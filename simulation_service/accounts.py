@@ -10,11 +10,11 @@ import polars as pl
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, buy_and_hold, replay
 from simulation_service.market import Market
-from simulation_service.metrics import measure
-from simulation_service.ticks import TICKS_PER_DOLLAR, usd_text
+from simulation_service.metrics import Metrics, measure
+from simulation_service.ticks import TICKS_PER_DOLLAR, ExactRangeError, usd_text
 from simulation_service.trades import round_trips
 
-__all__ = ["Accounts"]
+__all__ = ["Accounts", "unkept"]
 
 _BOUGHT_AT = {Fill.NEXT_OPEN: "first open", Fill.SAME_CLOSE: "first close"}
 
@@ -28,9 +28,11 @@ class Accounts:
     bars
         Bars of one symbol with a column signal (null holds), as `simulation_service.signals.place` gives them.
     strategy, held
-        By fill: the signals traded, and buy and hold.
+        By fill: the signals traded, and buy and hold. A fill whose account left the exact range is not in `strategy`.
     trips
         By fill: the round trips of `strategy`.
+    left_out
+        By fill: why `strategy` has none.
     """
 
     bars: pl.DataFrame
@@ -38,6 +40,7 @@ class Accounts:
     strategy: dict[Fill, Replay]
     held: dict[Fill, Replay]
     trips: dict[Fill, pl.DataFrame]
+    left_out: dict[Fill, str]
     _figures: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -52,19 +55,26 @@ class Accounts:
         market = market or Market.of(bars, halts=())
         signal = bars["signal"].to_numpy()
         ways = {fill: Execution(fill) for fill in _BOUGHT_AT}
-        strategy = {fill: replay(signal, market, cash_ticks=cash_ticks, execution=way) for fill, way in ways.items()}
+        strategy, left_out = {}, {}
+        for fill, way in ways.items():
+            try:
+                strategy[fill] = replay(signal, market, cash_ticks=cash_ticks, execution=way)
+            except ExactRangeError as error:
+                left_out[fill] = str(error)
         held = {fill: buy_and_hold(market, cash_ticks=cash_ticks, execution=way) for fill, way in ways.items()}
         trips = {
             fill: round_trips(done, timestamp=bars["timestamp"], close_ticks=market.close)
             for fill, done in strategy.items()
         }
-        return cls(bars, market, strategy, held, trips)
+        return cls(bars, market, strategy, held, trips, left_out)
 
     def results(self) -> dict[str, Any]:
         """Figures of all four as JSON can hold them, by fill, and how many prices had to be rounded."""
         held = {fill.value: {"bought_at": _BOUGHT_AT[fill]} | self.figures(done) for fill, done in self.held.items()}
         strategy = {
-            fill.value: {"optimistic": fill.is_optimistic} | self.figures(done) for fill, done in self.strategy.items()
+            fill.value: {"optimistic": fill.is_optimistic}
+            | (self.figures(self.strategy[fill]) if fill in self.strategy else unkept(self.left_out[fill]))
+            for fill in _BOUGHT_AT
         }
         return {
             **strategy,
@@ -101,3 +111,9 @@ class Accounts:
             "shares_bought": done.shares_bought,
             "metrics": measured.as_dict(),
         }
+
+
+def unkept(reason: str) -> dict[str, Any]:
+    """Figures of an account beside the run that left the exact range: none, and why."""
+    names = ("final_value", "final_value_usd", "fills", "shares_bought")
+    return dict.fromkeys(names) | {"metrics": Metrics.undefined(), "reason": reason}

@@ -24,7 +24,7 @@ from simulation_service.full_kernel import LOTS_PER_SHARE, Book, Terms, Way, Wor
 from simulation_service.late import Late
 from simulation_service.market import Market
 from simulation_service.rules import Direction, Rules
-from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray, rate_units
+from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, ExactRangeError, FloatArray, rate_units
 
 __all__ = ["Fill", "Replay", "buy_and_hold", "replay"]
 
@@ -245,8 +245,8 @@ def _blank_book(bars: int) -> Book:
     )  # fmt: skip
 
 
-def _too_large(limit: int, bar: int) -> InvalidInputError:
-    return InvalidInputError(
+def _too_large(limit: int, bar: int) -> ExactRangeError:
+    return ExactRangeError(
         f"the account passes {limit // TICKS_PER_DOLLAR:,} dollars at bar {bar}, beyond"
         " which cents are not exact: start with less cash or check the prices."
     )
@@ -277,8 +277,10 @@ def replay(
     Raises
     ------
     InvalidInputError
-        If signal and market differ in length or are empty, cash is below 0, a rule needs what the market does not
-        have, or the account outgrows 450 billion dollars (56 billion with costs or rules, 230 million where shares
+        If signal and market differ in length or are empty, cash is below 0, or a rule needs what the market
+        does not have.
+    ExactRangeError
+        If the account outgrows 450 billion dollars (56 billion with costs or rules, 230 million where shares
         come in parts).
 
     Examples

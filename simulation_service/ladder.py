@@ -22,7 +22,7 @@ from simulation_service.kernel import Replay, replay
 from simulation_service.market import Market
 from simulation_service.ratios import last_bars, session_returns, sharpe_ratio
 from simulation_service.rules import Rules
-from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray, usd_text
+from simulation_service.ticks import TICKS_PER_DOLLAR, ExactRangeError, FloatArray, usd_text
 
 __all__ = ["TYPICAL_VOLUME_SHARE", "Ladder", "Rung", "RungName", "climb", "climb_with", "rung_executions"]
 
@@ -51,40 +51,44 @@ class Rung:
 
     Parameters
     ----------
-    costs_paid
-        Spread, slippage and fees.
+    final_value, fills, costs_paid
+        Costs are spread, slippage and fees. None, all three, where the account left the exact range.
     sharpe
         Yearly, from session closes; None where it is not defined.
+    reason
+        Why the rung has no figures; None where it has them.
     """
 
     name: RungName
     execution: Execution
     start_cash: int
-    final_value: int
-    fills: int
-    costs_paid: float
-    sharpe: float | None
+    final_value: int | None = None
+    fills: int | None = None
+    costs_paid: float | None = None
+    sharpe: float | None = None
+    reason: str | None = None
 
     @property
-    def total_return(self) -> float:
+    def total_return(self) -> float | None:
         """Final value by starting cash, minus 1."""
-        return self.final_value / self.start_cash - 1.0
+        return None if self.final_value is None else self.final_value / self.start_cash - 1.0
 
     def as_dict(self) -> dict[str, Any]:
         """Figures by name, as JSON can hold them; the final value is exact decimal text beside a number."""
         return {
             "name": self.name.value,
             "execution": self.execution.as_dict(),
-            "final_value": usd_text(self.final_value),
-            "final_value_usd": self.final_value / TICKS_PER_DOLLAR,
+            "final_value": None if self.final_value is None else usd_text(self.final_value),
+            "final_value_usd": None if self.final_value is None else self.final_value / TICKS_PER_DOLLAR,
             "total_return": self.total_return,
             "sharpe": self.sharpe,
             "fills": self.fills,
-            "costs_usd": self.costs_paid / TICKS_PER_DOLLAR,
+            "costs_usd": None if self.costs_paid is None else self.costs_paid / TICKS_PER_DOLLAR,
+            "reason": self.reason,
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ladder:
     """Six rungs, and what a trade may cost.
 
@@ -99,6 +103,8 @@ class Ladder:
         `break_even_cost` has it; None where it has no profit to lose.
     break_even_trade_usd
         The same as dollars for a round trip: profit of the second rung by half its fills.
+    same_close
+        Shape (n_bars,), equity on the first rung after each bar, ticks; None where that left the exact range.
     """
 
     rungs: tuple[Rung, ...]
@@ -106,6 +112,7 @@ class Ladder:
     volume_share_assumed: bool
     break_even_cost_bps: float | None
     break_even_trade_usd: float | None
+    same_close: FloatArray | None
 
     def __getitem__(self, name: str) -> Rung:
         """Rung of that name."""
@@ -166,19 +173,20 @@ def climb(
     Raises
     ------
     InvalidInputError
-        As `replay`.
+        As `replay`, except that a rung which leaves the exact range says so and has no figures.
     """
 
     def replayed(way: Execution) -> Replay:
         return replay(signal, market, cash_ticks=cash_ticks, execution=way, rules=rules)
 
-    return climb_with(replayed, session_number=market.session_number, execution=execution)
+    return climb_with(replayed, session_number=market.session_number, cash_ticks=cash_ticks, execution=execution)
 
 
 def climb_with(
     replayed: Callable[[Execution], Replay],
     *,
     session_number: npt.NDArray[np.int64],
+    cash_ticks: int,
     execution: Execution = _BASIC_EXECUTION,
 ) -> Ladder:
     """The ladder of anything that can be replayed with one execution after the other, such as a portfolio.
@@ -186,22 +194,31 @@ def climb_with(
     Parameters
     ----------
     replayed
-        Replay of the same signals with an execution.
+        Replay of the same signals with an execution; where it raises `ExactRangeError` the rung has no figures.
     session_number
         Shape (n_bars,), the same for all bars of one session.
+    cash_ticks
+        Starting cash, whole ticks.
     """
     session_last = last_bars(session_number)
-    rungs, break_even = [], _NO_PROFIT
+    rungs, break_even, same_close = [], _NO_PROFIT, None
     for name, way in rung_executions(execution).items():
         # One at a time: on a million bars a replay is some thirty megabytes.
-        done = replayed(way)
+        try:
+            done = replayed(way)
+        except ExactRangeError as error:
+            rungs.append(Rung(name, way, cash_ticks, reason=str(error)))
+            continue
         rungs.append(_rung(name, way, done, session_last))
+        if name is RungName.SAME_CLOSE:
+            same_close = done.equity
         if name is RungName.NEXT_OPEN:
             break_even = _break_even(done)
     return Ladder(
         tuple(rungs),
         assumed=execution.costs.is_free,
         volume_share_assumed=execution.volume_share is None,
+        same_close=same_close,
         **break_even,
     )
 

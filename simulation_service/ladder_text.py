@@ -9,7 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_ladder", "print_random_entries"]
+__all__ = ["defined", "print_ladder", "print_random_entries"]
+
+
+def defined(value: float | None, form: str) -> str:
+    """A figure in a form of `format`; a dash where it is not defined."""
+    return "-" if value is None else format(value, form)
 
 
 def print_ladder(ladder: Mapping[str, Any], console: Console) -> None:
@@ -28,13 +33,16 @@ def print_ladder(ladder: Mapping[str, Any], console: Console) -> None:
     for rung in ladder["rungs"]:
         table.add_row(
             rung["name"],
-            rung["final_value"],
-            f"{rung['total_return']:+.2%}",
-            "-" if rung["sharpe"] is None else f"{rung['sharpe']:.2f}",
-            f"{rung['fills']:,}",
-            f"{rung['costs_usd']:,.2f}",
+            rung["final_value"] or "-",
+            defined(rung["total_return"], "+.2%"),
+            defined(rung["sharpe"], ".2f"),
+            defined(rung["fills"], ","),
+            defined(rung["costs_usd"], ",.2f"),
         )
     console.print(table)
+    for rung in ladder["rungs"]:
+        if rung.get("reason"):
+            console.print(f"{rung['name']}: {rung['reason']}", soft_wrap=True, markup=False)
     console.print(_break_even(ladder), soft_wrap=True, markup=False)
 
 
@@ -56,6 +64,8 @@ def print_random_entries(entries: Mapping[str, Any], console: Console) -> None:
 
 
 def _break_even(ladder: Mapping[str, Any]) -> str:
+    if ladder["rungs"][1]["final_value"] is None:
+        return "break-even: the account at the next open left the exact range"
     if ladder["break_even_cost_bps"] is None:
         return "break-even: at the next open there is no profit that costs could eat"
     return (

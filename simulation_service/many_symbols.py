@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 from barlake.run_tables import FILLS, ORDERS, TRADES
 from barlake.sessions import Calendar
 from simulation_service.account_tables import equity_table, fills_table, orders_table
+from simulation_service.accounts import unkept
 from simulation_service.allocation import Allocation, target_weights
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay
@@ -21,7 +23,7 @@ from simulation_service.panel import Panel
 from simulation_service.plan import SimulationPlan
 from simulation_service.portfolio import PortfolioReplay, allowed, hold_evenly, replay_weights
 from simulation_service.rules import Direction
-from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray, usd_text
+from simulation_service.ticks import TICKS_PER_DOLLAR, ExactRangeError, FloatArray, usd_text
 from simulation_service.trades import round_trips
 
 __all__ = ["trade_portfolio"]
@@ -53,22 +55,19 @@ def trade_portfolio(
         return replay_weights(weights, panel, cash_ticks=plan.cash_ticks, allocation=allocation, execution=way, **terms)
 
     done = keep(plan.execution, rules=plan.rules)
-    plain = {fill: keep(Execution(fill)) for fill in _BOUGHT_AT}
     held = {fill: hold_evenly(panel, cash_ticks=plan.cash_ticks, execution=Execution(fill)) for fill in _BOUGHT_AT}
     trips = _trips(done, panel)
     ladder = climb_with(
         lambda way: keep(way, rules=plan.rules).account,
         session_number=panel.session_rows(),
+        cash_ticks=plan.cash_ticks,
         execution=plan.execution,
     )
     fill = plan.execution.fill
     return Outcome(
         figures={
             "account": _headline(done.account, fill) | _figures(done, trips, panel),
-            **{
-                way.value: {"optimistic": way.is_optimistic} | _figures(one, _trips(one, panel), panel)
-                for way, one in plain.items()
-            },
+            **{way.value: {"optimistic": way.is_optimistic} | _plain(keep, way, panel) for way in _BOUGHT_AT},
             "buy_and_hold": {
                 way.value: {"bought_at": _BOUGHT_AT[way]} | _figures(one, _trips(one, panel), panel)
                 for way, one in held.items()
@@ -93,7 +92,7 @@ def trade_portfolio(
             timestamp=panel.timestamp,
             session=panel.session,
             held=held[fill if fill in held else Fill.SAME_CLOSE].account.equity,
-            same_close=plain[Fill.SAME_CLOSE].account.equity,
+            same_close=ladder.same_close,
         ),
         returns=returns_by_session(done.account.equity, panel.session, float(plan.cash_ticks)),
     )
@@ -144,6 +143,15 @@ def _headline(done: Replay, fill: Fill) -> dict[str, Any]:
         "optimistic": fill.is_optimistic,
         "costs_usd": done.costs_paid / TICKS_PER_DOLLAR,
     }
+
+
+def _plain(keep: Callable[[Execution], PortfolioReplay], fill: Fill, panel: Panel) -> dict[str, Any]:
+    """Figures of an account that stands beside the run, or why it has none."""
+    try:
+        done = keep(Execution(fill))
+    except ExactRangeError as error:
+        return unkept(str(error))
+    return _figures(done, _trips(done, panel), panel)
 
 
 def _figures(done: PortfolioReplay, trips: pl.DataFrame, panel: Panel) -> dict[str, Any]:

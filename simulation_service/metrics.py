@@ -6,7 +6,7 @@ every bar. A figure that is not defined is None, never 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -137,6 +137,11 @@ class Metrics:
     def as_dict(self) -> dict[str, Any]:
         """Figures by name, as JSON can hold them."""
         return dict(vars(self))
+
+    @classmethod
+    def undefined(cls) -> dict[str, Any]:
+        """The names of all figures, each None: those of an account that could not be kept."""
+        return dict.fromkeys(each.name for each in fields(cls))
 
 
 def measure(

@@ -44,7 +44,12 @@ def trade_one_symbol(
     market = Market.of(bars, feed=feed, hours=session, calendar=calendar)
     plain = Accounts.replayed(bars, cash_ticks=plan.cash_ticks, market=market)
     signal = bars["signal"].to_numpy()
-    done = _replayed(plan, plain, signal, market, plan.execution)
+    replayed = functools.partial(_replayed, plan, plain, signal, market)
+    done = replayed(plan.execution)
+    ladder = climb_with(
+        replayed, session_number=market.session_number, cash_ticks=plan.cash_ticks, execution=plan.execution
+    )
+    luck = random_entries(done, market, execution=plan.execution)
     symbol, timestamp = plan.symbols[0], bars["timestamp"]
     trades = plain.trips_of(done).select(pl.lit(symbol).alias("symbol"), pl.all())
     fill = plan.execution.fill
@@ -52,7 +57,8 @@ def trade_one_symbol(
         figures={
             "account": _headline(plan, plain, done),
             **plain.results(),
-            **_compared(plan, plain, done, signal, market),
+            "ladder": ladder.as_dict(),
+            "random_entries": None if luck is None else luck.as_dict(),
         },
         orders=orders_table(
             done, signal, lag=plan.execution.lag, direction=plan.rules.direction, timestamp=timestamp, symbol=symbol
@@ -64,7 +70,7 @@ def trade_one_symbol(
             timestamp=timestamp,
             session=bars["session"],
             held=plain.held[fill if fill in plain.held else Fill.SAME_CLOSE].equity,
-            same_close=plain.strategy[Fill.SAME_CLOSE].equity,
+            same_close=ladder.same_close,
         ),
         returns=returns_by_session(done.equity, bars["session"], float(done.start_cash)),
     )
@@ -78,16 +84,6 @@ def _replayed(
     if plan.rules == Rules() and execution == Execution(fill) and fill in plain.strategy:
         return plain.strategy[fill]
     return replay(signal, market, cash_ticks=plan.cash_ticks, execution=execution, rules=plan.rules)
-
-
-def _compared(
-    plan: SimulationPlan, plain: Accounts, done: Replay, signal: FloatArray, market: Market
-) -> dict[str, Any]:
-    """The same signals under six fills from the kindest to the hardest, and luck with the same exposure."""
-    replayed = functools.partial(_replayed, plan, plain, signal, market)
-    ladder = climb_with(replayed, session_number=market.session_number, execution=plan.execution)
-    luck = random_entries(done, market, execution=plan.execution)
-    return {"ladder": ladder.as_dict(), "random_entries": None if luck is None else luck.as_dict()}
 
 
 def _headline(plan: SimulationPlan, plain: Accounts, done: Replay) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulation_service.execution import Fill
-from simulation_service.ladder_text import print_ladder, print_random_entries
+from simulation_service.ladder_text import defined, print_ladder, print_random_entries
 from simulation_service.simulate import SimulationReport
 
 __all__ = ["print_report"]
@@ -47,13 +47,13 @@ def _table(results: Mapping[str, Any]) -> Table:
         metrics = account["metrics"]
         table.add_row(
             name,
-            account["final_value"],
-            f"{metrics['total_return']:+.2%}",
-            "-" if metrics["sharpe"] is None else f"{metrics['sharpe']:.2f}",
-            f"{metrics['max_drawdown']:.2%}",
-            f"{account['fills']:,}",
-            f"{account['shares_bought']:,}",
-            f"{account['costs_usd']:,.2f}" if "costs_usd" in account else "-",
+            account["final_value"] or "-",
+            defined(metrics["total_return"], "+.2%"),
+            defined(metrics["sharpe"], ".2f"),
+            defined(metrics["max_drawdown"], ".2%"),
+            defined(account["fills"], ","),
+            defined(account["shares_bought"], ","),
+            defined(account.get("costs_usd"), ",.2f"),
         )
     return table
 
@@ -63,7 +63,7 @@ def _accounts(results: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
     yield f"yours, {_named(Fill(results['fill']))}", results["account"]
     for fill in Fill:
         if fill in results:
-            yield f"no cost, {_named(fill)}", results[fill]
+            yield f"plain rule, {_named(fill)}", results[fill]
     for held in results["buy_and_hold"].values():
         yield f"held, {held['bought_at']}", held
 

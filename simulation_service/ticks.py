@@ -21,6 +21,7 @@ __all__ = [
     "MAX_TICKS",
     "RATE_UNITS",
     "TICKS_PER_DOLLAR",
+    "ExactRangeError",
     "FloatArray",
     "TickPrices",
     "cash_to_ticks",
@@ -38,6 +39,10 @@ MAX_TICKS = 2**52
 
 RATE_UNITS = 100_000_000
 """Units of 1e-8 in one: how fine a fraction or a cost in dollars may be."""
+
+
+class ExactRangeError(InvalidInputError):
+    """An account outgrew what can be counted to the cent; one that stands beside a run is left out of it."""
 
 
 @dataclass(frozen=True, eq=False)

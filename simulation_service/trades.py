@@ -69,6 +69,8 @@ def _table(trips: _Trips, timestamp: pl.Series, close_ticks: FloatArray) -> pl.D
     value = shares * done.fill_prices
     entered, left = trips.total(shares * trips.enters), trips.total(shares * ~trips.enters)
     remaining = np.rint((entered - left) * done.lots_per_share) / done.lots_per_share
+    # Sums of parts of shares are rounded floats; the number of shares is the float nearest to the exact one.
+    entered = np.rint(entered * done.lots_per_share) / done.lots_per_share
     is_open = remaining > 0.0
     entry_value, exit_value = trips.total(value * trips.enters), trips.total(value * ~trips.enters)
     entry_price = entry_value / entered

@@ -117,7 +117,7 @@ def columns(results: Mapping[str, Any]) -> list[Column]:
     ]
     for other in (Fill.NEXT_OPEN, Fill.SAME_CLOSE):
         if other is not fill and other in results:
-            note = "optimistic" if other.is_optimistic else "free of cost"
+            note = "plain rule, optimistic" if other.is_optimistic else "plain rule, free of cost"
             found.append(Column(_TITLES[other], note, results[other], other.is_optimistic))
     return found
 

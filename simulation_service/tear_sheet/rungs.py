@@ -13,16 +13,20 @@ _ROOM = 0.04
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung: its figures, and its bar from `left` for `width` percent of the row; `zero` is no return."""
+    """One rung: its figures, and its bar from `left` for `width` percent of the row; `zero` is no return.
+
+    Without figures there is a `reason`, and no bar.
+    """
 
     name: str
-    costs_usd: float
-    final_value: str
-    total_return: float
+    costs_usd: float | None
+    final_value: str | None
+    total_return: float | None
     left: float
     width: float
     zero: float
     is_optimistic: bool
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,11 @@ class _Axis:
 def rungs(ladder: Mapping[str, Any]) -> list[Rung]:
     """Rungs in their order, each with its bar from no return at all."""
     found = ladder["rungs"]
-    axis = _Axis.of([0.0, *(rung["total_return"] for rung in found)])
+    axis = _Axis.of([0.0, *(rung["total_return"] for rung in found if rung["total_return"] is not None)])
     zero = axis.at(0.0)
     drawn = []
     for rung in found:
-        end = axis.at(rung["total_return"])
+        end = axis.at(rung["total_return"] or 0.0)
         drawn.append(
             Rung(
                 name=rung["name"],
@@ -69,6 +73,7 @@ def rungs(ladder: Mapping[str, Any]) -> list[Rung]:
                 width=abs(end - zero),
                 zero=zero,
                 is_optimistic=rung is found[0],
+                reason=rung.get("reason"),
             )
         )
     return drawn

@@ -37,6 +37,8 @@ def _costs(ladder: Mapping[str, Any]) -> str:
     bars = last["execution"]["delay_bars"]
     delay = "one bar" if bars == 1 else f"{bars} bars"
     text = f"With {whose}, a volume cap and {delay} of delay the same signals end at {ending}"
+    if last["total_return"] is None or ladder["rungs"][1]["total_return"] is None:
+        return f"{text}; an account on the ladder left the range in which cents are exact."
     break_even = ladder["break_even_cost_bps"]
     if break_even is None:
         return f"{text}; there is no profit that costs could eat."

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from barlake import Lake
 from barlake.errors import InvalidInputError, LookAheadError, NotFoundError
@@ -17,6 +19,8 @@ from barlake.testing import make_bars
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution, Fill
 from simulation_service.plan import FileSource, ModelSource, SimulationPlan
+from simulation_service.report_text import print_report
+from simulation_service.rules import Direction, Rules
 from simulation_service.simulate import SimulationReport, simulate
 
 
@@ -282,3 +286,39 @@ def test_the_ladder_and_the_random_entries_of_a_run_agree_with_its_accounts(lake
     assert entries["trades"] == metrics["trades"] + metrics["open_trade"]
     assert (entries["exposure"], entries["total_return"]) == (metrics["exposure"], metrics["total_return"])
     assert metrics["capacity_usd"] > 0
+
+
+def test_a_lucky_account_beside_the_run_that_leaves_the_exact_range_says_so_and_the_run_stands(
+    lake: Lake, tmp_path: Path
+) -> None:
+    """Closes of 1 and 2 dollars in turn, bought at 1 and sold at 2, double the cash sixty times; the open is flat."""
+    turn = pl.int_range(pl.len()) % 2
+    bars = make_bars([dt.date(2024, 1, 3)]).head(120)
+    lake.write_bars(
+        bars.with_columns(open=1.5, high=2.0, low=1.0, close=1.0 + turn, volume=10**6), feed="synthetic", symbol="LUCK"
+    )
+    path = tmp_path / "lucky.csv"
+    bars.select("timestamp", signal=1 - turn).write_csv(path)
+    report = simulate_signals(lake, path, "LUCK", rules=Rules(stop_loss=0.9), feed="synthetic")
+    first, second = report.results["ladder"]["rungs"][:2]
+    assert (first["final_value"], first["total_return"], first["fills"]) == (None, None, None)
+    assert "beyond which cents are not exact" in first["reason"]
+    assert (second["final_value"], second["reason"]) == (
+        "133333.00",
+        None,
+    )  # 66,666 shares at 1.50, at the last close of 2
+    assert report.results["same_close"]["metrics"]["sharpe"] is None
+    assert pl.read_parquet(report.run.path / "equity.parquet")["same_close_usd"].null_count() == 120
+    console = Console(file=io.StringIO(), width=200)
+    print_report(report, console)
+    for told in (console.file.getvalue(), report.report_path.read_text()):
+        assert "ame close: the account passes" in told
+
+
+def test_the_curve_at_the_same_close_is_that_of_the_first_rung_whatever_the_rules(
+    lake: Lake, signals_file: Path
+) -> None:
+    report = simulate_signals(lake, signals_file, "SPY", rules=Rules(direction=Direction.SHORT, stop_loss=0.0005))
+    curve = pl.read_parquet(report.run.path / "equity.parquet")["same_close_usd"]
+    assert curve[-1] == report.results["ladder"]["rungs"][0]["final_value_usd"]
+    assert curve[-1] != report.results["same_close"]["final_value_usd"]

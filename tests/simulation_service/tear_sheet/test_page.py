@@ -111,7 +111,7 @@ def test_page_begins_with_what_became_of_the_cash_and_of_holding() -> None:
 def test_page_shows_figures_of_the_account_of_holding_and_of_the_optimistic_fill() -> None:
     text = text_of(run_page())
     assert "Final value, $ 1,012.50 990.00 1,066.25" in text
-    assert "Same close optimistic" in text
+    assert "Same close plain rule, optimistic" in text
 
 
 def test_headline_at_the_same_close_is_called_optimistic_at_the_top() -> None:
