@@ -23,7 +23,9 @@ def lake() -> Iterator[Lake]:
     """SPY and QQQ, three sessions of 40 minutes each, feed synthetic."""
     with temporary_lake() as lake:
         for seed, symbol in enumerate(["SPY", "QQQ"]):
-            lake.write_bars(make_bars(SESSIONS, seed=seed, minutes=40), feed="synthetic", symbol=symbol)
+            bars = make_bars(SESSIONS, seed=seed, minutes=40)
+            lake.writer.write(bars, feed="synthetic", symbol=symbol, source="python")
+        lake.publish()
         yield lake
 
 

@@ -162,10 +162,14 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@given(case=cases())
-@settings(max_examples=120, deadline=None)
-def test_every_option_agrees_with_the_oracle_at_every_bar(case: Case) -> None:
-    assert_agrees(case.replayed(), case.judged())
+@pytest.mark.parametrize("examples", [40, pytest.param(400, marks=pytest.mark.slow)])
+def test_every_option_agrees_with_the_oracle_at_every_bar(examples: int) -> None:
+    @given(case=cases())
+    @settings(max_examples=examples)
+    def agrees(case: Case) -> None:
+        assert_agrees(case.replayed(), case.judged())
+
+    agrees()
 
 
 EVERYTHING = Rules(
@@ -216,11 +220,11 @@ LONG_RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", list(LONG_RUNS))
-def test_fifty_thousand_bars_agree_with_the_oracle(name: str) -> None:
-    case = long_case(50_000, *LONG_RUNS[name])
+@pytest.mark.parametrize(("name", "bars"), list(zip(LONG_RUNS, (50_000, 15_000), strict=True)))
+def test_many_thousand_bars_agree_with_the_oracle(name: str, bars: int) -> None:
+    case = long_case(bars, *LONG_RUNS[name])
     done = case.replayed()
-    assert done.fill_bars.size > 2_000
+    assert done.fill_bars.size > bars // 25
     assert_agrees(done, case.judged())
 
 

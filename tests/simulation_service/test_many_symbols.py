@@ -30,7 +30,8 @@ def lake() -> Any:
     with temporary_lake() as lake:
         for seed, symbol in enumerate(["SPY", "QQQ"]):
             bars = make_bars(SESSIONS, seed=seed, minutes=30, keep=0.9)
-            lake.write_bars(bars, feed="synthetic", symbol=symbol)
+            lake.writer.write(bars, feed="synthetic", symbol=symbol, source="python")
+        lake.publish()
         yield lake
 
 
