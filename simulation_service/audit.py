@@ -77,6 +77,8 @@ class Audit:
         The first one is the run's own data as the lake holds it now.
     bars
         One for each other feed.
+    without_actions
+        Symbols of which the lake knows no split and no dividend.
     """
 
     run_id: str
@@ -86,6 +88,7 @@ class Audit:
     total_return: float
     variants: tuple[Variant, ...]
     bars: tuple[BarDifference, ...]
+    without_actions: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it; sessions are ISO text."""
@@ -109,7 +112,14 @@ class Audit:
         for cause, variants in (("adjustment", terms), ("feed", feed)):
             if (largest := _largest(variants)) is not None:
                 found.append(f"the {cause} alone moves the result by up to {_points(largest)}.")
-        return found
+        return found + [_without_actions(symbol) for symbol in self.without_actions]
+
+
+def _without_actions(symbol: str) -> str:
+    return (
+        f"no split or dividend of {symbol} is known here, so adjusted prices are the raw ones: "
+        f"`barlake actions fetch {symbol}` brings them."
+    )
 
 
 def _largest(variants: Sequence[Variant]) -> float | None:
@@ -155,6 +165,7 @@ def audit_run(lake: Lake, run: Artifact, *, progress: Progress | None = None) ->
         total_return=own_return,
         variants=tuple(variants),
         bars=tuple(_difference(lake, plan, feed) for feed in other_feeds(lake, plan)),
+        without_actions=tuple(one for one in plan.symbols if not _has_actions(lake, one)),
     )
 
 
@@ -175,6 +186,10 @@ def _traded(lake: Lake, one: Try, group: Group) -> Variant:
         bars=results["bars"],
         bars_without_signal=results["bars_without_signal"],
     )
+
+
+def _has_actions(lake: Lake, symbol: str) -> bool:
+    return not lake.corporate_actions(symbol).filter("counts").is_empty()
 
 
 def _beside(found: Variant, base: float | None) -> Variant:

@@ -1,4 +1,4 @@
-"""The ladder of optimism and the luck of random entries as a person reads them in a terminal."""
+"""The ladder of optimism, random entries and the number of tries as a person reads them in a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["defined", "print_ladder", "print_random_entries"]
+__all__ = ["defined", "print_deflation", "print_ladder", "print_random_entries"]
 
 
 def defined(value: float | None, form: str) -> str:
@@ -58,6 +58,23 @@ def print_random_entries(entries: Mapping[str, Any], console: Console) -> None:
     console.print(
         f"better than {entries['lower']:.0%} of {entries['draws']} accounts with as many trades, held as long and "
         f"entered at random; nine in ten of those made {low:+.2%} to {high:+.2%}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def print_deflation(deflation: Mapping[str, Any], console: Console) -> None:
+    """Print what the Sharpe ratio of a run is worth among all tries of its study.
+
+    Parameters
+    ----------
+    deflation
+        Of a run's results: `barlake.trials.Deflation`, by its fields.
+    """
+    tries = "try" if deflation["trials"] == 1 else "tries"
+    console.print(
+        f"deflated Sharpe ratio {deflation['probability']:.0%} with {deflation['trials']:,} {tries} on record: how "
+        "likely the best of as many without skill shows a lower one",
         soft_wrap=True,
         markup=False,
     )

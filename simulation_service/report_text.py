@@ -10,30 +10,36 @@ from rich.console import Console
 from rich.table import Table
 
 from simulation_service.execution import Fill
-from simulation_service.ladder_text import defined, print_ladder, print_random_entries
+from simulation_service.ladder_text import defined, print_deflation, print_ladder, print_random_entries
 from simulation_service.simulate import SimulationReport
 
-__all__ = ["print_report"]
+__all__ = ["print_report", "print_results"]
 
 _HEADINGS = ("final value", "return", "Sharpe", "drawdown", "fills", "bought", "costs")
 
 
 def print_report(report: SimulationReport, console: Console) -> None:
     """Print the main figures, the plain rule at either fill with buy and hold beside, and where the page lies."""
-    results = report.results
+    print_results(report.results, console)
+    state = "made" if report.is_new else "existed, nothing was written"
+    console.print(f"run {report.run_id} ({state})\nreport: {report.report_path}", soft_wrap=True, markup=False)
+
+
+def print_results(results: Mapping[str, Any], console: Console) -> None:
+    """Print the account and what stands beside it: the plain rule, holding, the ladder, chance, the number of tries."""
     console.print(_table(results))
     if results.get("ladder"):
         print_ladder(results["ladder"], console)
     if results.get("random_entries"):
         print_random_entries(results["random_entries"], console)
+    if results.get("deflation"):
+        print_deflation(results["deflation"], console)
     console.print(
         f"bars without signal {results['bars_without_signal']:,}, signals without bar "
         f"{results['unmatched_signals']:,}, prices rounded {results.get('prices_rounded', 0):,}"
     )
     for remark in (*results["remarks"], *results["told"]):
         console.print(f"note: {remark}", soft_wrap=True, markup=False)
-    state = "made" if report.is_new else "existed, nothing was written"
-    console.print(f"run {report.run_id} ({state})\nreport: {report.report_path}", soft_wrap=True, markup=False)
 
 
 def _table(results: Mapping[str, Any]) -> Table:

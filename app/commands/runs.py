@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 import barlake
 from app.commands.options import AsJson, Root
@@ -38,7 +39,8 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
 
 @application.command("show")
 def show(run_id: RunId, root: Root = None, as_json: AsJson = False) -> None:
-    """Show what a run was made from and what came out."""
+    """Show what a run was made from, what came out, and what stands beside it."""
+    from simulation_service.report_text import print_results
     from simulation_service.runs import facts_of_run
 
     with barlake.open(root) as lake:
@@ -57,6 +59,7 @@ def show(run_id: RunId, root: Root = None, as_json: AsJson = False) -> None:
         )
     else:
         figures(facts_of_run(found), title=f"run {found.id}")
+        print_results(found.results, Console(highlight=False))
 
 
 @application.command("compare")

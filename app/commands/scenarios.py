@@ -203,4 +203,6 @@ def events(
     else:
         made_up = ", synthetic bars" if report.is_synthetic else ""
         print_frame(report.study.table(), title=f"{report.symbol}, {subject}{made_up}")
-        say(f"{report.left_out} events left out\npage: {path}")
+        for remark in report.remarks():
+            say(remark)
+        say(f"page: {path}")

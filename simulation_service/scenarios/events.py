@@ -61,6 +61,13 @@ class EventReport:
         """One row per event: name, date, instant, and its whole abnormal return as cumulative."""
         return self.events.with_columns(pl.Series("cumulative", self.study.cumulative[:, -1]))
 
+    def remarks(self) -> list[str]:
+        """A sentence where events were left out."""
+        if not self.left_out:
+            return []
+        have = "1 event has" if self.left_out == 1 else f"{self.left_out:,} events have"
+        return [f"{have} no whole window among the bars: left out."]
+
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it."""
         return {

@@ -131,6 +131,7 @@ def test_other_prices_of_another_feed_move_the_result_as_worked_out_by_hand(lake
     assert f"the feed alone moves the result by up to {shares * BARS['close'][-1] / 1000:+.2f}" in " ".join(
         found.sentences()
     )
+    assert any(told.startswith("no split or dividend of SPY is known here") for told in found.sentences())
     assert found.bars[0].largest_distance_bps == pytest.approx(6931.47, abs=0.01)
 
 
@@ -159,6 +160,7 @@ def test_a_dividend_between_shows_what_the_terms_of_prices_did(lake: Lake, signa
     growth = (1.0 + adjusted.buy_and_hold_return) / (1.0 + found.variants[0].buy_and_hold_return)
     assert growth == pytest.approx(paid, rel=2e-3)
     assert "the adjustment alone moves the result" in " ".join(found.sentences())
+    assert "is known here" not in " ".join(found.sentences())
 
 
 def test_what_cannot_be_traded_is_told_with_its_reason(lake: Lake, signals: Path, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from simulation_service.costs import Costs
 from simulation_service.execution import Execution
 from simulation_service.ladder import RungName, climb
-from simulation_service.ladder_text import print_ladder, print_random_entries
+from simulation_service.ladder_text import print_deflation, print_ladder, print_random_entries
 from simulation_service.market import Market
 from simulation_service.random_entries import RandomEntries
 
@@ -53,3 +54,9 @@ def test_random_entries_are_one_sentence() -> None:
         "better than 98% of 200 accounts with as many trades, held as long and entered at random; nine in ten of those "
         "made -10.00% to +30.00%\n"
     )
+
+
+@pytest.mark.parametrize(("trials", "words"), [(1, "1 try on record"), (1200, "1,200 tries on record")])
+def test_a_deflated_sharpe_ratio_is_told_with_the_number_of_tries(trials: int, words: str) -> None:
+    text = printed(print_deflation, {"probability": 0.532, "trials": trials})
+    assert text.startswith(f"deflated Sharpe ratio 53% with {words}: ")

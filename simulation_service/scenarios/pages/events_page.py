@@ -37,7 +37,7 @@ def events_page(report: EventReport, *, subject: str) -> Page:
         f"{'made-up bars' if report.is_synthetic else 'feed ' + report.feed} · {expected}",
         verdict=_verdict(report),
         notice="these prices were made up; they are no market." if report.is_synthetic else None,
-        remarks=[_left_out(report.left_out)] if report.left_out else [],
+        remarks=report.remarks(),
         cards=_cards(report),
         sections=[
             Section(
@@ -54,11 +54,6 @@ def events_page(report: EventReport, *, subject: str) -> Page:
             Section("Each event", f"New York dates and times. {_cut(report)}", tables=[_each(report)]),
         ],
     )
-
-
-def _left_out(count: int) -> str:
-    have = "1 event has" if count == 1 else f"{count:,} events have"
-    return f"{have} no whole window among the bars: left out."
 
 
 def _every(report: EventReport) -> str:
