@@ -134,9 +134,10 @@ def read_material(lake: Lake, plan: SimulationPlan, origin: Origin, inputs: Mapp
 
 def _require_bars(bars: pl.DataFrame, plan: SimulationPlan, origin: Origin) -> None:
     """Refuse a period such as a weekend; signals without a bar are refused where they are placed."""
-    if bars.is_empty():
+    empty = [name for name, own in zip(plan.symbols, _each(bars, plan.symbols), strict=True) if own.is_empty()]
+    if empty:
         raise InvalidInputError(
-            f"no bar of {', '.join(plan.symbols)} (feed {origin.feed!r}, session {origin.session!r}) lies in "
+            f"no bar of {', '.join(empty)} (feed {origin.feed!r}, session {origin.session!r}) lies in "
             f"[{plan.start or 'open'}, {plan.end or 'open'}): name another --start, --end or --session."
         )
 

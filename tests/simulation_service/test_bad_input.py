@@ -176,6 +176,13 @@ def test_a_period_without_bars_is_refused_with_what_there_is(lake: Lake, period:
     assert "name another --start" in str(refused.value).lower()
 
 
+def test_of_several_symbols_the_one_without_bars_is_named(lake: Lake) -> None:
+    lake.write_bars(make_bars([dt.date(2024, 2, 1)]), feed=lake.feed_of(["SPY"]), symbol="IWM")
+    plan = SimulationPlan(("SPY", "IWM"), StrategySource("buy_and_hold"), end="2024-01-05")
+    with pytest.raises(InvalidInputError, match="no bar of IWM "):
+        simulate(lake, plan)
+
+
 def test_a_folder_given_for_signals_is_not_called_missing(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="is no file"):
         of_file(lake, tmp_path)
