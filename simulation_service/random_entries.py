@@ -2,8 +2,10 @@
 
 A strategy that is long half of a rising year earns half of the rise, whatever it looks at. So its holding times
 and the gaps between them are put in a random order, many times, over the same bars: each draw has the same
-number of trades, the same bars in the market, the same sides and the same cost for each dollar traded; only
-the moments are another's. Where the strategy stands among the draws is what its entries were worth.
+number of trades, the same bars in the market, the same sides, the same share of the account in each trade and the
+same cost for each dollar traded; only the moments are another's. The strategy's own trades are reckoned by the same
+formula, so that whole shares and cash left over speak neither for it nor against it. Where it stands among the
+draws is what its moments were worth.
 
 Holding times are counted in bars: a strategy that is flat every night is compared with entries that are not.
 """
@@ -29,6 +31,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 IntArray = npt.NDArray[np.int64]
 
 _MOST_DRAWS, _FEWEST_DRAWS = 200, 40
+_SAME = 1e-12
+"""How near two returns are that differ by rounding alone."""
 _MOST_TRIPS = 5_000_000
 """Trips of all draws together: with more trips there are fewer draws, so that a run does not wait for them."""
 
@@ -43,19 +47,25 @@ class RandomEntries:
         How many random orders were drawn, and from which seed: the same one gives the same figures.
     trades, exposure
         Of the strategy and of every draw: round trips, the last open one too, and the fraction of bars held.
+    invested
+        Share of the account that went into a trade, on average; the same for every draw.
     total_return
         Of the strategy's account.
+    own_return
+        Of the strategy's trades, with that share of the account in each: what the draws are compared with.
     quantiles
         Total return of the draws by quantile, such as "0.5" for the median.
     lower
-        Fraction of the draws that earned less than the strategy.
+        Fraction of the draws below `own_return`; those that equal it count half.
     """
 
     draws: int
     seed: int
     trades: int
     exposure: float
+    invested: float
     total_return: float
+    own_return: float
     quantiles: dict[str, float]
     lower: float
 
@@ -121,18 +131,46 @@ def random_entries(done: Replay, market: Market, *, execution: Execution, seed: 
     trips = Trips.of(done, last=prices.size - 1)
     draws = min(_MOST_DRAWS, max(_FEWEST_DRAWS, _MOST_TRIPS // trips.entry.size))
     cost = done.costs_paid / float((np.abs(done.fill_shares) * done.fill_quotes).sum())
-    returns = draw_returns(trips, prices, cost=cost, draws=draws, seed=seed)
-    total_return = done.final_value / done.start_cash - 1.0
+    invested, ratio = _own_trips(done, trips, last_close=float(market.close[-1]))
+    returns = draw_returns(trips, prices, cost=cost, draws=draws, seed=seed, invested=invested)
+    own = float(np.prod(np.maximum(1.0 + invested * (trips.side * (ratio - 1.0) - cost * (1.0 + ratio)), 0.0))) - 1.0
     found = np.quantile(returns, QUANTILES)
+    # The same product in another order may differ in its last digits.
+    tied = np.abs(returns - own) <= _SAME * (1.0 + abs(own))
     return RandomEntries(
         draws=draws,
         seed=seed,
         trades=int(trips.entry.size),
         exposure=float(np.count_nonzero(done.shares) / done.shares.size),
-        total_return=total_return,
+        invested=invested,
+        total_return=done.final_value / done.start_cash - 1.0,
+        own_return=own,
         quantiles={str(quantile): float(value) for quantile, value in zip(QUANTILES, found, strict=True)},
-        lower=float(np.mean(returns < total_return)),
+        lower=float(np.mean((returns < own) & ~tied) + np.mean(tied) / 2),
     )
+
+
+def _own_trips(done: Replay, trips: Trips, *, last_close: float) -> tuple[float, FloatArray]:
+    """Share of the account put into a trip, on average, and of each trip the price left at by the price entered at.
+
+    Both prices are averages over the fills, before spread and slippage: those are in the cost of each dollar. What is
+    still held is left at the last close.
+    """
+    after = np.cumsum(np.rint(done.fill_shares * done.lots_per_share))
+    flat_before = np.append(True, after[:-1] == 0)
+    trip = np.cumsum(flat_before) - 1
+    opening = np.sign(done.fill_shares) == trips.side[trip]
+    shares = np.abs(done.fill_shares)
+    bought, sold = (np.bincount(trip[which], shares[which], trips.entry.size) for which in (opening, ~opening))
+    paid, got = (
+        np.bincount(trip[which], (shares * done.fill_quotes)[which], trips.entry.size) for which in (opening, ~opening)
+    )
+    held = np.maximum(bought - sold, 0.0)
+    got = got + held * last_close
+    before = np.append(float(done.start_cash), done.equity)[trips.entry]
+    shares_of_account = paid[before > 0] / before[before > 0]
+    invested = float(shares_of_account.mean()) if shares_of_account.size else 1.0
+    return invested, got / (sold + held) / (paid / bought)
 
 
 def _fill_prices(market: Market, execution: Execution) -> FloatArray:
@@ -147,8 +185,10 @@ def _fill_prices(market: Market, execution: Execution) -> FloatArray:
     return np.append(prices, market.close[-1]) if execution.fill.is_at_open else prices
 
 
-def draw_returns(trips: Trips, prices: FloatArray, *, cost: float, draws: int, seed: int) -> FloatArray:
-    """Total return of each random order of the trips; all equity goes into each trip.
+def draw_returns(
+    trips: Trips, prices: FloatArray, *, cost: float, draws: int, seed: int, invested: float = 1.0
+) -> FloatArray:
+    """Total return of each random order of the trips.
 
     Parameters
     ----------
@@ -156,6 +196,8 @@ def draw_returns(trips: Trips, prices: FloatArray, *, cost: float, draws: int, s
         Shape (n_prices,): what an order is filled at, bar by bar.
     cost
         For each dollar bought or sold, a fraction.
+    invested
+        Share of the account that goes into each trip.
 
     Returns
     -------
@@ -165,7 +207,7 @@ def draw_returns(trips: Trips, prices: FloatArray, *, cost: float, draws: int, s
     # Length and side travel together, as one signed number; a trip of no length earns nothing on either side.
     signed = (trips.holding * trips.side).astype(np.int32)
     gaps = trips.gaps(prices.size).astype(np.int32)
-    _compiled_loop(signed, gaps, prices, cost, np.random.default_rng(seed), returns)
+    _compiled_loop(signed, gaps, prices, cost, invested, np.random.default_rng(seed), returns)
     return returns
 
 
@@ -174,6 +216,7 @@ def _loop(
     gaps: npt.NDArray[np.int32],
     prices: FloatArray,
     cost: float,
+    invested: float,
     rng: np.random.Generator,
     returns: FloatArray,
 ) -> None:
@@ -192,7 +235,7 @@ def _loop(
             ratio = prices[at] / entry
             side = 1.0 if signed[trip] > 0 else -1.0
             # An account that a short trip has ruined does not come back with the next one.
-            growth *= max(1.0 + side * (ratio - 1.0) - cost * (1.0 + ratio), 0.0)
+            growth *= max(1.0 + invested * (side * (ratio - 1.0) - cost * (1.0 + ratio)), 0.0)
         returns[draw] = growth - 1.0
 
 

@@ -192,7 +192,8 @@ def _show(report: ProofReport, needed: pl.DataFrame | None) -> None:
         print_frame(needed, title="history: null is more than was tried")
     tried = sum(report.tried.values())
     verdict = "nothing looks ahead" if report.is_clean else f"{len(report.findings)} of them do not pass"
+    columns = "strategies" if report.subject == "strategy" else f"{report.subject}s"
     say(
-        f"{len(report.columns)} {report.subject}s over {report.rows:,} bars at {tried:,} borders "
+        f"{len(report.columns)} {columns} over {report.rows:,} bars at {tried:,} borders "
         f"in {report.seconds:.1f} s: {verdict}"
     )

@@ -108,14 +108,13 @@ def _curves(results: Mapping[str, Any], equity: pl.DataFrame) -> dict[str, Any]:
 def _luck(results: Mapping[str, Any]) -> dict[str, Any]:
     ladder, entries = results.get("ladder"), results.get("random_entries")
     last = ladder["rungs"][-1]["execution"] if ladder else {"costs": {}}
-    own, held = (account["metrics"]["total_return"] for account in (results["account"], benchmark(results)))
     return {
         "ladder": ladder,
         "rungs": rungs(ladder) if ladder else [],
         "rung_costs": listed(last["costs"]),
         "rung_cap": last.get("volume_share"),
         "entries": entries,
-        "chance": chance(entries, own, held) if entries else None,
+        "chance": chance(entries, benchmark(results)["metrics"]["total_return"]) if entries else None,
         "deflation": results.get("deflation"),
     }
 

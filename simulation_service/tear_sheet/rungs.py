@@ -79,9 +79,9 @@ def rungs(ladder: Mapping[str, Any]) -> list[Rung]:
     return drawn
 
 
-def chance(entries: Mapping[str, Any], own: float, held: float) -> Chance:
-    """The row of random entries, the run's own return and that of buy and hold."""
-    quantiles = entries["quantiles"]
+def chance(entries: Mapping[str, Any], held: float) -> Chance:
+    """The row of random entries, the run's own trades reckoned as they are, and buy and hold."""
+    quantiles, own = entries["quantiles"], entries["own_return"]
     low, first, median, third, high = (quantiles[name] for name in ("0.05", "0.25", "0.5", "0.75", "0.95"))
     axis = _Axis.of([low, high, own, held])
     return Chance(

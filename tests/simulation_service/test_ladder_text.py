@@ -48,7 +48,7 @@ def test_costs_of_the_run_are_not_called_typical_and_a_loss_has_no_break_even() 
 
 def test_random_entries_are_one_sentence() -> None:
     quantiles = {"0.05": -0.1, "0.25": 0.0, "0.5": 0.01, "0.75": 0.02, "0.95": 0.3}
-    entries = RandomEntries(200, 0, 12, 0.5, 0.4, quantiles, lower=0.98)
+    entries = RandomEntries(200, 0, 12, 0.5, 1.0, 0.4, 0.4, quantiles, lower=0.98)
     text = printed(print_random_entries, entries.as_dict())
     assert text == (
         "better than 98% of 200 accounts with as many trades, held as long and entered at random; nine in ten of those "

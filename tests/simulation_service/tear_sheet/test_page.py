@@ -49,6 +49,7 @@ def ladder(*values: float, **others: Any) -> dict[str, Any]:
 ENTRIES = {
     "draws": 200,
     "lower": 0.25,
+    "own_return": 0.021,
     "quantiles": {"0.05": -0.05, "0.25": -0.02, "0.5": 0.02, "0.75": 0.04, "0.95": 0.09},
 }
 
