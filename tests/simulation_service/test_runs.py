@@ -168,14 +168,6 @@ def test_a_setting_given_twice_is_refused() -> None:
         settings_of(["x=1", "x=2"])
 
 
-def test_the_example_of_the_page_on_simulation_runs(lake: Lake) -> None:
-    page = (Path(__file__).parents[2] / "docs/simulation.md").read_text(encoding="utf-8")
-    [example] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    names: dict[str, Any] = {"lake": lake}
-    exec(example.replace('slow_bars": 60', 'slow_bars": 30'), names)  # noqa: S102 - the page is ours
-    assert names["report"].results["account"]["fills"] > 0
-
-
 def test_the_query_of_the_page_on_simulation_answers(lake: Lake, signals_file: Path) -> None:
     simulate(lake, SimulationPlan(("SPY",), FileSource(signals_file)))
     page = (Path(__file__).parents[2] / "docs/simulation.md").read_text(encoding="utf-8")
