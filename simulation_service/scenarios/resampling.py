@@ -43,7 +43,7 @@ def stationary_bootstrap(
     Examples
     --------
     >>> stationary_bootstrap(np.random.default_rng(1), size=10, shape=(1, 8), block_sessions=4)
-    array([[0, 1, 2, 3, 4, 5, 6, 3]])
+    array([[6, 7, 0, 1, 2, 3, 4, 5]])
     """
     if size < 1 or min(shape) < 1:
         raise InvalidInputError(f"cannot draw {shape[0]} x {shape[1]} from {size} sessions: each must be at least 1.")
