@@ -20,9 +20,14 @@ SETTING_PREFIXES = (
     *("MASSIVE_", "YAHOO_", "ALPHAVANTAGE_", "FRED_", "BINANCE_"),
 )
 
-# The same examples on every run: a failure belongs to the change at hand. `search` looks for new ones.
+# The same examples on every run: a failure belongs to the change at hand. `search` looks for new ones, and for many.
 settings.register_profile(
-    "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "default",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
 )
 settings.register_profile("search", parent=settings.get_profile("default"), derandomize=False, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
