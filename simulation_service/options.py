@@ -75,6 +75,11 @@ def plan_of_options(symbols: Iterable[str], given: Mapping[str, Any]) -> Simulat
         If no source or more than one is named, or a value is not allowed.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
+    if "sell_fee_most_usd" in chosen and "sell_fee_per_share_usd" not in chosen:
+        raise InvalidInputError(
+            f"sell_fee_most_usd {chosen['sell_fee_most_usd']} limits a fee that is not charged: give "
+            "sell_fee_per_share_usd too, or leave it out."
+        )
     costs = Costs(**_fields(Costs, chosen))
     execution = {**_fields(Execution, chosen), "costs": costs}
     if "fill" in execution:

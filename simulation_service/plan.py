@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from barlake.adjust import parse_adjustment
+from barlake.errors import InvalidInputError
 from barlake.keys import Adjustment, SessionFilter, parse_symbols
 from barlake.ranges import Boundary, time_range
 from simulation_service.allocation import Allocation
@@ -109,6 +110,8 @@ class SimulationPlan:
 
     def __post_init__(self) -> None:
         names = tuple(parse_symbols(self.symbols))
+        if len(names) < len(self.symbols):
+            raise InvalidInputError(f"symbols {list(self.symbols)}: one comes twice; name each symbol once.")
         object.__setattr__(self, "symbols", names)
         object.__setattr__(self, "adjustment", parse_adjustment(self.adjustment).value)
         if self.session is not None:

@@ -14,6 +14,7 @@ from barlake import Lake
 from barlake.errors import InvalidInputError
 from barlake.keys import ArtifactKind
 from barlake.testing import make_bars, temporary_lake
+from simulation_service.options import plan_of_options
 from simulation_service.plan import FileSource, ModelSource, SimulationPlan, StrategySource
 from simulation_service.simulate import SimulationReport, simulate
 from tests.simulation_service.conftest import SESSIONS
@@ -186,3 +187,11 @@ def test_of_several_symbols_the_one_without_bars_is_named(lake: Lake) -> None:
 def test_a_folder_given_for_signals_is_not_called_missing(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="is no file"):
         of_file(lake, tmp_path)
+
+
+def test_a_symbol_named_twice_and_a_limit_of_no_fee_are_refused() -> None:
+    source = {"strategy": "buy_and_hold"}
+    with pytest.raises(InvalidInputError, match="one comes twice"):
+        plan_of_options(["SPY,spy"], source)
+    with pytest.raises(InvalidInputError, match="limits a fee that is not charged"):
+        plan_of_options(["SPY"], source | {"sell_fee_most_usd": 8.3})
