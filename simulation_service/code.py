@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib.resources
-import re
+from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 
 from simulation_service import tear_sheet
 
-__all__ = ["reached_modules", "simulation_code"]
+__all__ = ["simulation_code"]
 
 _START = "simulate"
+_INSIDE = f"{__package__}."
 _ELSEWHERE = frozenset({"strategies.catalogue", "strategies.records", "tear_sheet"})
 """They have hashes of their own, or decide no figure: a change in one strategy makes no other run of the rest."""
-
-_IMPORT = re.compile(rf"^\s*from {__package__}(?:\.([\w.]+))? import (\([^)]*\)|[^\n]+)", re.MULTILINE)
 
 
 @functools.cache
 def simulation_code() -> str:
-    """SHA-256 over the source of `reached_modules`, and over all that shapes the tear sheet."""
+    """SHA-256 over the source of each module that a simulation imports from here, and over what shapes the tear sheet."""
     digest = hashlib.sha256()
     for name, text in sorted(_reached().items()):
         digest.update(f"{name}\0{text}\0".encode())
     digest.update(tear_sheet.code().encode())
     return digest.hexdigest()
-
-
-def reached_modules() -> list[str]:
-    """Modules of this package that a simulation imports, directly or through others, by name."""
-    return sorted(_reached())
 
 
 def _reached() -> dict[str, str]:
@@ -43,10 +38,20 @@ def _reached() -> dict[str, str]:
         if name in found or _is_elsewhere(name) or (text := _source(name)) is None:
             continue
         found[name] = text
-        for module, names in _IMPORT.findall(text):
-            waiting += [module] if module else []
-            waiting += [f"{module}.{one}".lstrip(".") for one in re.findall(r"\w+", names)]
+        waiting += _imported(text)
     return found
+
+
+def _imported(text: str) -> Iterator[str]:
+    """What a module imports of this package, wherever in it: names of modules, and of what may be one."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [node.module, *(f"{node.module}.{one.name}" for one in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [one.name for one in node.names]
+        else:
+            continue
+        yield from (name.removeprefix(_INSIDE) for name in names if name.startswith(_INSIDE))
 
 
 def _is_elsewhere(name: str) -> bool:
