@@ -21,7 +21,7 @@ _ELSEWHERE = frozenset({"strategies.catalogue", "strategies.records", "tear_shee
 
 @functools.cache
 def simulation_code() -> str:
-    """SHA-256 over the source of each module that a simulation imports from here, and over what shapes the tear sheet."""
+    """SHA-256 over the source of each module that a simulation imports from here, and over what shapes the page."""
     digest = hashlib.sha256()
     for name, text in sorted(_reached().items()):
         digest.update(f"{name}\0{text}\0".encode())
