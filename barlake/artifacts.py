@@ -38,6 +38,7 @@ from barlake.records import utc_now
 
 __all__ = [
     "DRAFT_AGE",
+    "NEWEST",
     "Artifact",
     "ArtifactStore",
     "Draft",
@@ -51,6 +52,9 @@ __all__ = [
 
 DRAFT_AGE = dt.timedelta(days=1)
 """How long nobody must have touched a draft before it counts as left behind: longer than any training rests."""
+
+NEWEST = "newest"
+"""In place of an id: the artifact of its kind that was made last."""
 
 _ID_LENGTH = 16
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -193,7 +197,7 @@ class ArtifactStore:
         return next((artifact for artifact in self.list(kind) if artifact.id == artifact_id), None)
 
     def find(self, kind: ArtifactKind, prefix: str) -> Artifact:
-        """The one artifact whose id starts so.
+        """The one artifact whose id starts so, or the `newest`.
 
         Raises
         ------
@@ -201,6 +205,8 @@ class ArtifactStore:
             If none or several do; the message offers the ids there are.
         """
         known = self.list(kind)
+        if prefix == NEWEST and known:
+            return known[-1]
         matches = [artifact for artifact in known if artifact.id.startswith(prefix)] if prefix else []
         if len(matches) == 1:
             return matches[0]

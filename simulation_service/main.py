@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
         "Next open, same close, and buy and hold always stand beside it.",
     )
     options.add_argument("--symbol", required=True, metavar="S", help="symbol to trade, or several: SPY,QQQ")
-    options.add_argument("--model", metavar="ID", help="a model of this lake: its id or the first digits of it")
+    options.add_argument(
+        "--model", metavar="ID", help="a model of this lake: its id, the first digits of it, or newest"
+    )
     options.add_argument("--signals", metavar="FILE", type=Path, help="CSV or Parquet with timestamp and signal")
     options.add_argument("--strategy", metavar="NAME", help="a strategy of the house, or one's own by its import path")
     options.add_argument(

@@ -25,7 +25,7 @@ __all__ = ["FileSource", "ModelSource", "SignalSource", "SimulationPlan", "Strat
 
 @dataclass(frozen=True)
 class ModelSource:
-    """The out-of-sample predictions of a model of the lake, by its id or the first digits of it."""
+    """The out-of-sample predictions of a model of the lake, by its id, the first digits of it, or `newest`."""
 
     model_id: str
 

@@ -20,7 +20,9 @@ __all__ = ["audit"]
 
 
 def audit(
-    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run: its id or the first digits.", show_default=False)],
+    run_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A run: its id, the first digits of it, or newest.", show_default=False)
+    ],
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:

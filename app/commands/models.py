@@ -19,7 +19,9 @@ application = typer.Typer(
     help="List, show, compare, delete and exchange models.", no_args_is_help=True, rich_markup_mode=None
 )
 
-ModelId = Annotated[str, typer.Argument(metavar="ID", help="A model, by its id or first digits.", show_default=False)]
+ModelId = Annotated[
+    str, typer.Argument(metavar="ID", help="A model: its id, first digits of it, or newest.", show_default=False)
+]
 
 
 @application.command("list")

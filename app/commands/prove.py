@@ -147,7 +147,7 @@ def strategy(
 @application.command("simulation")
 def simulation(
     symbol: Annotated[str, typer.Option("--symbol", help="Symbol that is traded, such as SPY.", show_default=False)],
-    model: Annotated[str | None, typer.Option("--model", help="Id of a model, or its first digits.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Id of a model, its first digits, or newest.")] = None,
     signals: Annotated[
         Path | None, typer.Option("--signals", help="CSV or Parquet with timestamp and signal, instead of a model.")
     ] = None,

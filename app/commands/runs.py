@@ -19,7 +19,9 @@ __all__ = ["application"]
 
 application = typer.Typer(help="Simulations that were made.", no_args_is_help=True)
 
-RunId = Annotated[str, typer.Argument(metavar="ID", help="A run: its id or the first digits.", show_default=False)]
+RunId = Annotated[
+    str, typer.Argument(metavar="ID", help="A run: its id, the first digits of it, or newest.", show_default=False)
+]
 
 
 @application.command("list")
@@ -65,7 +67,8 @@ def show(run_id: RunId, root: Root = None, as_json: AsJson = False) -> None:
 @application.command("compare")
 def compare(
     run_ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Runs: their ids or first digits.", show_default=False)
+        list[str],
+        typer.Argument(metavar="ID...", help="Runs: their ids, first digits of them, or newest.", show_default=False),
     ],
     root: Root = None,
     as_json: AsJson = False,

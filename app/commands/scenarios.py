@@ -17,7 +17,9 @@ __all__ = ["application", "events", "montecarlo"]
 
 application = typer.Typer(help="Scenarios: past crashes and made-up ones, put to a run.", no_args_is_help=True)
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run: its id or the first digits.", show_default=False)]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run: its id, the first digits of it, or newest.", show_default=False)
+]
 Table = Annotated[
     Path | None, typer.Option("--table", help="A TOML file of scenarios, in place of those of the house.")
 ]

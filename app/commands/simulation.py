@@ -32,7 +32,9 @@ def simulate(
     symbol: Annotated[
         str, typer.Option("--symbol", help="Symbol to trade, or several on one account: SPY,QQQ.", show_default=False)
     ],
-    model: Annotated[_Text, typer.Option("--model", help="Id of a model of this lake, or its first digits.")] = None,
+    model: Annotated[
+        _Text, typer.Option("--model", help="Id of a model of this lake, its first digits, or newest.")
+    ] = None,
     signals: Annotated[
         Path | None, typer.Option("--signals", help="CSV or Parquet with timestamp and signal, instead of a model.")
     ] = None,

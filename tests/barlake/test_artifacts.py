@@ -171,6 +171,14 @@ def test_a_manifest_rewritten_on_disk_does_not_make_a_file_ours(lake: Lake) -> N
         ArtifactStore.verified_file(lake.artifacts.find(MODEL, "0"), "model.joblib")
 
 
+def test_the_newest_may_be_asked_for_without_its_id(lake: Lake) -> None:
+    with pytest.raises(NotFoundError, match=r"model 'newest' is not in the lake\. Newest: none yet"):
+        lake.artifacts.find(MODEL, "newest")
+    make(lake, "bb")
+    make(lake, "aa")
+    assert lake.artifacts.find(MODEL, "newest").id == "aa"
+
+
 def test_an_id_may_be_shortened_while_it_names_one(lake: Lake) -> None:
     make(lake, "aa11")
     make(lake, "aa22")
