@@ -38,6 +38,7 @@ from app.commands import (
     scenarios,
     schedule,
     securities,
+    serve,
     simulation,
     sources,
     strategies,
@@ -118,6 +119,7 @@ application.command("worker")(jobs.worker)
 application.command("backfill")(jobs.backfill)
 application.add_typer(jobs.application, name="jobs")
 application.command("doctor")(doctor.doctor)
+application.command("serve")(serve.serve)
 application.command("watch")(operations.watch)
 application.command("logs")(operations.logs)
 application.add_typer(operations.alerts, name="alerts")

@@ -1,0 +1,1 @@
+"""Routes, one module a subject; `app.api.main.ROUTERS` lists them."""

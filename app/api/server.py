@@ -1,0 +1,124 @@
+"""The service as a running server: in the foreground for `barlake serve`, in a thread for tests and notebooks."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from app.api.house import House, open_house
+from app.api.main import create_app
+from barlake.errors import InvalidInputError, StorageError
+from barlake.settings import Settings
+
+__all__ = ["serve", "serving"]
+
+_START_SECONDS = 30.0
+_PARTING_S = 10
+"""How long requests that run may go on after the service is told to end."""
+
+
+def serve(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    on_ready: Callable[[str], None] = lambda _url: None,
+) -> None:
+    """Serve a lake until SIGINT or SIGTERM; requests that run are finished first.
+
+    Parameters
+    ----------
+    port
+        0 takes a free one.
+    on_ready
+        Gets the base URL once connections are accepted.
+
+    Raises
+    ------
+    InvalidInputError
+        If the address is taken or may not be had.
+    StorageError
+        If the lake or a database of it cannot be opened.
+    """
+    with open_house(settings) as house, _bound(host, port) as listener:
+        on_ready(_url(listener))
+        with contextlib.suppress(KeyboardInterrupt):  # raised once more when all is closed
+            _Server(house).run([listener])
+
+
+@contextlib.contextmanager
+def serving(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Base URL of a service that runs in a thread until the block ends.
+
+    Raises
+    ------
+    InvalidInputError
+        If the address is taken or may not be had.
+    StorageError
+        If the lake or a database of it cannot be opened.
+    """
+    with open_house(settings) as house, _bound(host, port) as listener:
+        server = _Server(house)
+        thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
+        thread.start()
+        try:
+            _wait_until_started(server, thread)
+            yield _url(listener)
+        finally:
+            server.end()
+            thread.join()
+
+
+class _Server(uvicorn.Server):
+    """A server that tells answers without an end to end when it shall."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        super().__init__(
+            uvicorn.Config(
+                create_app(house=house),
+                log_config=None,  # whoever runs it decides where messages go
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_PARTING_S,
+            )
+        )
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """End in order; a second signal ends at once."""
+        self._house.stopping.set()
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+    def end(self) -> None:
+        """End in order."""
+        self._house.stopping.set()
+        self.should_exit = True
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A listening socket: connections queue up from here on, before the server runs."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise InvalidInputError(
+            f"port {port} on host {host!r} cannot be served from: {error}. Name a free port, or 0 for any."
+        ) from error
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise StorageError("the service did not start; what it logged says why.")
+        time.sleep(0.01)

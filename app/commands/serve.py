@@ -1,0 +1,29 @@
+"""The service over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.commands.options import Root
+from app.console import say
+from barlake.settings import load_settings
+
+__all__ = ["serve"]
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; any but this machine's own needs keys.")
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port; 0 takes a free one.")] = 8000,
+    root: Root = None,
+) -> None:
+    """Serve the lake over HTTP until Ctrl-C: bars, features, jobs, models, runs, for programs of any language."""
+    from app.api import server
+    from app.operations.logs import kept_log
+
+    settings = load_settings(root)
+    with kept_log(settings, agent="api"):
+        server.serve(settings, host, port, on_ready=lambda url: say(f"Serving {url}; Ctrl-C stops it"))
