@@ -14,7 +14,7 @@ import polars as pl
 from barlake.errors import InvalidInputError
 from barlake.keys import SessionFilter, Timeframe
 
-__all__ = ["Bars", "filter_session", "resample", "with_session_part"]
+__all__ = ["Bars", "filter_session", "resample", "with_bucket", "with_session_part"]
 
 Bars = TypeVar("Bars", pl.DataFrame, pl.LazyFrame)
 """Bars in memory, or bars to be read: what goes in is what comes out."""
@@ -104,13 +104,25 @@ def resample(bars: Bars, timeframe: Timeframe, sessions: pl.DataFrame) -> Bars:
         daily = _grouped(bars, ["session"])
         starting = with_session_part(daily, sessions).drop("part")
     else:
-        parts = with_session_part(bars, sessions).with_columns(_bucket(_MINUTES[timeframe]).alias("bucket"))
-        starting = _grouped(parts, ["session", "bucket"]).rename({"bucket": "part_start"})
+        starting = _grouped(with_bucket(bars, timeframe, sessions), ["session", "bucket"])
+        starting = starting.rename({"bucket": "part_start"})
     # A bar in no part, or before its part starts, opens the bucket with its own minute.
     return starting.with_columns(pl.coalesce("part_start", "timestamp").alias("timestamp")).select(
         "feed", "symbol", "session", "timestamp", "open", "high", "low", "close",
         "volume", "trade_count", "vwap", "minutes", "derived",
     )  # fmt: skip
+
+
+def with_bucket(rows: Bars, timeframe: Timeframe, sessions: pl.DataFrame) -> Bars:
+    """The same minutes with `bucket`: the opening instant of the bar of a timeframe from `5Min` to `1Hour` they are in.
+
+    Parameters
+    ----------
+    rows
+        With `session` and `timestamp`.
+    """
+    width = _bucket(_MINUTES[timeframe]).alias("bucket")
+    return with_session_part(rows, sessions).with_columns(width).drop("part", "part_start")
 
 
 def _grouped(bars: Bars, groups: list[str]) -> Bars:
