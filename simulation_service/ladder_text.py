@@ -9,7 +9,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["defined", "print_deflation", "print_ladder", "print_random_entries"]
+__all__ = [
+    "break_even_sentence",
+    "defined",
+    "deflation_sentence",
+    "print_deflation",
+    "print_ladder",
+    "print_random_entries",
+    "random_entries_sentence",
+]
 
 
 def defined(value: float | None, form: str) -> str:
@@ -43,7 +51,7 @@ def print_ladder(ladder: Mapping[str, Any], console: Console) -> None:
     for rung in ladder["rungs"]:
         if rung.get("reason"):
             console.print(f"{rung['name']}: {rung['reason']}", soft_wrap=True, markup=False)
-    console.print(_break_even(ladder), soft_wrap=True, markup=False)
+    console.print(break_even_sentence(ladder), soft_wrap=True, markup=False)
 
 
 def print_random_entries(entries: Mapping[str, Any], console: Console) -> None:
@@ -54,12 +62,15 @@ def print_random_entries(entries: Mapping[str, Any], console: Console) -> None:
     entries
         Of a run's results: `RandomEntries.as_dict`.
     """
+    console.print(random_entries_sentence(entries), soft_wrap=True, markup=False)
+
+
+def random_entries_sentence(entries: Mapping[str, Any]) -> str:
+    """Where a run stands among random entries, in one sentence; `entries` as in `print_random_entries`."""
     low, high = (entries["quantiles"][name] for name in ("0.05", "0.95"))
-    console.print(
+    return (
         f"better than {entries['lower']:.0%} of {entries['draws']} accounts with as many trades, held as long and "
-        f"entered at random; nine in ten of those made {low:+.2%} to {high:+.2%}",
-        soft_wrap=True,
-        markup=False,
+        f"entered at random; nine in ten of those made {low:+.2%} to {high:+.2%}"
     )
 
 
@@ -71,16 +82,20 @@ def print_deflation(deflation: Mapping[str, Any], console: Console) -> None:
     deflation
         Of a run's results: `barlake.trials.Deflation`, by its fields.
     """
+    console.print(deflation_sentence(deflation), soft_wrap=True, markup=False)
+
+
+def deflation_sentence(deflation: Mapping[str, Any]) -> str:
+    """What the Sharpe ratio of a run is worth, in one sentence; `deflation` as in `print_deflation`."""
     tries = "try" if deflation["trials"] == 1 else "tries"
-    console.print(
+    return (
         f"deflated Sharpe ratio {deflation['probability']:.0%} with {deflation['trials']:,} {tries} on record: how "
-        "likely the best of as many without skill shows a lower one",
-        soft_wrap=True,
-        markup=False,
+        "likely the best of as many without skill shows a lower one"
     )
 
 
-def _break_even(ladder: Mapping[str, Any]) -> str:
+def break_even_sentence(ladder: Mapping[str, Any]) -> str:
+    """What a trade may cost at the next open before nothing is left, in one sentence."""
     if ladder["rungs"][1]["final_value"] is None:
         return "break-even: the account at the next open left the exact range"
     if ladder["break_even_cost_bps"] is None:

@@ -11,11 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from training_service.score_rows import ScoreRow, headline_row, score_rows
 
-__all__ = ["Bar", "FoldLine", "ScoreLine", "Span", "fold_lines", "importance_bars", "prediction_bars", "score_lines"]
+__all__ = [
+    "Bar",
+    "FoldLine",
+    "ScoreLine",
+    "Span",
+    "fold_lines",
+    "importance_bars",
+    "prediction_bars",
+    "prediction_counts",
+    "score_lines",
+    "unbroken_stretches",
+]
 
 _MARGIN = 0.06
 """Empty share at both ends of a scale, so that no mark lies on its edge."""
@@ -107,7 +119,7 @@ def fold_lines(folds: pl.DataFrame) -> list[FoldLine]:
         return (stamp - begin).total_seconds() / whole * 100
 
     lines: dict[int, list[Span]] = {}
-    for row in _unbroken(folds).iter_rows(named=True):
+    for row in unbroken_stretches(folds).iter_rows(named=True):
         start = share(row["first_timestamp"])
         first, last = (row[side].date() for side in ("first_timestamp", "last_timestamp"))
         tip = f"{row['part']}: {row['rows']:,} rows, {first} to {last}"
@@ -116,7 +128,7 @@ def fold_lines(folds: pl.DataFrame) -> list[FoldLine]:
     return [FoldLine(number, spans) for number, spans in lines.items()]
 
 
-def _unbroken(folds: pl.DataFrame) -> pl.DataFrame:
+def unbroken_stretches(folds: pl.DataFrame) -> pl.DataFrame:
     """Stretches of one part with none of the other between them as one: rows without label do not show as holes."""
     by_time = folds.sort("fold", "first_timestamp")
     stretch = pl.struct("fold", "part").rle_id()
@@ -127,19 +139,28 @@ def _unbroken(folds: pl.DataFrame) -> pl.DataFrame:
 
 def prediction_bars(predictions: pl.DataFrame) -> list[Bar]:
     """How often the model said what: a histogram of its predictions, leftmost first; empty without any."""
-    values = predictions["prediction"].drop_nulls().drop_nans().to_numpy()
-    if values.size == 0:
-        return []
-    # The outermost of a thousand on both sides would make one thin tower of all others.
-    low, high = np.quantile(values, [0.0005, 0.9995])
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(low, high))
-    most = counts.max()
+    counts, edges = prediction_counts(predictions)
+    most = counts.max(initial=0)
     return [
         Bar(f"{left:.4g} to {right:.4g}: {count:,} bars", float(count / most * 100), float(left))
         for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True)
     ]
+
+
+def prediction_counts(predictions: pl.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Counts of the predictions in forty stretches of equal width, and the edges of those; none without any.
+
+    The outermost of a thousand on both sides count into the first and the last stretch.
+    """
+    values = predictions["prediction"].drop_nulls().drop_nans().to_numpy()
+    if values.size == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros(1)
+    # Drawn to scale, they would make one thin tower of all others.
+    low, high = np.quantile(values, [0.0005, 0.9995])
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(low, high))
+    return counts.astype(np.int64), edges
 
 
 def importance_bars(importance: pl.DataFrame) -> list[Bar]:

@@ -15,7 +15,7 @@ from training_service.report import TrainReport
 from training_service.scores import BASELINES, METRICS
 from training_service.targets import Task
 
-__all__ = ["print_report"]
+__all__ = ["deflation_sentence", "print_report"]
 
 _INTERVAL = "95 % interval"
 _SMALL = 0.1
@@ -50,7 +50,7 @@ def print_report(report: TrainReport, console: Console) -> None:
             console.print(f"fold {fold['fold']} knew no value of: {', '.join(fold['empty_columns'])}")
     console.print(report.verdict, markup=False)
     if report.deflation is not None:
-        console.print(_deflated(report.deflation))
+        console.print(deflation_sentence(report.deflation))
     if report.placebo is not None:
         console.print(report.placebo.sentence)
     console.print(f"model {report.model_id} ({'made' if report.created else 'existed, nothing was written'})")
@@ -64,7 +64,8 @@ def _features(options: Mapping[str, Any]) -> str:
     return f"features {name} {version}: adjustment {options['adjustment']}, {options['session']} session, {beside}"
 
 
-def _deflated(found: Deflation) -> str:
+def deflation_sentence(found: Deflation) -> str:
+    """What the Sharpe ratio of a model is worth among all tries at its symbol, in one sentence."""
     beginning = f"Sharpe ratio of sessions {found.sharpe:.3g} before costs, "
     p_value = f"one-sided p = {1 - found.probability:.2g}"
     if found.trials == 1:

@@ -129,7 +129,7 @@ def train(
         report = replace(report, placebo=found)
     if is_new or placebo:
         lake.publish()
-    return replace(report, deflation=deflation_of(lake, plan, model_id))
+    return replace(report, deflation=deflation_of(lake, plan.study, model_id))
 
 
 def _make(lake: Lake, plan: TrainPlan, code: str, progress: Progress, trial: Attempt) -> None:

@@ -52,7 +52,7 @@ def run_placebos(
     return found
 
 
-def deflation_of(lake: Lake, plan: TrainPlan, model_id: str) -> Deflation | None:
-    """What the model's Sharpe ratio is worth; None where it has none, or came from another lake."""
-    made = lake.trials.frame(plan.study).filter(artifact_id=model_id, kind=TrialKind.TRAINING.value)
+def deflation_of(lake: Lake, study: str, model_id: str) -> Deflation | None:
+    """What the Sharpe ratio of a study's model is worth; None where it has none, or came from another lake."""
+    made = lake.trials.frame(study).filter(artifact_id=model_id, kind=TrialKind.TRAINING.value)
     return None if made.is_empty() else lake.trials.deflation(made["trial_id"][-1])

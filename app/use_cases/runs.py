@@ -1,0 +1,258 @@
+"""A finished simulation as a reader needs it: the ladder first, then figures beside buy and hold, curves and trades.
+
+Curves have at most 2,000 points however long the run: of each stretch its lowest and highest value is kept.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from barlake.artifacts import Artifact
+from barlake.errors import InvalidInputError
+from barlake.keys import SYNTHETIC_FEED, ArtifactKind
+from barlake.lake import Lake
+from simulation_service.execution import Fill
+from simulation_service.ladder_text import break_even_sentence, deflation_sentence, random_entries_sentence
+from simulation_service.runs import compare_runs, facts_of_run, list_runs
+from simulation_service.simulate import REPORT_FILE
+from simulation_service.tear_sheet.charts import MOST_POINTS, thin_out
+from simulation_service.tear_sheet.curves import drawdowns
+from simulation_service.tear_sheet.figures import Card, Column, Rows, cards, columns, rows
+
+__all__ = ["Curves", "RunView", "compare", "curves_of", "list_all_runs", "report_of", "table_of", "view_run"]
+
+_RUN = {"run": pl.String(), "created_at": pl.Datetime("us", "UTC"), "symbols": pl.String()}
+_LADDER = {
+    "rung": pl.String(), "final_value": pl.String(), "total_return": pl.Float64(), "sharpe": pl.Float64(),
+    "fills": pl.Int64(), "costs_usd": pl.Float64(), "optimistic": pl.Boolean(), "reason": pl.String(),
+}  # fmt: skip
+_CURVES = ("equity_usd", "buy_and_hold_usd", "same_close_usd")
+_MOST_COMPARED_POINTS = MOST_POINTS
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run, ready to be shown.
+
+    Parameters
+    ----------
+    title
+        What was traded, on whose signals, over which sessions.
+    ladder
+        One row per rung, the most optimistic first: rung, final_value (dollars, exact text), total_return, sharpe,
+        fills, costs_usd, optimistic, reason (why it has no figures). Empty for a run of an earlier release.
+    ladder_notes
+        What the ladder assumes, and what a trade may cost.
+    beside
+        Where it stands among random entries, and what its Sharpe ratio is worth among all tries; what there is.
+    cards
+        The few figures that are asked for first, each beside buy and hold.
+    heads, groups
+        All figures: what each column is, and groups of rows with one text for each column.
+    notes
+        What else is to know before believing a figure.
+    facts
+        What it was made from, one value a name.
+    """
+
+    run: Artifact
+    title: str
+    ladder: pl.DataFrame
+    ladder_notes: tuple[str, ...]
+    beside: tuple[str, ...]
+    cards: tuple[Card, ...]
+    heads: tuple[Column, ...]
+    groups: tuple[tuple[str, Rows], ...]
+    notes: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it traded made-up bars."""
+        return bool(self.run.results["feed"] == SYNTHETIC_FEED)
+
+    @property
+    def is_optimistic(self) -> bool:
+        """Whether its own orders are filled at a price that is no longer to be had."""
+        return Fill(self.run.results["fill"]).is_optimistic
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What it traded."""
+        return tuple(self.run.results["symbols"])
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Account value over the bars of a run.
+
+    Parameters
+    ----------
+    points
+        bar (its number from 0), timestamp (UTC), session, equity_usd, buy_and_hold_usd, same_close_usd, drawdown and
+        buy_and_hold_drawdown (fractions at or below 0): at most 2,000 rows. A curve that the run lacks is null.
+    sessions
+        session, bar: the first bar of each.
+    bars
+        How many bars there are in all.
+    cash_usd
+        Cash before the first bar.
+    """
+
+    points: pl.DataFrame
+    sessions: pl.DataFrame
+    bars: int
+    cash_usd: float
+
+
+def list_all_runs(lake: Lake) -> pl.DataFrame:
+    """One row per run, the newest first; columns as `simulation_service.runs.list_runs`."""
+    found = list_runs(lake.artifacts.list(ArtifactKind.RUN))
+    return pl.DataFrame(schema=_RUN) if found.is_empty() else found.reverse()
+
+
+def view_run(lake: Lake, run_id: str) -> RunView:
+    """One run, by its id or first digits.
+
+    Raises
+    ------
+    NotFoundError
+        If no run or several have such an id.
+    InvalidInputError
+        If it was made by a release whose runs were of another kind.
+    """
+    run = _find(lake, run_id)
+    results = run.results
+    ladder, heads = results.get("ladder") or {}, columns(results)
+    return RunView(
+        run=run,
+        title=_title(results),
+        ladder=_ladder(ladder),
+        ladder_notes=tuple(_ladder_notes(ladder)),
+        beside=tuple(_beside(results)),
+        cards=tuple(cards(results, results.get("deflation"))),
+        heads=tuple(heads),
+        groups=tuple(rows(heads)),
+        notes=(*results.get("remarks", ()), *results.get("told", ())),
+        facts=facts_of_run(run),
+    )
+
+
+def curves_of(lake: Lake, run_id: str, *, most: int = MOST_POINTS) -> Curves:
+    """Account value beside buy and hold, in at most `most` points; errors as in `table_of`."""
+    equity = table_of(lake, run_id, "equity")
+    cash = float(_find(lake, run_id).results["cash_usd"])
+    known = [name for name in _CURVES if equity[name].null_count() < equity.height]
+    chosen = np.unique(np.concatenate([thin_out(equity[name].to_numpy(), most=most // len(known)) for name in known]))
+    falls = [_fall(equity, name, cash) for name in _CURVES[:2]]
+    numbered = equity.with_row_index("bar").with_columns(*falls)
+    return Curves(
+        points=numbered[chosen].select("bar", "timestamp", "session", *_CURVES, *(fall.name for fall in falls)),
+        sessions=numbered.group_by("session", maintain_order=True).agg(pl.col("bar").first()),
+        bars=equity.height,
+        cash_usd=cash,
+    )
+
+
+def table_of(lake: Lake, run_id: str, name: str) -> pl.DataFrame:
+    """A table of a run, as `barlake.run_tables` describes it.
+
+    Raises
+    ------
+    NotFoundError
+        If no run or several have such an id.
+    FormatError
+        If the run has no such table, or its file is not the one that was written.
+    """
+    return pl.read_parquet(lake.artifacts.verified_file(_find(lake, run_id), f"{name}.parquet"))
+
+
+def report_of(lake: Lake, run_id: str) -> Path:
+    """The run's tear sheet, one HTML page; errors as in `table_of`."""
+    return lake.artifacts.verified_file(_find(lake, run_id), REPORT_FILE)
+
+
+def compare(lake: Lake, run_ids: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Runs side by side: what differs and the figures of all, and their account values over time.
+
+    Returns
+    -------
+    As `simulation_service.runs.compare_runs`; and session, run, growth (account value at the session's close by
+    starting cash, minus 1), at most 2,000 rows.
+
+    Raises
+    ------
+    NotFoundError
+        If one is not in the lake.
+    InvalidInputError
+        If there are fewer than two, or one comes twice.
+    """
+    found = [_find(lake, one) for one in run_ids]
+    facts = compare_runs(found)
+    return facts, pl.concat([_growth(lake, one, most=_MOST_COMPARED_POINTS // len(found)) for one in found])
+
+
+def _find(lake: Lake, run_id: str) -> Artifact:
+    run = lake.artifacts.find(ArtifactKind.RUN, run_id)
+    if "account" not in run.results:
+        raise InvalidInputError(
+            f"run {run.id} was made by an earlier release, whose runs were of another kind: simulate it again."
+        )
+    return run
+
+
+def _title(results: Mapping[str, Any]) -> str:
+    first, last = (dt.datetime.fromisoformat(results[side]).date() for side in ("first_bar", "last_bar"))
+    source = f"{results['signals_from']} {results['signals_name']}"
+    return f"{', '.join(results['symbols'])} on {source}, {first} to {last}, {results['sessions']:,} sessions"
+
+
+def _ladder(ladder: Mapping[str, Any]) -> pl.DataFrame:
+    found = [
+        {**{name: rung.get(name) for name in _LADDER}, "rung": rung["name"], "optimistic": place == 0}
+        for place, rung in enumerate(ladder.get("rungs", ()))
+    ]
+    return pl.DataFrame(found, schema=_LADDER)
+
+
+def _ladder_notes(ladder: Mapping[str, Any]) -> list[str]:
+    if not ladder:
+        return []
+    assumed = ["Typical costs of a liquid US stock are assumed, as none were given."] if ladder["assumed"] else []
+    return [*assumed, _sentence(break_even_sentence(ladder))]
+
+
+def _beside(results: Mapping[str, Any]) -> list[str]:
+    told = []
+    if results.get("random_entries"):
+        told.append(_sentence(random_entries_sentence(results["random_entries"])))
+    if results.get("deflation"):
+        told.append(_sentence(deflation_sentence(results["deflation"])))
+    return told
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _fall(equity: pl.DataFrame, name: str, cash: float) -> pl.Series:
+    """Drawdown of one account value at every bar; null where the run lacks it."""
+    label = "drawdown" if name == "equity_usd" else name.replace("_usd", "_drawdown")
+    if equity[name].null_count() == equity.height:
+        return pl.Series(label, [None] * equity.height, dtype=pl.Float64)
+    return pl.Series(label, drawdowns(equity[name].to_numpy(), cash))
+
+
+def _growth(lake: Lake, run: Artifact, *, most: int) -> pl.DataFrame:
+    closes = table_of(lake, run.id, "equity").group_by("session", maintain_order=True).agg(pl.col("equity_usd").last())
+    growth = closes.select(
+        "session", run=pl.lit(run.id), growth=pl.col("equity_usd") / float(run.results["cash_usd"]) - 1
+    )
+    return growth[thin_out(growth["growth"].to_numpy(), most=most)]
