@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from barlake.errors import InvalidInputError, NotFoundError, did_you_mean
@@ -21,7 +21,7 @@ from simulation_service.strategies.switch import Switch
 from simulation_service.strategies.threshold import Threshold
 from simulation_service.strategies.values import hints_of, parse_value
 
-__all__ = ["HOUSE", "definition", "definition_hash", "find_strategy", "make_strategy"]
+__all__ = ["HOUSE", "definition", "definition_hash", "find_strategy", "make_strategy", "named_strategies"]
 
 HOUSE: Mapping[str, type[Strategy]] = {
     "model": ModelSignals,
@@ -98,13 +98,35 @@ def make_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> Str
     return found(**values)
 
 
+def named_strategies(name: str, parameters: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """Names of the strategies that `make_strategy` would make, none of which is loaded: the outer one first.
+
+    What a strategy of one's own has inside is not known before it is loaded, and left out.
+
+    Examples
+    --------
+    >>> list(named_strategies("time_of_day", {"strategy": "my_module.py:MyStrategy", "start": "10:00"}))
+    ['time_of_day', 'my_module.py:MyStrategy']
+    """
+    yield name
+    if is_own(name):
+        return
+    own, nested = _divided(parameters or {})
+    hints = hints_of(find_strategy(name).__init__)
+    for given, value in own.items():
+        if isinstance(value, str) and _is_strategy(hints.get(given, Any), nested.get(given)):
+            yield from named_strategies(value, nested.get(given))
+
+
 def _value(value: Any, hint: Any, inside: Mapping[str, Any] | None) -> Any:
     """A parameter's value: a strategy where one is named, else as `parse_value` reads a text."""
     if not isinstance(value, str):
         return value
-    if inside is not None or hint is Strategy or Strategy in get_args(hint):
-        return make_strategy(value, inside)
-    return parse_value(value, hint)
+    return make_strategy(value, inside) if _is_strategy(hint, inside) else parse_value(value, hint)
+
+
+def _is_strategy(hint: Any, inside: Mapping[str, Any] | None) -> bool:
+    return inside is not None or hint is Strategy or Strategy in get_args(hint)
 
 
 def _divided(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -1,0 +1,32 @@
+"""Jobs of the agent `research`: one key for one question, whatever face it was asked at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.jobs.job import Job
+from barlake.artifacts import canonical_json
+
+__all__ = ["research_job"]
+
+_DIGITS = 12
+
+
+def research_job(task: str, symbols: Sequence[str], options: Mapping[str, Any]) -> Job:
+    """The job of a task with these options, in any order of their names.
+
+    Parameters
+    ----------
+    task
+        `train` or `simulate`.
+    options
+        As JSON can hold them; those that are None are left out.
+    """
+    arguments = {
+        "symbols": list(symbols),
+        "options": {name: value for name, value in options.items() if value is not None},
+    }
+    digest = hashlib.sha256(canonical_json(arguments).encode()).hexdigest()[:_DIGITS]
+    return Job(f"{task}/{symbols[0]}/{digest}", task, arguments, "research")
