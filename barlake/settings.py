@@ -96,6 +96,7 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("BARLAKE_CLUSTER")
     )
     worker_concurrency: int = Field(default=4, validation_alias=AliasChoices("BARLAKE_WORKER_CONCURRENCY"), ge=1)
+    sql_concurrency: int = Field(default=2, validation_alias=AliasChoices("BARLAKE_SQL_CONCURRENCY"), ge=1)
     heartbeat_s: float = Field(default=5.0, validation_alias=AliasChoices("BARLAKE_HEARTBEAT_S"), gt=0)
     log_format: str | None = Field(
         default=None, validation_alias=AliasChoices("BARLAKE_LOG_FORMAT"), pattern="^(?i:json|text)$"

@@ -46,7 +46,7 @@ HTTP_ROOMS = (
 )
 ROOMS: dict[str, tuple[str, ...]] = {
     "alpaca": ("ingest_service/alpaca.py",),
-    "duckdb": ("barlake/publish.py", "barlake/lake.py", "barlake/duckdb_source.py"),
+    "duckdb": ("barlake/publish.py", "barlake/lake.py", "barlake/duckdb_source.py", "app/sandbox/"),
     "yaml": ("ingest_service/securities_file.py",),
     "adbc_driver_postgresql": ("barlake/postgres.py",),
     "structlog": ("app/operations/logs.py",),

@@ -1,0 +1,161 @@
+"""One query, from inside its process: it is closed in first, then checked, then run.
+
+This and what it imports is all that a query's process loads besides DuckDB and Arrow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from app.sandbox import landlock
+from app.sandbox.caps import cap_memory, cap_process
+from app.sandbox.check import Denied, Offered, parse, tables_used
+from app.sandbox.messages import Link
+
+__all__ = ["SYSTEM_FILES", "answer"]
+
+SYSTEM_FILES = ("/proc/self/cgroup", "/proc/self/mountinfo", "/proc/self/statm", "/sys/fs/cgroup")
+"""What DuckDB reads of the system to learn how much memory there is; without them it aborts."""
+
+_BATCH_ROWS = 2048
+_AS_TEXT = re.compile(r"\b(INTERVAL|BIT|UNION|VARIANT|GEOMETRY|TIME WITH TIME ZONE)\b|^\"?NULL\"?$")
+"""Types that other libraries do not read from Arrow; JSON, UUID and enumerations they do."""
+
+
+def answer(connection: socket.socket) -> None:
+    """Answer the one query that is asked at a socket."""
+    link = Link(connection)
+    request, _ = link.receive()
+    cap_process(request["timeout_s"])
+    try:
+        header, bodies = _answered(link, request)
+    except Denied as error:
+        header, bodies = {"kind": "denied", "message": str(error)}, []
+    except (duckdb.InterruptException, duckdb.OutOfMemoryException, MemoryError) as error:
+        header, bodies = {"kind": "limit", "message": str(error)}, []
+    except duckdb.Error as error:
+        header, bodies = {"kind": "refused", "message": str(error)}, []
+    except (ValueError, OSError, pa.ArrowException) as error:
+        header, bodies = {"kind": "fault", "message": repr(error)}, []
+    link.send(header, bodies)
+
+
+def _answered(link: Link, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    closed = request["landlock"]
+    if closed:
+        landlock.allow_only([*SYSTEM_FILES, *request["folders"]])
+    offered = Offered(frozenset(request["tables"]), frozenset(request["macros"]))
+    used = _used(request, offered)
+    link.send({"kind": "uses", "names": sorted(used)})
+    sources, bodies = link.receive()
+    if closed:
+        landlock.allow_only([*SYSTEM_FILES, *sources["files"]])
+    with contextlib.closing(_connect(request)) as connection:
+        _fill(connection, sources, bodies)
+        _lock(connection, sources["files"])
+        cap_memory(request["memory_mb"])
+        return _rows(connection, request)
+
+
+def _used(request: dict[str, Any], offered: Offered) -> frozenset[str]:
+    """What the query uses of what is offered; everything, when it is not to be checked."""
+    if not request["checked"]:
+        return offered.tables | offered.macros
+    with contextlib.closing(_connect(request)) as connection:
+        return tables_used(parse(connection, request["sql"]), offered)
+
+
+def _connect(request: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": "1",
+            "memory_limit": f"{request['memory_mb']}MB",
+            "temp_directory": "",
+            "max_temp_directory_size": "0B",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "allow_extension_repositories": "forbidden",
+            "allow_persistent_secrets": "false",
+            "python_enable_replacements": "false",
+            "max_execution_time": str(max(1, int(request["timeout_s"] * 1000))),
+            "max_expression_depth": "250",
+            "pivot_limit": "1000",
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, sources: dict[str, Any], bodies: list[bytes]) -> None:
+    """Make the small tables, then the views and macros on them, in the order given."""
+    for name, body in zip(sources["tables"], bodies, strict=True):
+        connection.register("incoming", pa.ipc.open_stream(body).read_all())
+        quoted = '"' + name.replace('"', '""') + '"'
+        connection.execute(f"CREATE TABLE {quoted} AS SELECT * FROM incoming")
+        connection.unregister("incoming")
+    for statement in sources["statements"]:
+        connection.execute(statement)
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+    """DuckDB's own bolts: no file but these, and no setting can be changed any more."""
+    connection.execute("SET allowed_paths = $files", {"files": files})
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    found = connection.sql(request["sql"])
+    if found is None:
+        return {"kind": "rows", "truncated": False}, [_stream(pa.table({}).schema, [])]
+    found = found.limit(request["max_rows"] + 1)
+    if any(_AS_TEXT.search(str(kind)) for kind in found.types):
+        found = found.project(
+            ", ".join(_shown(name, str(kind)) for name, kind in zip(found.columns, found.types, strict=True))
+        )
+    batches, truncated = _within(found.to_arrow_reader(_BATCH_ROWS), request["max_rows"], request["max_bytes"])
+    return {"kind": "rows", "truncated": truncated}, [_stream(batches[0], batches[1])]
+
+
+def _shown(name: str, kind: str) -> str:
+    quoted = '"' + name.replace('"', '""') + '"'
+    return f"{quoted}::VARCHAR AS {quoted}" if _AS_TEXT.search(kind) else quoted
+
+
+def _within(
+    reader: pa.RecordBatchReader, max_rows: int, max_bytes: int
+) -> tuple[tuple[pa.Schema, list[pa.RecordBatch]], bool]:
+    """The first rows that fit, and whether there are more."""
+    kept: list[pa.RecordBatch] = []
+    rows, size = 0, 0
+    for batch in reader:
+        fits = batch.slice(0, max_rows - rows)
+        while fits.num_rows and size + fits.get_total_buffer_size() > max_bytes:
+            fits = _copied(fits.slice(0, fits.num_rows // 2))
+        if fits.num_rows:
+            kept.append(fits)
+        rows, size = rows + fits.num_rows, size + fits.get_total_buffer_size()
+        if fits.num_rows < batch.num_rows:
+            return (reader.schema, kept), True
+    return (reader.schema, kept), False
+
+
+def _copied(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows in buffers of their own size."""
+    return batch.take(pa.array(range(batch.num_rows), pa.int64()))
+
+
+def _stream(schema: pa.Schema, batches: list[pa.RecordBatch]) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return bytes(sink.getvalue())
