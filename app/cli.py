@@ -17,6 +17,7 @@ from app.commands import (
     actions,
     audit,
     care,
+    dashboard,
     doctor,
     export,
     feature_quality,
@@ -120,6 +121,7 @@ application.command("backfill")(jobs.backfill)
 application.add_typer(jobs.application, name="jobs")
 application.command("doctor")(doctor.doctor)
 application.command("serve")(serve.serve)
+application.command("dashboard")(dashboard.dashboard)
 application.command("watch")(operations.watch)
 application.command("logs")(operations.logs)
 application.add_typer(operations.alerts, name="alerts")

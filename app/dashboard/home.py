@@ -1,0 +1,31 @@
+"""The frame of every page: who may see it, the menu, the name of the lake. Streamlit runs this file for each look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.dashboard import navigation
+from app.dashboard.parts import gate, look
+from app.dashboard.parts.lake import lake
+
+__all__ = ["frame"]
+
+# A file of our own: Streamlit would fetch its icons of the browser's tab from another machine.
+_ICON = Path(__file__).parent / "icon.svg"
+
+
+def frame() -> None:
+    """Draw the menu and the page that was asked for."""
+    st.set_page_config(page_title="Barlake", page_icon=str(_ICON), layout="wide")
+    look.apply_style()
+    gate.require_key()
+    page = navigation.navigation()
+    with look.errors_told():
+        look.sidebar_foot(lake())
+        page.run()
+
+
+if __name__ == "__main__":
+    frame()
