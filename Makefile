@@ -13,6 +13,9 @@ CHECKED := $(PACKAGES) tests benchmarks docs
 # pytest-xdist workers: `auto` is one per core, `0` is none.
 WORKERS ?= auto
 
+# Tests start hundreds of processes: each would compile the house anew if nobody kept what was compiled.
+export PYTHONDONTWRITEBYTECODE :=
+
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt

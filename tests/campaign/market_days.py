@@ -100,7 +100,7 @@ class World:
         self.clock = FileClock(self.clock_file)
         kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG") if name in os.environ}
         self.environment = kept | KEYS | {
-            "NO_PROXY": "127.0.0.1,localhost", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
+            "NO_PROXY": "127.0.0.1,localhost", "OMP_NUM_THREADS": "1",
             "BARLAKE_CLOCK": str(self.clock_file), "BARLAKE_ALERT_WEBHOOK": webhook,
             "ALPACA_FEED": FEED, "ALPACA_LIVE_FEED": FEED, "BARLAKE_LOG_FORMAT": "json",
         }  # fmt: skip

@@ -89,7 +89,7 @@ def _straight_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def barlake_command(tmp_path_factory: pytest.TempPathFactory) -> Barlake:
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    alone = {"NO_PROXY": "127.0.0.1,localhost", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    alone = {"NO_PROXY": "127.0.0.1,localhost", "OMP_NUM_THREADS": "1"}
     return Barlake(tmp_path_factory.mktemp("processes"), kept | alone)
 
 

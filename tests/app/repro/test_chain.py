@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
         for seed, symbol in enumerate(("SPY", "QQQ")):
             lake.write_bars(make_bars(sessions, seed=seed), feed="synthetic", symbol=symbol)
         version = build_features(lake, ["SPY", "QQQ"]).symbols[0].version
-        model = train(lake, ["SPY", "QQQ"], folds=2).model_id
+        model = train(lake, ["SPY", "QQQ"], estimator="logistic", folds=2).model_id
         run = simulate(lake, SimulationPlan(("SPY",), ModelSource(model))).run_id
     return root, {"version": version, "model": model, "run": run}
 
@@ -110,7 +110,7 @@ def test_a_model_whose_feature_tables_were_built_anew_is_made_again_from_the_bar
 
 def test_a_model_of_adjusted_prices_is_made_again_of_adjusted_prices(loop: Loop) -> None:
     build_features(loop.lake, ["SPY"], adjustment="all")
-    model = train(loop.lake, "SPY", folds=2, adjustment="all").model_id
+    model = train(loop.lake, "SPY", estimator="logistic", folds=2, adjustment="all").model_id
     assert results(reproduce(loop.lake, model)) == [True, True]
     one_close_changed(loop.lake)
     build_features(loop.lake, ["SPY", "QQQ"])
