@@ -137,18 +137,33 @@ class BarQuery:
         lake = self.lake
         return read_bars(lake.store, lake.manifest, feed=self.feed, symbol=symbol, span=self.span, as_of=self.as_of)
 
-    def _in_terms(self, symbol: str, rows: Bars) -> Bars:
-        """Raw minute bars of one symbol as they were asked for."""
+    def factors(self, symbol: str) -> pl.DataFrame | None:
+        """By what the bars of a symbol are adjusted, as the lake knows it now or knew it then; None: by nothing."""
         lake, calendar = self.lake, self.lake.calendar.of(self.feed).frame
-        if self.adjustment is not Adjustment.RAW:
-            factors = factors_of(lake.store, lake.manifest, calendar, feed=self.feed, symbol=symbol, as_of=self.as_of)
+        if self.adjustment is Adjustment.RAW:
+            return None
+        return factors_of(lake.store, lake.manifest, calendar, feed=self.feed, symbol=symbol, as_of=self.as_of)
+
+    def in_terms(self, symbol: str, rows: Bars, factors: pl.DataFrame | None) -> Bars:
+        """Raw minute bars of one symbol, of whole sessions or of all that is asked for, as they were asked for.
+
+        Parameters
+        ----------
+        factors
+            What `factors` gives.
+        """
+        calendar = self.lake.calendar.of(self.feed).frame
+        if factors is not None:
             rows = adjust(rows, factors, self.adjustment)
         rows = filter_session(rows, calendar, self.session)
         rows = rows if self.timeframe is Timeframe.MINUTE else resample(rows, self.timeframe, calendar)
         if not self.with_source:
             return rows
-        named = with_source(rows.lazy(), lake.manifest, feed=self.feed, symbol=symbol)
+        named = with_source(rows.lazy(), self.lake.manifest, feed=self.feed, symbol=symbol)
         return named.collect() if isinstance(rows, pl.DataFrame) else named
+
+    def _in_terms(self, symbol: str, rows: Bars) -> Bars:
+        return self.in_terms(symbol, rows, self.factors(symbol))
 
 
 def as_pandas(frame: pl.DataFrame) -> pd.DataFrame:

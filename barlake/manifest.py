@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import CompoundSelect, Engine, Select, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import CompoundSelect, Connection, Engine, Select, bindparam, delete, func, insert, select, text, update
 
 from barlake import tables
 from barlake.action_records import ActionRecords
@@ -26,7 +26,7 @@ from barlake.quality_records import QualityRecords
 from barlake.receipts import Receipt
 from barlake.records import Commit, Cursor, FileRecord, FileView, utc_now
 
-__all__ = ["COMMITS", "HELD", "Manifest"]
+__all__ = ["COMMITS", "HELD", "Manifest", "view_within"]
 
 _STAMP = pl.Datetime("us", "UTC")
 HELD: dict[str, pl.DataType] = {
@@ -279,19 +279,8 @@ class Manifest:
         as_of
             An earlier instant; None asks for the present, which needs no old values.
         """
-        datasets = [BARS] if as_of is None else [BARS, REVISIONS]
         with reading(self._engine) as connection:
-            found = [
-                _file_record(row)
-                for dataset in datasets
-                for row in connection.execute(_counting(dataset, feed, symbol, start, end)).mappings()
-            ]
-            late = [] if as_of is None else list(connection.execute(_late(feed, symbol, as_of)).scalars())
-        return FileView(
-            bars=tuple(file.path for file in found if file.dataset == BARS),
-            revisions=tuple(file.path for file in found if file.dataset == REVISIONS),
-            late=tuple(late),
-        )
+            return view_within(connection, feed=feed, symbol=symbol, start=start, end=end, as_of=as_of)
 
     def bar_paths(self, *, feed: str, symbols: Sequence[str], start: dt.date | None, end: dt.date | None) -> list[str]:
         """Files of bars that count now and may hold sessions in [start, end): by symbol as given, then by period."""
@@ -402,6 +391,30 @@ class Manifest:
         statement = update(table).where(table.c.removed_by.in_(_commits_after(after))).values(removed_at=now)
         with writing(self._engine) as connection:
             connection.execute(statement)
+
+
+def view_within(
+    connection: Connection,
+    *,
+    feed: str,
+    symbol: str,
+    start: dt.date | None,
+    end: dt.date | None,
+    as_of: dt.datetime | None,
+) -> FileView:
+    """What `Manifest.view` gives, within a transaction that looks at more than this."""
+    datasets = [BARS] if as_of is None else [BARS, REVISIONS]
+    found = [
+        _file_record(row)
+        for dataset in datasets
+        for row in connection.execute(_counting(dataset, feed, symbol, start, end)).mappings()
+    ]
+    late = [] if as_of is None else list(connection.execute(_late(feed, symbol, as_of)).scalars())
+    return FileView(
+        bars=tuple(file.path for file in found if file.dataset == BARS),
+        revisions=tuple(file.path for file in found if file.dataset == REVISIONS),
+        late=tuple(late),
+    )
 
 
 def _held() -> Select[Any]:

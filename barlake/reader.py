@@ -21,7 +21,7 @@ from barlake.schemas import BAR_VALUES, BARS
 from barlake.sessions import session_dates, session_of
 from barlake.stores import Store
 
-__all__ = ["read_bars", "read_present", "read_revisions", "read_superseded"]
+__all__ = ["read_bars", "read_paths", "read_present", "read_revisions", "read_superseded", "read_view"]
 
 
 def read_bars(
@@ -41,6 +41,13 @@ def read_bars(
         If a file that counts is not on disk.
     """
     view = manifest.view(feed=feed, symbol=symbol, start=span.first_session, end=span.end_session, as_of=as_of)
+    return read_view(store, view, feed=feed, span=span, as_of=as_of)
+
+
+def read_view(
+    store: Store, view: FileView, *, feed: str, span: TimeRange, as_of: dt.datetime | None = None
+) -> pl.LazyFrame:
+    """What `read_bars` gives, from the files that the manifest named at an earlier look."""
     bars = read_files(store, view.bars, feed=feed, labelled=True)
     if as_of is None:
         return _with_session(_within(bars, span), feed)
@@ -80,6 +87,11 @@ def read_present(
     One look at the manifest and one scan of all files.
     """
     paths = manifest.bar_paths(feed=feed, symbols=symbols, start=span.first_session, end=span.end_session)
+    return read_paths(store, paths, feed=feed, span=span)
+
+
+def read_paths(store: Store, paths: Sequence[str], *, feed: str, span: TimeRange) -> pl.DataFrame:
+    """The bars of these files with start <= timestamp < end, in the order of the files; columns as `read_bars`."""
     lazy = _within(read_files(store, paths, feed=feed, labelled=True), span)
     rows = collect(lazy.select("feed", "symbol", *BARS.names))
     return rows.insert_column(2, session_dates(rows["timestamp"], feed).alias("session"))
