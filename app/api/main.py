@@ -15,12 +15,12 @@ from fastapi import APIRouter, Depends, FastAPI
 from app.api.access import guard
 from app.api.errors import PROBLEMS, install_error_handlers
 from app.api.house import House, open_house
-from app.api.routes import health
+from app.api.routes import health, sql
 from barlake.settings import Settings, load_settings
 
 __all__ = ["ROUTERS", "create_app"]
 
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS: tuple[APIRouter, ...] = (sql.router,)
 """Every route that asks for a caller; add a module's router here. A fixed path stands before one with a parameter."""
 
 OPEN_ROUTERS: tuple[APIRouter, ...] = (health.router,)

@@ -74,33 +74,44 @@ def schema_of(lake: Lake) -> list[OfferedView]:
 
 def offered_names(lake: Lake) -> Offered:
     """The names alone, in lower case."""
-    found = _definitions(lake)
+    return _names(_definitions(lake))
+
+
+def _names(found: dict[str, _Definition]) -> Offered:
     macros = frozenset(name for name, one in found.items() if one.view.kind == "macro")
     return Offered(frozenset(found) - macros, macros)
 
 
 def sources_for(lake: Lake, names: Iterable[str]) -> Sources:
-    """What a process needs to show these and whatever they stand on; names that are not offered are left out."""
-    known, offered = _definitions(lake), offered_names(lake)
-    with publish.connect(lake.catalogue_path) as connection:
-        ordered: dict[str, _Definition] = {}
-        files: dict[str, None] = {}
-        for name in sorted(names):
-            _collect(connection, name, known, offered, ordered, files)
-        tables = {
-            one.view.name: connection.sql(one.query).to_arrow_table()
-            for one in ordered.values()
-            if one.view.kind == "table"
-        }
-    statements = [one.statement for one in ordered.values() if one.statement]
-    return Sources(tables, statements, list(files))
+    """What a process needs to show these and whatever they stand on; names that are not offered are left out.
+
+    All of it is of one catalogue, thus of one state of the lake.
+    """
+    while True:
+        known = _definitions(lake)
+        with publish.connect(lake.catalogue_path) as connection:
+            # Another may have been put in its place in between.
+            if _definitions(lake) is known:
+                return _sources(connection, known, names)
+
+
+def _sources(connection: duckdb.DuckDBPyConnection, known: dict[str, _Definition], names: Iterable[str]) -> Sources:
+    ordered: dict[str, _Definition] = {}
+    files: dict[str, None] = {}
+    for name in sorted(names):
+        _collect(connection, name, known, ordered, files)
+    tables = {
+        one.view.name: connection.sql(one.query).to_arrow_table()
+        for one in ordered.values()
+        if one.view.kind == "table"
+    }
+    return Sources(tables, [one.statement for one in ordered.values() if one.statement], list(files))
 
 
 def _collect(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     known: dict[str, _Definition],
-    offered: Offered,
     ordered: dict[str, _Definition],
     files: dict[str, None],
 ) -> None:
@@ -109,9 +120,9 @@ def _collect(
         return
     one = known[name]
     if one.statement:
-        used, read = references(parse(connection, one.query), offered)
+        used, read = references(parse(connection, one.query), _names(known))
         for below in sorted(used - {name}):
-            _collect(connection, below, known, offered, ordered, files)
+            _collect(connection, below, known, ordered, files)
         files.update(dict.fromkeys(read))
     ordered[name] = one
 

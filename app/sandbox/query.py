@@ -6,7 +6,6 @@ This and what it imports is all that a query's process loads besides DuckDB and 
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 from typing import Any
 
@@ -17,15 +16,12 @@ from app.sandbox import landlock
 from app.sandbox.caps import cap_memory, cap_process
 from app.sandbox.check import Denied, Offered, parse, tables_used
 from app.sandbox.messages import Link
+from app.sandbox.rows import packed, shaped, within
 
 __all__ = ["SYSTEM_FILES", "answer"]
 
 SYSTEM_FILES = ("/proc/self/cgroup", "/proc/self/mountinfo", "/proc/self/statm", "/sys/fs/cgroup")
 """What DuckDB reads of the system to learn how much memory there is; without them it aborts."""
-
-_BATCH_ROWS = 2048
-_AS_TEXT = re.compile(r"\b(INTERVAL|BIT|UNION|VARIANT|GEOMETRY|TIME WITH TIME ZONE)\b|^\"?NULL\"?$")
-"""Types that other libraries do not read from Arrow; JSON, UUID and enumerations they do."""
 
 
 def answer(connection: socket.socket) -> None:
@@ -114,48 +110,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
 
 def _rows(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
     found = connection.sql(request["sql"])
-    if found is None:
-        return {"kind": "rows", "truncated": False}, [_stream(pa.table({}).schema, [])]
-    found = found.limit(request["max_rows"] + 1)
-    if any(_AS_TEXT.search(str(kind)) for kind in found.types):
-        found = found.project(
-            ", ".join(_shown(name, str(kind)) for name, kind in zip(found.columns, found.types, strict=True))
-        )
-    batches, truncated = _within(found.to_arrow_reader(_BATCH_ROWS), request["max_rows"], request["max_bytes"])
-    return {"kind": "rows", "truncated": truncated}, [_stream(batches[0], batches[1])]
-
-
-def _shown(name: str, kind: str) -> str:
-    quoted = '"' + name.replace('"', '""') + '"'
-    return f"{quoted}::VARCHAR AS {quoted}" if _AS_TEXT.search(kind) else quoted
-
-
-def _within(
-    reader: pa.RecordBatchReader, max_rows: int, max_bytes: int
-) -> tuple[tuple[pa.Schema, list[pa.RecordBatch]], bool]:
-    """The first rows that fit, and whether there are more."""
-    kept: list[pa.RecordBatch] = []
-    rows, size = 0, 0
-    for batch in reader:
-        fits = batch.slice(0, max_rows - rows)
-        while fits.num_rows and size + fits.get_total_buffer_size() > max_bytes:
-            fits = _copied(fits.slice(0, fits.num_rows // 2))
-        if fits.num_rows:
-            kept.append(fits)
-        rows, size = rows + fits.num_rows, size + fits.get_total_buffer_size()
-        if fits.num_rows < batch.num_rows:
-            return (reader.schema, kept), True
-    return (reader.schema, kept), False
-
-
-def _copied(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The same rows in buffers of their own size."""
-    return batch.take(pa.array(range(batch.num_rows), pa.int64()))
-
-
-def _stream(schema: pa.Schema, batches: list[pa.RecordBatch]) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-    return bytes(sink.getvalue())
+    if found is None:  # no SELECT, and nothing checked it
+        return {"kind": "rows", "truncated": False}, [packed(pa.schema([]), [])]
+    body, truncated = within(shaped(found), max_rows=request["max_rows"], max_bytes=request["max_bytes"])
+    return {"kind": "rows", "truncated": truncated}, [body]

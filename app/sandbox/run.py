@@ -174,14 +174,7 @@ def _stream(table: pa.Table) -> memoryview:
 
 
 def _table(body: bytes) -> pa.Table:
-    """The rows that came back, looked through before anybody uses them; whole numbers as int64 where all fit."""
+    """The rows that came back, looked through before anybody uses them."""
     table = pa.ipc.open_stream(body).read_all()
     table.validate(full=True)
-    for place, column in enumerate(table.schema):
-        if column.type == pa.decimal128(38, 0):
-            try:
-                whole = table.column(place).cast(pa.int64())
-            except pa.ArrowInvalid:
-                continue
-            table = table.set_column(place, pa.field(column.name, pa.int64()), whole)
     return table
