@@ -15,6 +15,7 @@ import typer
 
 from app.commands import (
     actions,
+    agents,
     audit,
     care,
     dashboard,
@@ -118,6 +119,7 @@ application.command("repro")(repro.repro)
 application.command("emulate")(sources.emulate)
 application.command("worker")(jobs.worker)
 application.command("backfill")(jobs.backfill)
+application.add_typer(agents.application, name="agents")
 application.add_typer(jobs.application, name="jobs")
 application.command("doctor")(doctor.doctor)
 application.command("serve")(serve.serve)

@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     )
     worker_concurrency: int = Field(default=4, validation_alias=AliasChoices("BARLAKE_WORKER_CONCURRENCY"), ge=1)
     sql_concurrency: int = Field(default=2, validation_alias=AliasChoices("BARLAKE_SQL_CONCURRENCY"), ge=1)
+    starts_workers: bool = Field(default=True, validation_alias=AliasChoices("BARLAKE_STARTS_WORKERS"))
     heartbeat_s: float = Field(default=5.0, validation_alias=AliasChoices("BARLAKE_HEARTBEAT_S"), gt=0)
     log_format: str | None = Field(
         default=None, validation_alias=AliasChoices("BARLAKE_LOG_FORMAT"), pattern="^(?i:json|text)$"

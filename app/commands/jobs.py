@@ -24,8 +24,9 @@ from barlake.sessions import NEW_YORK
 if TYPE_CHECKING:
     from app.jobs.job import JobRecord
     from app.jobs.queue import JobQueue
+    from app.operations import Operations
 
-__all__ = ["application", "backfill", "worker"]
+__all__ = ["agent_control", "application", "backfill", "worker"]
 
 application = typer.Typer(help="Jobs that workers do.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -40,13 +41,15 @@ Ids = Annotated[list[str] | None, typer.Argument(help="Ids, as `barlake jobs lis
 Prefix = Annotated[
     str | None, typer.Option("--prefix", help="All whose id begins so, such as bars/sip/SPY.", show_default=False)
 ]
-AgentOption = Annotated[str | None, typer.Option("--agent", help="backfill, live or features.", show_default=False)]
+AgentOption = Annotated[
+    str | None, typer.Option("--agent", help="backfill, live, features or research.", show_default=False)
+]
 
 
 def worker(
     agent: Annotated[
         list[str] | None,
-        typer.Option("--agent", help="backfill, live or features; several times for several. Default: all."),
+        typer.Option("--agent", help="backfill, live, features or research; several times for several. Default: all."),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Its name. Default: one that nobody has.")] = None,
     concurrency: Annotated[
@@ -54,6 +57,9 @@ def worker(
         typer.Option("--concurrency", min=1, help="Jobs of each agent that every worker does at a time from now on."),
     ] = None,
     drain: Annotated[bool, typer.Option("--drain", help="End when the queues are empty, and run no schedule.")] = False,
+    end_when_stopped: Annotated[
+        bool, typer.Option("--end-when-stopped", help="End, too, if its agents were stopped before it began.")
+    ] = False,
     metrics_port: Annotated[
         int | None, typer.Option("--metrics-port", help="Serve metrics for Prometheus there, on this machine.")
     ] = None,
@@ -62,7 +68,8 @@ def worker(
     """Do what is in the queue until Ctrl-C or SIGTERM; a second one ends it at once. Run as many as you like.
 
     What is being done when it ends goes back into the queue, and every page that was stored is kept. With --drain the
-    exit code is 1 if a job failed or waits for a key.
+    exit code is 1 if a job failed or waits for a key. When all its agents are stopped (`barlake agents stop`) it ends;
+    if they were stopped before it began, it stands by until one is started.
     """
     from app.jobs.worker import Worker, WorkerReport
     from app.operations import open_operations
@@ -72,7 +79,10 @@ def worker(
         settings = lake.settings
     with open_operations(settings) as operations:
         log = configure_logging(settings, agent="worker", operations=operations)
-        one = Worker(settings, operations, agents=_agents(agent or []), name=name, concurrency=concurrency, drain=drain)
+        one = Worker(
+            settings, operations, agents=_agents(agent or []), name=name, concurrency=concurrency, drain=drain,
+            ends_when_stopped=end_when_stopped,
+        )  # fmt: skip
         stop = threading.Event()
         try:
             with _signals(stop), _serving_metrics(metrics_port, root):
@@ -255,6 +265,20 @@ def _print_outcome(records: list[JobRecord], *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
+def agent_control(root: str | None) -> Iterator[tuple[Operations, JobQueue]]:
+    """What `app.use_cases.agents` wants first."""
+    from app.jobs.queue import open_queue
+    from app.operations import open_operations
+
+    with (
+        barlake.open(root) as lake,
+        open_operations(lake.settings) as operations,
+        open_queue(lake.settings) as queue,
+    ):
+        yield operations, queue
+
+
+@contextlib.contextmanager
 def _queue(root: str | None) -> Iterator[JobQueue]:
     from app.jobs.queue import open_queue
 
@@ -348,8 +372,10 @@ def cancel(ids: Ids = None, prefix: Prefix = None, root: Root = None) -> None:
 def pause(ids: Ids = None, prefix: Prefix = None, agent: AgentOption = None, root: Root = None) -> None:
     """Set jobs aside until they are resumed, or all jobs of an agent."""
     if agent is not None:
-        with _queue(root) as queue:
-            queue.pause_agent(agent)
+        from app.use_cases.agents import pause_agent
+
+        with agent_control(root) as control:
+            pause_agent(*control, agent)
         say(f"agent {agent} is paused in every worker; what it was doing goes back into the queue")
         return
     _each(root, ids, prefix, "queued running", lambda queue, job: queue.pause(job), "paused")
@@ -359,8 +385,10 @@ def pause(ids: Ids = None, prefix: Prefix = None, agent: AgentOption = None, roo
 def resume(ids: Ids = None, prefix: Prefix = None, agent: AgentOption = None, root: Root = None) -> None:
     """Queue paused jobs again, or let an agent go on."""
     if agent is not None:
-        with _queue(root) as queue:
-            queue.resume_agent(agent)
+        from app.use_cases.agents import resume_agent
+
+        with agent_control(root) as control:
+            resume_agent(*control, agent)
         say(f"agent {agent} goes on")
         return
     _each(root, ids, prefix, "paused", lambda queue, job: queue.resume(job), "queued again")

@@ -25,10 +25,15 @@ class Agent(StrEnum):
     LIVE = "live"
     BACKFILL = "backfill"
     FEATURES = "features"
+    RESEARCH = "research"
 
 
-PRIORITIES = {Agent.LIVE: 10, Agent.BACKFILL: 20, Agent.FEATURES: 30}
+PRIORITIES = {Agent.LIVE: 10, Agent.BACKFILL: 20, Agent.FEATURES: 30, Agent.RESEARCH: 40}
 """What a job's priority is when it has none of its own; lower goes first."""
+
+
+ONE_AT_A_TIME = frozenset({Agent.FEATURES, Agent.RESEARCH})
+"""Agents whose jobs keep a core busy; the others mostly wait for a source."""
 
 
 class JobState(StrEnum):

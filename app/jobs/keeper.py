@@ -1,4 +1,8 @@
-"""What a worker sees to beside its jobs: who wants them no more, who has died, what remains to be tidied."""
+"""What a worker sees to beside its jobs: who wants them no more, who has died, what remains to be tidied.
+
+It also obeys what is wanted of its agents. A worker of whose agents every one is stopped while it runs ends; one that
+finds them stopped when it begins stands by, for whoever keeps workers alive would begin it for ever.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.jobs.job import Agent, Job
@@ -14,7 +18,9 @@ from app.jobs.names import Identity, Roster
 from app.jobs.queue import Claim, JobQueue
 from app.jobs.runner import End, Run, Runner
 from app.operations import Operations
-from barlake.errors import BarlakeError, InvalidInputError
+from app.operations.desired import Desired
+from app.operations.heartbeats import ENDING
+from barlake.errors import BarlakeError, InvalidInputError, StorageError
 
 __all__ = ["Keeper"]
 
@@ -31,6 +37,8 @@ KEEP_JOBS = dt.timedelta(days=30)
 """How long a worker leaves what became of a job to be looked at."""
 
 TIDY, TIDY_PRIORITY = "tidy", 1000
+
+_WRITE_BARS = {Agent.LIVE, Agent.BACKFILL}
 
 
 class Keeper:
@@ -50,8 +58,12 @@ class Keeper:
         Whether a worker may have ended before it had seen to that.
     on_end
         Told when the worker must not go on: the error, or None when nothing is left to do.
+    obey
+        Has the loops of agents rest: told by agent the state in which they are to be, without those that work.
     drain
         Whether the worker ends when nothing waits for its agents.
+    ends_when_stopped
+        Whether it ends, too, if its agents were stopped before it began.
     """
 
     def __init__(
@@ -69,7 +81,9 @@ class Keeper:
         newest_commit: Callable[[], str | None],
         is_untidy: bool,
         on_end: Callable[[BarlakeError | None], None],
+        obey: Callable[[Mapping[str, str]], None],
         drain: bool,
+        ends_when_stopped: bool = False,
     ) -> None:
         self._queue = queue
         self._operations = operations
@@ -82,7 +96,12 @@ class Keeper:
         self._recover = recover
         self._newest_commit = newest_commit
         self._on_end = on_end
+        self._obey = obey
         self._drain = drain
+        self._may_end = ends_when_stopped
+        self._is_ending = False
+        self._desired: dict[str, Desired] | None = None
+        self._rests: dict[str, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._next_beat = float("-inf")
@@ -92,7 +111,8 @@ class Keeper:
         self._was_idle = False
 
     def start(self) -> None:
-        """Begin, with a first beat."""
+        """Begin, with a first look at what is wanted, and a first beat."""
+        self._heed()
         self.beat()
         self._thread.start()
 
@@ -104,21 +124,22 @@ class Keeper:
 
     def finished(self, run: Run, result: dict[str, Any]) -> None:
         """Take note of what a run came to."""
-        if run.task != TIDY and run.agent != Agent.FEATURES and result.get("status") != "nothing":
+        if run.task != TIDY and run.agent in _WRITE_BARS and result.get("status") != "nothing":
             self._is_untidy = True
 
     def beat(self) -> None:
         """Say what each agent does."""
         runs = self._runner.runs()
-        paused = self._queue.paused_agents()
-        for agent in self._beaten:
+        paused = () if self._is_ending else self._queue.paused_agents()
+        for agent in sorted(self._agents) if self._is_ending else self._beaten:
             own = [run for run in runs if run.agent == agent]
             first = own[0] if own else None
             progress = first.progress if first is not None else None
-            state = "working" if own else "paused" if agent in paused else "idle"
+            rests = self._rests.get(agent, str(Desired.PAUSED) if agent in paused else "idle")
             waits = next((run.waits_for for run in own if run.waits_for), None)
+            state = rests if self._is_ending or not own else "waiting" if waits else "working"
             self._operations.heartbeats.beat(
-                worker=self._me.name, agent=agent, state="waiting" if waits else state,
+                worker=self._me.name, agent=agent, state=state,
                 job=None if first is None else first.job_id,
                 symbol=None if first is None else first.symbol,
                 done=None if progress is None else progress.done,
@@ -127,6 +148,13 @@ class Keeper:
                 details={"jobs": [run.job_id for run in own], **self._me.details()},
                 period_s=self._period_s,
             )  # fmt: skip
+
+    def say_ending(self) -> None:
+        """Beat that this worker takes no more work: whoever starts one of its agents needs another."""
+        self._is_ending = True
+        self._rests = dict.fromkeys(map(str, self._agents), ENDING)
+        self._obey(self._rests)
+        self.beat()
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_S):
@@ -139,7 +167,7 @@ class Keeper:
 
     def _look(self) -> None:
         now = time.monotonic()
-        if now >= self._next_beat:
+        if self._heed() or now >= self._next_beat:
             self._next_beat = now + self._period_s
             self.beat()
         self._end_unwanted()
@@ -150,6 +178,46 @@ class Keeper:
             self._queue.prune(older_than=KEEP_JOBS)
         if self._drain:
             self._end_when_idle()
+
+    def _heed(self) -> bool:
+        """Do as is wanted of this worker's agents; whether anything changed. What cannot be read stays as it was."""
+        if self._is_ending:
+            return False
+        try:
+            found = self._operations.desired.all()
+        except StorageError:
+            return False  # a beat that cannot be stored says so
+        desired = {str(agent): found[agent].desired for agent in self._agents if agent in found}
+        if desired == self._desired:
+            return False
+        self._hold(desired)
+        self._desired = desired
+        self._rests = {agent: str(one) for agent, one in desired.items() if one is not Desired.RUNNING}
+        self._obey(self._rests)
+        self._end_if_stopped(desired)
+        return True
+
+    def _hold(self, desired: Mapping[str, Desired]) -> None:
+        """Have the queue hold back the jobs of agents that are to rest, and give those of the others out."""
+        held = self._queue.paused_agents()
+        for agent, one in desired.items():
+            if one is Desired.RUNNING and agent in held:
+                self._queue.resume_agent(agent)
+            elif one is not Desired.RUNNING and agent not in held:
+                self._queue.pause_agent(agent)
+
+    def _end_if_stopped(self, desired: Mapping[str, Desired]) -> None:
+        if any(desired.get(agent) is not Desired.STOPPED for agent in self._agents):
+            self._may_end = True
+        elif self._may_end:
+            self.say_ending()
+            # Who starts an agent says so first and looks at the beats then: one of the two sees the other.
+            found = self._operations.desired.all()
+            if all(found[agent].desired is Desired.STOPPED for agent in self._agents):
+                logger.info("every agent of this worker is stopped: it ends", extra={"stage": "worker"})
+                self._on_end(None)
+            else:
+                self._is_ending, self._desired = False, None
 
     def _end_unwanted(self) -> None:
         """Stop the runs of jobs that somebody cancelled, paused or took over, or whose agent is paused."""

@@ -11,14 +11,15 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app.operations.heartbeats import Heartbeat, Heartbeats
 from barlake.errors import InvalidInputError
 
-__all__ = ["Identity", "Roster"]
+__all__ = ["Identity", "Roster", "has_ended", "host_name"]
 
 _MISSED_BEATS = 3
 _LOOK_S = 0.1
@@ -37,7 +38,7 @@ class Identity:
     def here(cls, name: str | None = None) -> Identity:
         """Identity of this process; without a name it gets one that nobody else has."""
         token = secrets.token_hex(4)
-        return cls(name or f"{socket.gethostname()}-{os.getpid()}-{token[:4]}", _host(), os.getpid(), token)
+        return cls(name or f"{socket.gethostname()}-{os.getpid()}-{token[:4]}", host_name(), os.getpid(), token)
 
     def details(self) -> dict[str, str | int]:
         """What a heartbeat says of it."""
@@ -134,7 +135,13 @@ class Roster:
         return f"process {details.get('pid')} on {str(details.get('host', '')).split('/', maxsplit=1)[0]}"
 
 
-def _host() -> str:
+def has_ended(details: Mapping[str, Any]) -> bool:
+    """Whether the process that beats with these details was one of this machine, and is gone."""
+    pid = details.get("pid")
+    return details.get("host") == host_name() and isinstance(pid, int) and not _runs(pid)
+
+
+def host_name() -> str:
     """The machine, and within it what shares its process numbers: containers may have one host name."""
     try:
         return f"{socket.gethostname()}/{Path('/proc/self/ns/pid').readlink()}"

@@ -14,7 +14,7 @@ from dbos import error as dbos_errors
 from sqlalchemy import Connection, Engine, String, TableClause, cast, column, func, select, table
 
 from app.jobs.database import SCHEMA, make_client, queue_engine, queue_place, refusals
-from app.jobs.job import REVISION, Agent, Job, JobProgress, JobRecord, JobState, revision_of
+from app.jobs.job import ONE_AT_A_TIME, REVISION, Agent, Job, JobProgress, JobRecord, JobState, revision_of
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.settings import Settings
 
@@ -448,7 +448,7 @@ class JobQueue:
         with refusals():
             return self._client.register_queue(
                 str(_agent(agent)),
-                worker_concurrency=1 if agent == Agent.FEATURES else self._concurrency,
+                worker_concurrency=1 if agent in ONE_AT_A_TIME else self._concurrency,
                 polling_interval_sec=POLLING_S,
                 on_conflict="never_update",
             )

@@ -51,6 +51,8 @@ class Worker:
         How many jobs of each agent every worker does at a time from now on; None leaves it as it is.
     drain
         End when nothing waits for these agents, and run no loop.
+    ends_when_stopped
+        End, too, if every one of these agents was stopped before; otherwise the worker stands by then.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class Worker:
         name: str | None = None,
         concurrency: int | None = None,
         drain: bool = False,
+        ends_when_stopped: bool = False,
     ) -> None:
         self._settings = settings
         self._operations = operations
@@ -74,6 +77,7 @@ class Worker:
         self._me = Identity.here(name)
         self._concurrency = concurrency
         self._drain = drain
+        self._ends_when_stopped = ends_when_stopped
         self._fatal: BarlakeError | None = None
         self._report = WorkerReport()
         self._lock = threading.Lock()
@@ -98,6 +102,7 @@ class Worker:
                 logger.info("%d jobs that a refused key had paused go on", resumed, extra={"stage": "worker"})
             runner = Runner(self._settings, queue, self._operations, on_end=self._note)
             loops = [] if self._drain else loops_of(self._agents)
+            threads = Loops(loops, lambda one, stop: self._loop_context(one, queue, stop))
             keeper = Keeper(
                 queue, self._operations, runner, self._me, roster,
                 agents=self._agents,
@@ -107,21 +112,22 @@ class Worker:
                 newest_commit=lambda: _commit_of(lake),
                 is_untidy=not is_current(lake),
                 on_end=lambda error: self._end(stop, error),
+                obey=threads.obey,
                 drain=self._drain,
+                ends_when_stopped=self._ends_when_stopped,
             )  # fmt: skip
             self._keeper = keeper
-            self._work(queue, runner, keeper, loops, stop)
+            self._work(queue, runner, keeper, threads, stop)
         if self._fatal is not None:
             raise self._fatal
         return self._report
 
-    def _work(self, queue: JobQueue, runner: Runner, keeper: Keeper, loops: list[Loop], stop: threading.Event) -> None:
+    def _work(self, queue: JobQueue, runner: Runner, keeper: Keeper, threads: Loops, stop: threading.Event) -> None:
         for agent in self._agents:
             queue.register(agent)
             if self._concurrency is not None:
                 queue.set_concurrency(agent, self._concurrency)
         keeper.start()
-        threads = Loops(loops, lambda one: self._loop_context(one, queue, stop))
         try:
             with serve_with(runner), launched(self._settings, self._me.name, self._agents):
                 logger.info(
@@ -130,9 +136,12 @@ class Worker:
                 threads.start()
                 stop.wait()
                 logger.info("worker %s ends", self.name, extra={"stage": "worker"})
+                keeper.say_ending()
+                threads.end()
                 runner.end_all()
         finally:
             stop.set()
+            threads.end()
             threads.join(PARTING_S)
             for job_id, claim in queue.claims().items():
                 if claim.worker == self.name:

@@ -20,12 +20,15 @@ from barlake.database import upsert
 from barlake.errors import StorageError
 from barlake.records import utc_now
 
-__all__ = ["PERIOD_S", "Heartbeat", "Heartbeats"]
+__all__ = ["ENDING", "PERIOD_S", "STARTING", "Heartbeat", "Heartbeats"]
 
 logger = logging.getLogger(__name__)
 
 PERIOD_S = 5.0
 """Seconds between two beats, unless the beat says otherwise."""
+
+STARTING, ENDING = "starting", "ending"
+"""States of an agent whose process is not there yet, and of one that takes no more work."""
 
 _MISSED_BEATS = 3
 
@@ -102,6 +105,21 @@ class Heartbeats:
             self._is_refused = True
         else:
             self._is_refused = False
+
+    def announce(self, *, worker: str, agent: str, details: Mapping[str, Any], period_s: float) -> None:
+        """Say that a worker is starting, unless it has beaten by itself already.
+
+        Raises
+        ------
+        StorageError
+            If the database refuses.
+        """
+        row = {"state": STARTING, "details": json.dumps(dict(details)), "period_s": period_s}
+        with writing(self._engine) as connection:
+            statement = upsert(connection, heartbeats).values(
+                worker=worker, agent=agent, beat_at=_stamp(self._engine), **row
+            )
+            connection.execute(statement.on_conflict_do_nothing(index_elements=["worker", "agent"]))
 
     def now(self) -> dt.datetime:
         """The instant by which ages are told: the server's, or this machine's where there is none.

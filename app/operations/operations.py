@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from app.operations.alerts import Alerts
 from app.operations.database import open_engine, operations_place
+from app.operations.desired import DesiredStates
 from app.operations.heartbeats import Heartbeats
 from app.operations.log_records import LogRecords
 from app.operations.redaction import Redactor
@@ -31,12 +32,13 @@ def open_operations(settings: Settings) -> Operations:
 
 
 class Operations:
-    """Heartbeats, logs and alerts of one lake; may be used by several threads."""
+    """Heartbeats, what is wanted of agents, logs and alerts of one lake; may be used by several threads."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
         self.settings = settings
         self.heartbeats = Heartbeats(engine)
+        self.desired = DesiredStates(engine)
         self.logs = LogRecords(engine)
         self.alerts = Alerts(engine, senders_of(settings), Redactor.of(settings))
 

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaD
 
 from barlake.tables import ForeignText, UtcDateTime
 
-__all__ = ["alerts", "deliveries", "heartbeats", "log_records", "metadata", "schedules", "version", "watched"]
+__all__ = ["agents", "alerts", "deliveries", "heartbeats", "log_records", "metadata", "schedules", "version", "watched"]
 
 # All names begin alike: on PostgreSQL they may share a database with the manifest.
 metadata = MetaData()
@@ -28,6 +28,14 @@ heartbeats = Table(
     Column("details", ForeignText),  # JSON
     Column("period_s", Float, nullable=False),
     Column("beat_at", UtcDateTime, nullable=False),
+)
+
+agents = Table(
+    "operations_agents",
+    metadata,
+    Column("agent", String(32), primary_key=True),
+    Column("desired", String(16), nullable=False),  # running, paused, stopped
+    Column("since", UtcDateTime, nullable=False),
 )
 
 log_records = Table(
