@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Protocol
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, func, select
 
 from barlake import tables
 from barlake.database import reading, upsert, writing
@@ -21,6 +21,9 @@ class ArtifactRegister(Protocol):
 
     def of_kind(self, kind: str) -> list[tuple[str, str]]:
         """Id and manifest text of every registered artifact of a kind, oldest first."""
+
+    def counts(self) -> dict[str, int]:
+        """How many artifacts of each kind are registered; kinds without any are left out."""
 
     def remove(self, kind: str, artifact_id: str) -> None:
         """Let an artifact not count any more."""
@@ -52,6 +55,13 @@ class ArtifactRecords:
                 (row.artifact_id, row.manifest)
                 for row in connection.execute(query.order_by(table.c.created_at, table.c.artifact_id))
             ]
+
+    def counts(self) -> dict[str, int]:
+        """How many artifacts of each kind are registered; kinds without any are left out."""
+        table = tables.artifacts
+        query = select(table.c.kind, func.count()).group_by(table.c.kind)
+        with reading(self._engine) as connection:
+            return {kind: count for kind, count in connection.execute(query)}
 
     def remove(self, kind: str, artifact_id: str) -> None:
         """Let an artifact not count any more; its folder is another matter."""

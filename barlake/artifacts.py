@@ -227,6 +227,11 @@ class ArtifactStore:
                 found.append(_parse(kind, artifact_id, folder, json.loads(text)))
         return found
 
+    def counts(self) -> dict[ArtifactKind, int]:
+        """How many of each kind are registered, whether their folders are there or not; reads none of them."""
+        found = self._records.counts()
+        return {kind: found.get(kind.value, 0) for kind in ArtifactKind}
+
     def delete(self, artifact: Artifact) -> int:
         """Remove an artifact and its folder; returns the bytes that became free.
 

@@ -7,6 +7,7 @@ works. The other lake's folder and register stay as they are.
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,9 @@ class _Register:
 
     def of_kind(self, kind: str) -> list[tuple[str, str]]:
         return [(artifact_id, text) for (own, artifact_id), text in self._held.items() if own == kind]
+
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(kind for kind, _ in self._held))
 
     def remove(self, kind: str, artifact_id: str) -> None:
         self._held.pop((kind, artifact_id), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from barlake.keys import SYNTHETIC_FEED
 from barlake.lake import Lake
 
 __all__ = [
-    "Palette", "apply_style", "empty_state", "errors_told", "page_header", "page_link", "palette", "sidebar_foot",
-    "synthetic_badge",
+    "Palette", "apply_style", "empty_state", "errors_told", "page_header", "page_link", "palette", "plain",
+    "sidebar_foot", "synthetic_badge",
 ]  # fmt: skip
 
+_MARKS = re.compile(r"([\\$*_\[\]~<>#:|])")
 _STYLE = Path(__file__).parent.parent / "style.css"
 
 
@@ -71,6 +73,18 @@ def page_link(page: str, label: str) -> None:
     """A link to a page, by its file without the ending."""
     entry = next(one for one in PAGES if one.file == page)
     st.page_link(entry.path, label=label or entry.title, icon=entry.icon)
+
+
+def plain(text: str) -> str:
+    """Markdown that shows words of others as they are; what stands in backticks is code.
+
+    Examples
+    --------
+    >>> plain("a $5 fee, 2*3; see `my_file`")
+    'a \\\\$5 fee, 2\\\\*3; see `my_file`'
+    """
+    parts = text.split("`")
+    return "`".join(part if number % 2 else _MARKS.sub(r"\\\1", part) for number, part in enumerate(parts))
 
 
 def sidebar_foot(lake: Lake) -> None:
