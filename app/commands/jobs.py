@@ -19,7 +19,6 @@ import barlake
 from app.commands.options import AsJson, Root, SomeSymbols
 from app.console import figures, notice, print_frame, print_json, progress, say
 from barlake.errors import InvalidInputError
-from barlake.sessions import NEW_YORK
 
 if TYPE_CHECKING:
     from app.jobs.job import JobRecord
@@ -30,7 +29,6 @@ __all__ = ["agent_control", "application", "backfill", "worker"]
 
 application = typer.Typer(help="Jobs that workers do.", no_args_is_help=True, rich_markup_mode=None)
 
-_DEFAULT_DAYS = 30
 _LOOK_S = 0.5
 _LONGEST = 100
 """Of an error in a list; `show` prints the whole of it."""
@@ -164,24 +162,11 @@ def backfill(
     as_json: AsJson = False,
 ) -> None:
     """Put one job for each month that lacks minute bars into the queue; workers do them, newest months first."""
-    from app.jobs.backfilling import backfill_jobs
     from app.jobs.queue import open_queue
-    from barlake.clock import clock_of
-    from ingest_service.alpaca import resolve_feed
+    from app.use_cases.ingest import ask_for_bars
 
     with barlake.open(root) as lake, open_queue(lake.settings) as queue:
-        now = clock_of(lake.settings).now()
-        today = now.astimezone(NEW_YORK).date()
-        jobs = backfill_jobs(
-            lake,
-            symbols,
-            start or (today - dt.timedelta(days=_DEFAULT_DAYS)).isoformat(),
-            end or (today + dt.timedelta(days=1)).isoformat(),
-            feed=feed or resolve_feed(lake.settings.alpaca_feed),
-            now=now,
-            refetch=force,
-        )
-        ids = list(dict.fromkeys(queue.put_all(jobs, force=True)))
+        ids = ask_for_bars(lake, queue, symbols, start, end, feed=feed, refetch=force)
         if not wait:
             _print_asked(queue, ids, as_json=as_json)
             _tell_if_nobody_works(lake)
@@ -213,11 +198,11 @@ def _print_asked(queue: JobQueue, ids: list[str], *, as_json: bool) -> None:
 
 def _tell_if_nobody_works(lake: barlake.Lake) -> None:
     from app.operations import open_operations
+    from app.use_cases.ingest import is_served
 
     with open_operations(lake.settings) as operations:
-        now = operations.heartbeats.now()
-        live = [one for one in operations.heartbeats.all() if not one.is_stalled(now)]
-    if not any(one.agent == "backfill" for one in live):
+        served = is_served(operations, "backfill")
+    if not served:
         notice("no worker is there to do it: start one with `barlake worker`")
 
 

@@ -99,7 +99,7 @@ def held() -> None:
 def _page_of(count: int) -> int:
     """Number of the page of cards, from 0; chosen below the calendar where there are several."""
     pages = -(-count // _CARDS)
-    if pages < 2:
+    if pages <= 1:
         return 0
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{count:,} symbols, those that are furthest behind first")

@@ -76,12 +76,12 @@ def page_link(page: str, label: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Markdown that shows words of others as they are; what stands in backticks is code.
+    r"""Markdown that shows words of others as they are; what stands in backticks is code.
 
     Examples
     --------
     >>> plain("a $5 fee, 2*3; see `my_file`")
-    'a \\\\$5 fee, 2\\\\*3; see `my_file`'
+    'a \\$5 fee, 2\\*3; see `my_file`'
     """
     parts = text.split("`")
     return "`".join(part if number % 2 else _MARKS.sub(r"\\\1", part) for number, part in enumerate(parts))

@@ -42,4 +42,3 @@ def _line(one: Need) -> None:
         st.markdown(f"{_ICONS[one.gravity]} {plain(one.text)}", width="stretch")
         if one.place in _LINKS:
             page_link(*_LINKS[one.place])
-
