@@ -25,6 +25,7 @@ from app.commands import (
     fetch,
     history,
     jobs,
+    keys,
     lake,
     live,
     models,
@@ -124,6 +125,7 @@ application.add_typer(jobs.application, name="jobs")
 application.command("doctor")(doctor.doctor)
 application.command("serve")(serve.serve)
 application.command("dashboard")(dashboard.dashboard)
+application.add_typer(keys.application, name="keys")
 application.command("watch")(operations.watch)
 application.command("logs")(operations.logs)
 application.add_typer(operations.alerts, name="alerts")

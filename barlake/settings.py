@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     )
     log_keep_rows: int = Field(default=500_000, validation_alias=AliasChoices("BARLAKE_LOG_KEEP_ROWS"), ge=1)
     log_keep_days: int = Field(default=30, validation_alias=AliasChoices("BARLAKE_LOG_KEEP_DAYS"), ge=1)
+    api_open_on_loopback: bool = Field(default=True, validation_alias=AliasChoices("BARLAKE_API_OPEN_ON_LOOPBACK"))
+    api_requests_per_minute: int = Field(
+        default=600, validation_alias=AliasChoices("BARLAKE_API_REQUESTS_PER_MINUTE"), ge=1
+    )
     alert_webhook: OptionalSecret = Field(default=None, validation_alias=AliasChoices("BARLAKE_ALERT_WEBHOOK"))
     alert_email_to: str | None = Field(default=None, validation_alias=AliasChoices("BARLAKE_ALERT_EMAIL_TO"))
     alert_email_from: str = Field(

@@ -1,20 +1,39 @@
-"""Who asks, and whether the role allows it."""
+"""Who asks, and whether the role allows it.
+
+Who asks from this machine needs no key, unless the service was told otherwise. That trust must not be lent: not to a
+page in the user's browser that asks in the user's name, and not to a proxy that passes on what comes from elsewhere.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Annotated
 
+from anyio import to_thread
+from fastapi import Depends
+from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
+from fastapi.security.base import SecurityBase
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-__all__ = ["Caller", "Role", "guard", "operator", "reader"]
+from app.api.rates import Rates
+from app.operations.api_keys import ApiKey, ApiKeys, Role
+from barlake.settings import Settings
 
+__all__ = ["Caller", "Doorkeeper", "Role", "guard", "is_local", "is_loopback", "operator", "reader"]
 
-class Role(StrEnum):
-    """What a key allows: a reader asks, an operator also changes."""
+KEY_LIVES_S = 1.0
+"""So long a key that was looked up is believed: one that is revoked opens nothing a second later."""
 
-    READER = "reader"
-    OPERATOR = "operator"
+_KNOWN_KEYS = 256
+_PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+_OWN_PAGES = {"none", "same-origin"}
+_READING = {"GET", "HEAD", "OPTIONS"}
+_READERS_POSTS = {"/sql"}
+"""Questions too long for an address: they change nothing."""
 
 
 @dataclass(frozen=True)
@@ -25,21 +44,159 @@ class Caller:
     role: Role
 
 
-async def reader(connection: HTTPConnection) -> Caller:
+class Doorkeeper:
+    """Tells who asks, and how often a key may.
+
+    Parameters
+    ----------
+    is_open
+        Whether who asks from this machine needs no key.
+    """
+
+    def __init__(self, keys: ApiKeys, settings: Settings, *, is_open: bool) -> None:
+        self._keys = keys
+        self._is_open = is_open
+        self.rates = Rates(settings.api_requests_per_minute)
+        self._known: OrderedDict[str, tuple[ApiKey, float]] = OrderedDict()
+
+    async def admit(self, connection: HTTPConnection, text: str | None) -> Caller:
+        """The caller behind a key, or behind none.
+
+        Raises
+        ------
+        HTTPException
+            401 when a key is missing or counts for nothing, 429 when it asks too often.
+        """
+        if text is None:
+            if self._is_open and is_local(connection):
+                return Caller("local", Role.OPERATOR)
+            raise _refused("a key is needed: send 'Authorization: Bearer KEY', made by `barlake keys create`.")
+        key = await self._key_of(text)
+        if key is None:
+            self.rates.count_wrong(connection.client.host if connection.client else "")
+            raise _refused("this key is unknown, expired or revoked: `barlake keys list` names those that count.")
+        connection.state.rate = self.rates.take(key)
+        return Caller(key.name, key.role)
+
+    async def _key_of(self, text: str) -> ApiKey | None:
+        now = time.monotonic()
+        known = self._known.get(text)
+        if known is not None and now < known[1]:
+            return known[0]
+        key = await to_thread.run_sync(self._keys.find, text)
+        self._known.pop(text, None)
+        if key is not None:
+            self._known[text] = (key, now + KEY_LIVES_S)
+            if len(self._known) > _KNOWN_KEYS:
+                self._known.popitem(last=False)
+        return key
+
+
+def is_local(connection: HTTPConnection) -> bool:
+    """Whether a program on this machine asks for itself.
+
+    Not local is what a proxy passes on; what a page of another site asks, which a browser marks; and what is asked
+    under a foreign name that was made to lead here (https://en.wikipedia.org/wiki/DNS_rebinding).
+    """
+    server, client, headers = connection.scope.get("server"), connection.client, connection.headers
+    if server is None or client is None or not (is_loopback(server[0]) and is_loopback(client.host)):
+        return False
+    if any(name in headers for name in _PASSED_ON) or not is_loopback(_name_of(headers.get("host", ""))):
+        return False
+    if headers.get("sec-fetch-site", "none") not in _OWN_PAGES:
+        return False
+    origin = headers.get("origin")
+    return origin is None or origin.partition("://")[2] == headers["host"]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, which nobody else reaches.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("example.com")
+    (True, True, False, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _name_of(host: str) -> str:
+    """The name in a `Host` header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _refused(detail: str) -> HTTPException:
+    return HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class _Bearer(SecurityBase):
+    """A key in `Authorization: Bearer`; also for websockets, which FastAPI's own class does not serve."""
+
+    model = HTTPBearer(description="A key made by `barlake keys create`. Not needed on the service's own machine.")
+    scheme_name = "bearer"
+
+    async def __call__(self, connection: HTTPConnection) -> str | None:
+        scheme, _, text = connection.headers.get("authorization", "").strip().partition(" ")
+        return text.strip() if scheme.lower() == "bearer" else None
+
+
+class _Header(SecurityBase):
+    """A key in `X-API-Key`."""
+
+    model = APIKey(**{"in": APIKeyIn.header}, name="X-API-Key", description="The same key, for tools that want this.")
+    scheme_name = "header"
+
+    async def __call__(self, connection: HTTPConnection) -> str | None:
+        return connection.headers.get("x-api-key")
+
+
+async def _caller(
+    connection: HTTPConnection,
+    bearer: Annotated[str | None, Depends(_Bearer())],
+    header: Annotated[str | None, Depends(_Header())],
+) -> Caller:
+    doorkeeper: Doorkeeper = connection.app.state.doorkeeper
+    caller = await doorkeeper.admit(connection, header if bearer is None else bearer)
+    connection.state.caller = caller.name
+    return caller
+
+
+AnyCaller = Annotated[Caller, Depends(_caller)]
+
+
+async def reader(caller: AnyCaller) -> Caller:
     """The caller, who may read."""
-    return _caller(connection)
+    return caller
 
 
-async def operator(connection: HTTPConnection) -> Caller:
-    """The caller, who may also change."""
-    return _caller(connection)
+async def operator(caller: AnyCaller) -> Caller:
+    """The caller, who may also change.
+
+    Raises
+    ------
+    HTTPException
+        403 when the key is a reader's.
+    """
+    if caller.role is not Role.OPERATOR:
+        raise HTTPException(
+            403,
+            f"key {caller.name!r} is a reader's, and this needs an operator's: `barlake keys create --role operator`.",
+        )
+    return caller
 
 
-async def guard(connection: HTTPConnection) -> Caller:
+async def guard(connection: HTTPConnection, caller: AnyCaller) -> Caller:
     """The caller of any route: one that reads wants a reader, one that changes an operator."""
-    return _caller(connection)
-
-
-def _caller(connection: HTTPConnection) -> Caller:
-    del connection
-    return Caller("local", Role.OPERATOR)
+    method = connection.scope.get("method", "GET")  # a websocket has none, and tells only
+    if method in _READING or connection.scope["path"] in _READERS_POSTS:
+        return caller
+    return await operator(caller)

@@ -120,6 +120,7 @@ def problem_response(
 def install_error_handlers(app: FastAPI) -> None:
     """Have every error of an application told as a problem."""
     app.add_exception_handler(BarlakeError, _on_purpose)
+    app.add_exception_handler(UnicodeEncodeError, _no_text)
     app.add_exception_handler(HTTPException, _by_status)
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(WebSocketRequestValidationError, _unfit)
@@ -131,6 +132,15 @@ async def _on_purpose(connection: Request, error: Exception) -> JSONResponse:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s: %s", type(error).__name__, error, extra={"stage": "http"}, exc_info=error)
     return await _answer(connection, problem_response(connection, status, str(error)))
+
+
+async def _no_text(connection: Request, error: Exception) -> JSONResponse:
+    """JSON may hold halves of characters, as U+D800 is one, which no database and no file stores."""
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - it is registered for those
+    detail = (
+        f"the request holds text that is none, at {error.object[error.start : error.end]!a}: send whole characters."
+    )
+    return await _answer(connection, problem_response(connection, HTTPStatus.BAD_REQUEST, detail))
 
 
 async def _by_status(connection: Request, error: Exception) -> JSONResponse:

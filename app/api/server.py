@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from app.api.access import is_loopback
 from app.api.house import House, open_house
 from app.api.main import create_app
 from barlake.errors import InvalidInputError, StorageError
@@ -29,7 +30,7 @@ def serve(
     *,
     on_ready: Callable[[str], None] = lambda _url: None,
 ) -> None:
-    """Serve a lake until SIGINT or SIGTERM; requests that run are finished first.
+    """Serve a lake until SIGINT or SIGTERM; requests that run are finished first. The process logs as a worker does.
 
     Parameters
     ----------
@@ -41,14 +42,15 @@ def serve(
     Raises
     ------
     InvalidInputError
-        If the address is taken or may not be had.
+        If the address is taken or may not be had, or is reached from other machines while there is no key.
     StorageError
         If the lake or a database of it cannot be opened.
     """
-    with open_house(settings) as house, _bound(host, port) as listener:
-        on_ready(_url(listener))
-        with contextlib.suppress(KeyboardInterrupt):  # raised once more when all is closed
-            _Server(house).run([listener])
+    with open_house(settings) as house:
+        _require_a_key(house, host)
+        with _bound(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
+            on_ready(_url(listener))
+            _Server(house, host, keeps_log=True).run([listener])
 
 
 @contextlib.contextmanager
@@ -63,7 +65,7 @@ def serving(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Itera
         If the lake or a database of it cannot be opened.
     """
     with open_house(settings) as house, _bound(host, port) as listener:
-        server = _Server(house)
+        server = _Server(house, host)
         thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
         thread.start()
         try:
@@ -77,11 +79,12 @@ def serving(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Itera
 class _Server(uvicorn.Server):
     """A server that tells answers without an end to end when it shall."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, host: str, *, keeps_log: bool = False) -> None:
         self._house = house
+        is_open = house.settings.api_open_on_loopback and is_loopback(host)
         super().__init__(
             uvicorn.Config(
-                create_app(house=house),
+                create_app(house=house, is_open=is_open, keeps_log=keeps_log),
                 log_config=None,  # whoever runs it decides where messages go
                 access_log=False,
                 server_header=False,
@@ -98,6 +101,15 @@ class _Server(uvicorn.Server):
         """End in order."""
         self._house.stopping.set()
         self.should_exit = True
+
+
+def _require_a_key(house: House, host: str) -> None:
+    """Refuse to be reached from elsewhere while nobody could be let in."""
+    if not is_loopback(host) and not house.operations.api_keys.is_any():
+        raise InvalidInputError(
+            f"host {host!r} is reached from other machines, and no key was made yet: `barlake keys create NAME` "
+            "makes one; --host 127.0.0.1 serves this machine alone."
+        )
 
 
 def _bound(host: str, port: int) -> socket.socket:

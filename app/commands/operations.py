@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import json
 import os
-import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,9 +18,9 @@ from rich.text import Text
 import barlake
 from app.commands.options import AsJson, Root
 from app.console import notice, print_frame, print_json, say
+from app.operations.durations import since_instant
 from barlake.clock import clock_of
-from barlake.errors import BarlakeError, InvalidInputError
-from barlake.ranges import parse_instant
+from barlake.errors import BarlakeError
 
 if TYPE_CHECKING:
     from app.operations import Operations
@@ -35,8 +34,6 @@ alerts = typer.Typer(help="What somebody should know.", no_args_is_help=True, ri
 
 _LOOK_S = 0.5
 _WIDE = 160
-_SINCE = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)")
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim"}
 
 
@@ -116,7 +113,7 @@ def logs(
     """Print what agents have logged: every request, every commit, and what went wrong."""
     from app.operations import open_operations
 
-    start = None if since is None else _since(since)
+    start = None if since is None else since_instant(since, dt.datetime.now(dt.UTC), name="--since")
     words: dict[str, Any] = {"agent": agent, "symbol": symbol and symbol.upper(), "level": level, "job": job}
     with barlake.open(root) as lake, open_operations(lake.settings) as operations:
         found = operations.logs.tail(**words, since=start, limit=limit)
@@ -137,21 +134,6 @@ def _follow(operations: Operations, words: dict[str, Any], last: int | None, *, 
         found = operations.logs.tail(**words, since_id=last, limit=1000)
         _print_records(found, as_json=as_json)
         last = found[-1].record_id if found else last
-
-
-def _since(text: str) -> dt.datetime:
-    found = _SINCE.fullmatch(text.strip().lower())
-    if found:
-        return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=float(found[1]) * _UNITS[found[2]])
-    try:
-        instant = parse_instant(text, "since")
-    except InvalidInputError as error:
-        raise InvalidInputError(
-            f"--since {text!r} is neither a span, such as 15m, 2h or 1d, nor an instant with its zone, such as "
-            "2024-01-02T21:00:00Z."
-        ) from error
-    assert instant is not None  # noqa: S101 - the text is one
-    return instant
 
 
 def _print_records(found: list[LogRecord], *, as_json: bool) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
@@ -11,11 +12,12 @@ import typer
 
 from app.commands.options import AsJson, Root
 from app.console import print_frame, print_json, say
-from barlake.errors import BarlakeError, InvalidInputError
+from barlake.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from app.jobs.queue import JobQueue
-    from app.schedules.schedules import Schedule, Schedules
+    from app.schedules.schedules import Schedules
+    from barlake.lake import Lake
 
 __all__ = ["application"]
 
@@ -26,43 +28,35 @@ _Names = list[str] | None
 
 
 @contextlib.contextmanager
-def _opened(root: str | None) -> Iterator[tuple[Schedules, JobQueue, Any]]:
+def _opened(root: str | None) -> Iterator[tuple[Schedules, JobQueue, Lake]]:
     """The schedules of a lake, its queue, and the lake."""
     import barlake
     from app.jobs.queue import open_queue
     from app.operations import open_operations
-    from app.schedules.schedules import Schedules
+    from app.use_cases.schedules import schedules_of
 
     with (
         barlake.open(root) as lake,
         open_operations(lake.settings) as operations,
         open_queue(lake.settings) as queue,
     ):
-        schedules = Schedules(operations.engine)
-        schedules.begin(lake.now())
-        yield schedules, queue, lake
+        yield schedules_of(lake, operations), queue, lake
 
 
 @application.command("list")
 def list_(root: Root = None, as_json: AsJson = False) -> None:
     """Show every schedule with its next and its last time, in UTC by market time."""
-    from app.schedules.triggers import next_due
+    from app.use_cases.schedules import schedules_standing
 
     with _opened(root) as (schedules, queue, lake):
-        rows = []
-        for one in schedules.all():
-            coming = None if one.trigger is None or one.paused else next_due(one.trigger, lake.now(), lake.calendar)
-            rows.append(
-                {
-                    "name": one.name,
-                    "when": one.when,
-                    "next": None if coming is None else f"{coming.due:%Y-%m-%dT%H:%MZ}",
-                    "last": None if one.last_due is None else f"{one.last_due:%Y-%m-%dT%H:%MZ}",
-                    "last_state": _state(queue, one),
-                    "paused": one.paused,
-                    "work": _work(one),
-                }
-            )
+        found = schedules_standing(lake, schedules, queue)
+    rows = [
+        {
+            "name": one.name, "when": one.when, "next": _minute(one.next_due), "last": _minute(one.last_due),
+            "last_state": one.last_state, "paused": one.paused, "work": _work(one.work),
+        }
+        for one in found
+    ]  # fmt: skip
     schema = {name: pl.Boolean() if name == "paused" else pl.String() for name in _COLUMNS}
     print_frame(pl.DataFrame(rows, schema=schema), title="times are UTC", as_json=as_json)
 
@@ -70,17 +64,12 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
 _COLUMNS = ("name", "when", "next", "last", "last_state", "paused", "work")
 
 
-def _state(queue: JobQueue, schedule: Schedule) -> str | None:
-    """What became of its last job; None where there is none, or it was pruned."""
-    if schedule.last_job is None:
-        return None
-    with contextlib.suppress(BarlakeError):
-        return str(queue.get(schedule.last_job).state)
-    return None
+def _minute(at: dt.datetime | None) -> str | None:
+    return None if at is None else f"{at:%Y-%m-%dT%H:%MZ}"
 
 
-def _work(schedule: Schedule) -> str:
-    return "; ".join(f"{name} {', '.join(values)}" for name, values in schedule.work.items() if values) or "all"
+def _work(work: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name} {', '.join(values)}" for name, values in work.items() if values) or "all"
 
 
 @application.command("add")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.commands.options import Root
-from app.console import say
+from app.console import notice
 from barlake.settings import load_settings
 
 __all__ = ["serve"]
@@ -22,8 +22,5 @@ def serve(
 ) -> None:
     """Serve the lake over HTTP until Ctrl-C: bars, features, jobs, models, runs, for programs of any language."""
     from app.api import server
-    from app.operations.logs import kept_log
 
-    settings = load_settings(root)
-    with kept_log(settings, agent="api"):
-        server.serve(settings, host, port, on_ready=lambda url: say(f"Serving {url}; Ctrl-C stops it"))
+    server.serve(load_settings(root), host, port, on_ready=lambda url: notice(f"Serving {url}; Ctrl-C stops it"))

@@ -1,11 +1,17 @@
-"""Spans of time in words."""
+"""Spans of time in words, and back."""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 
-__all__ = ["age", "span_text"]
+from barlake.errors import InvalidInputError
+from barlake.ranges import parse_instant
 
+__all__ = ["age", "since_instant", "span_text"]
+
+_SINCE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d)")
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
 
@@ -30,3 +36,35 @@ def age(seconds: float) -> str:
 def span_text(span: dt.timedelta) -> str:
     """A span in words."""
     return age(span.total_seconds())
+
+
+def since_instant(text: str, now: dt.datetime, *, name: str = "since") -> dt.datetime:
+    """The instant that `15m`, `2h` or `1d` ago was, or that the text itself is, UTC.
+
+    Parameters
+    ----------
+    name
+        What the message of an error calls it.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is neither, or before the first year there is.
+
+    Examples
+    --------
+    >>> since_instant("2h", dt.datetime(2024, 1, 2, 21, tzinfo=dt.UTC)).isoformat()
+    '2024-01-02T19:00:00+00:00'
+    """
+    found = _SINCE.fullmatch(text.strip().lower())
+    try:
+        if found:
+            return now - dt.timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+        instant = parse_instant(text, name)
+        assert instant is not None  # noqa: S101 - the text is one
+    except (InvalidInputError, OverflowError) as error:
+        raise InvalidInputError(
+            f"{name} {text!r} is neither a span, such as 15m, 2h or 1d, nor an instant with its zone, such as "
+            "2024-01-02T21:00:00Z."
+        ) from error
+    return instant

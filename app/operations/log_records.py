@@ -77,6 +77,7 @@ class LogRecords:
         limit: int = 100,
         *,
         since: dt.datetime | None = None,
+        before_id: int | None = None,
     ) -> list[LogRecord]:
         """The newest records that fit, oldest of them first; after a number, the first ones behind it.
 
@@ -86,6 +87,8 @@ class LogRecords:
             The least one, such as `warning`.
         job
             A job's id, or the beginning of ids up to a slash.
+        before_id
+            Only records with a smaller number.
 
         Raises
         ------
@@ -107,6 +110,8 @@ class LogRecords:
             query = query.where(table.c.logged_at >= since)
         if since_id is not None:
             query = query.where(table.c.record_id > since_id)
+        if before_id is not None:
+            query = query.where(table.c.record_id < before_id)
         order = table.c.record_id.desc() if since_id is None else table.c.record_id
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(order).limit(limit)).mappings().all()

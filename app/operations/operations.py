@@ -7,6 +7,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from app.operations.alerts import Alerts
+from app.operations.api_keys import ApiKeys
 from app.operations.database import open_engine, operations_place
 from app.operations.desired import DesiredStates
 from app.operations.heartbeats import Heartbeats
@@ -32,7 +33,7 @@ def open_operations(settings: Settings) -> Operations:
 
 
 class Operations:
-    """Heartbeats, what is wanted of agents, logs and alerts of one lake; may be used by several threads."""
+    """Heartbeats, what is wanted of agents, logs, alerts and API keys of one lake; may be used by several threads."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
@@ -40,6 +41,7 @@ class Operations:
         self.heartbeats = Heartbeats(engine)
         self.desired = DesiredStates(engine)
         self.logs = LogRecords(engine)
+        self.api_keys = ApiKeys(engine)
         self.alerts = Alerts(engine, senders_of(settings), Redactor.of(settings))
 
     def __enter__(self) -> Self:

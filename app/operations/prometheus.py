@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from app.operations.metrics import families
 from app.operations.observer import Observer
 from barlake.errors import InvalidInputError
 
-__all__ = ["serving_metrics"]
+__all__ = ["CONTENT_TYPE", "metrics_page", "serving_metrics"]
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+"""The form of a page of metrics."""
 
 
 class _Lake(Collector):
@@ -36,6 +40,17 @@ class _Lake(Collector):
             yield metric
 
 
+def metrics_page(observer: Observer, *others: CollectorRegistry) -> bytes:
+    """The lake's metrics now, and what others have counted."""
+    return b"".join(generate_latest(registry) for registry in (_registry(observer), *others))
+
+
+def _registry(observer: Observer) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_Lake(observer))
+    return registry
+
+
 @contextlib.contextmanager
 def serving_metrics(observer: Observer, *, port: int, host: str = "127.0.0.1") -> Iterator[str]:
     """Address of a page with the lake's metrics, served from a thread until the block ends.
@@ -45,8 +60,7 @@ def serving_metrics(observer: Observer, *, port: int, host: str = "127.0.0.1") -
     InvalidInputError
         If the port is taken or may not be had.
     """
-    registry = CollectorRegistry()
-    registry.register(_Lake(observer))
+    registry = _registry(observer)
     try:
         server, thread = start_http_server(port, host, registry)
     except OSError as error:

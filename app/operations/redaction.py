@@ -20,6 +20,8 @@ _SHORTEST = 4
 _SHORTEST_PATH = 8
 
 _PLACES = (
+    # keys of the service, of which the first part is no secret
+    re.compile(r"(?P<kept>\bblk_[0-9a-f]{12}_)[0-9a-f]+"),
     # user:password@ in an address
     re.compile(r"(?P<kept>://[^/\s:@'\"]*:)[^@\s'\"]+(?=@)"),
     # ?apikey=..., token=...

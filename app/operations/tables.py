@@ -6,7 +6,18 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaD
 
 from barlake.tables import ForeignText, UtcDateTime
 
-__all__ = ["agents", "alerts", "deliveries", "heartbeats", "log_records", "metadata", "schedules", "version", "watched"]
+__all__ = [
+    "agents",
+    "alerts",
+    "api_keys",
+    "deliveries",
+    "heartbeats",
+    "log_records",
+    "metadata",
+    "schedules",
+    "version",
+    "watched",
+]
 
 # All names begin alike: on PostgreSQL they may share a database with the manifest.
 metadata = MetaData()
@@ -110,4 +121,25 @@ schedules = Table(
     Column("last_job", Text),
     Column("mark", Text),  # of what is watched: what it was when it was last seen
     Column("changes", Integer, nullable=False),  # how often it had changed
+)
+
+api_keys = Table(
+    "operations_api_keys",
+    metadata,
+    Column("key_id", String(12), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("hash", String(64), nullable=False),  # SHA-256 of the whole key, in hexadecimal digits
+    Column("requests_per_minute", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    # A name is free again when its key is revoked.
+    Index(
+        "operations_api_keys_named",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
 )
