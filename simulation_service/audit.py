@@ -18,7 +18,7 @@ from simulation_service.audit_plans import Group, Signals, Try, groups_of, other
 from simulation_service.bar_difference import BarDifference, bar_difference
 from simulation_service.execution import Fill
 from simulation_service.plan import FileSource, SimulationPlan
-from simulation_service.runs import plan_of_run
+from simulation_service.runs import plan_of_run, require_this_kind
 from simulation_service.simulate import carry_out
 
 __all__ = ["Audit", "Variant", "audit_run"]
@@ -141,7 +141,7 @@ def audit_run(lake: Lake, run: Artifact, *, progress: Progress | None = None) ->
     FormatError
         If its file of signals was changed since.
     """
-    signals = lake.artifacts.verified_file(run, SIGNALS_FILE)
+    signals = lake.artifacts.verified_file(require_this_kind(run), SIGNALS_FILE)
     plan = plan_of_run(run, signals=signals)
     groups = list(groups_of(lake, plan, FileSource(signals)))
     account = run.results["account"]

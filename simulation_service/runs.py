@@ -16,10 +16,31 @@ from simulation_service.execution import Execution, Fill
 from simulation_service.plan import FileSource, ModelSource, SignalSource, SimulationPlan, StrategySource
 from simulation_service.rules import Direction, Rules
 
-__all__ = ["compare_runs", "facts_of_run", "list_runs", "plan_of_run"]
+__all__ = ["compare_runs", "facts_of_run", "is_of_this_kind", "list_runs", "plan_of_run", "require_this_kind"]
 
 _ACCOUNT = ("final_value", "fills", "costs_usd")
 _TABLES = ("equity.parquet", "fills.parquet")
+
+
+def is_of_this_kind(run: Artifact) -> bool:
+    """Whether the figures and tables of a run are those that runs have now; the first releases kept others."""
+    return "account" in run.results and "execution" in run.parameters and set(_TABLES) <= set(run.files)
+
+
+def require_this_kind(run: Artifact) -> Artifact:
+    """The run itself.
+
+    Raises
+    ------
+    InvalidInputError
+        If it was made by a release whose runs were of another kind; the message says where its page is.
+    """
+    if not is_of_this_kind(run):
+        raise InvalidInputError(
+            f"run {run.id} was made by an earlier release, whose runs were of another kind: its page is kept "
+            f"({run.path / 'report.html'}), and `barlake simulate` makes a run of this kind."
+        )
+    return run
 
 
 def plan_of_run(run: Artifact, *, signals: Path | None = None) -> SimulationPlan:
@@ -35,11 +56,7 @@ def plan_of_run(run: Artifact, *, signals: Path | None = None) -> SimulationPlan
     InvalidInputError
         If it came from a file and none is named, or was made by a release whose runs were of another kind.
     """
-    own = run.parameters
-    if "execution" not in own:
-        raise InvalidInputError(
-            f"run {run.id} was made by an earlier release, which kept no plan: simulate it again to compare."
-        )
+    own = require_this_kind(run).parameters
     costs = Costs(**own["execution"]["costs"])
     return SimulationPlan(
         symbols=tuple(own["symbols"]),
@@ -69,7 +86,7 @@ def _source_of(run: Artifact, facts: Mapping[str, Any], signals: Path | None) ->
 
 
 def list_runs(runs: Sequence[Artifact]) -> pl.DataFrame:
-    """One row per run, in the order given.
+    """One row per run of the kind that runs have now, in the order given.
 
     Returns
     -------
@@ -92,7 +109,7 @@ def list_runs(runs: Sequence[Artifact]) -> pl.DataFrame:
             "report": str(one.path / "report.html"),
         }
         for one in runs
-        if set(_TABLES) <= set(one.files)
+        if is_of_this_kind(one)
     ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -107,7 +124,7 @@ def compare_runs(runs: Sequence[Artifact]) -> pl.DataFrame:
     Raises
     ------
     InvalidInputError
-        If there are fewer than two, or one comes twice.
+        If there are fewer than two, one comes twice, or an earlier release made one.
     """
     names = [one.id for one in runs]
     if len(names) < 2 or len(set(names)) < len(names):  # noqa: PLR2004 - two to compare
@@ -128,13 +145,19 @@ def compare_runs(runs: Sequence[Artifact]) -> pl.DataFrame:
 
 
 def facts_of_run(run: Artifact) -> dict[str, Any]:
-    """What a run was made from and what came out, each leaf by its path; lists and tables are left to its files."""
+    """What a run was made from and what came out, each leaf by its path; lists and tables are left to its files.
+
+    Raises
+    ------
+    InvalidInputError
+        If it was made by a release whose runs were of another kind.
+    """
     facts = {**_flat(run.parameters), **_flat(run.inputs), **_headline(run), "folder": str(run.path)}
     return {name: value for name, value in facts.items() if not isinstance(value, list | tuple)}
 
 
 def _headline(run: Artifact) -> dict[str, Any]:
-    account = run.results["account"]
+    account = require_this_kind(run).results["account"]
     return {**{name: account[name] for name in _ACCOUNT}, **account["metrics"]}
 
 

@@ -132,7 +132,10 @@ def model_remarks(lake: Lake, model: Artifact) -> list[str]:
     if "feature_set" not in model.parameters:
         return []
     own = FeatureSetKey(**model.parameters["feature_set"])
-    alike = {name: model.parameters[name] for name in ("feed", "session", "adjustment")}
+    # A model that says nothing of it is older than adjusted prices.
+    alike = {"adjustment": Adjustment.RAW.value} | {
+        name: value for name, value in model.parameters.items() if name in {"feed", "session", "adjustment"}
+    }
     builds = feature_tables_of(lake).versions(own.name).filter(symbol=model.parameters["symbols"][0], **alike)
     newest = None if builds.is_empty() else builds.sort("created_at")["version"][-1]
     if newest in {None, own.version}:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from barlake.artifacts import Artifact
+from barlake.errors import InvalidInputError
 from barlake.keys import Adjustment
 from barlake.lake import Lake
 from training_service.combinatorial import CombinatorialSpec
@@ -23,7 +24,18 @@ _FOLDS = ("window", "train_sessions", "embargo_sessions")
 
 
 def train_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments that `train` was called with, from the parameters of a model's manifest."""
+    """Keyword arguments that `train` was called with, from the parameters of a model's manifest.
+
+    Raises
+    ------
+    InvalidInputError
+        If an earlier release trained the model and kept less.
+    """
+    if missing := {"search", "combinatorial", "task", *_FOLDS} - parameters.keys():
+        raise InvalidInputError(
+            f"the model was trained by an earlier release, which kept no {', '.join(sorted(missing))}: it can be read "
+            f"and traded, not made again. `barlake train {','.join(parameters['symbols'])}` trains a new one."
+        )
     search, combinatorial = parameters["search"], parameters["combinatorial"]
     return {
         **{name: parameters[name] for name in _SAME_NAME},

@@ -11,7 +11,7 @@ from rich.console import Console
 import barlake
 from app.commands.options import AsJson, Root
 from app.commands.repro import repro
-from app.console import figures, frame_rows, print_frame, print_json, say
+from app.console import figures, frame_rows, notice, print_frame, print_json, say
 from barlake.durable import storage_errors
 from barlake.keys import ArtifactKind
 
@@ -27,16 +27,26 @@ RunId = Annotated[
 @application.command("list")
 def list_(root: Root = None, as_json: AsJson = False) -> None:
     """List all runs, the newest last."""
-    from simulation_service.runs import list_runs
+    from simulation_service.runs import is_of_this_kind, list_runs
 
     with barlake.open(root) as lake:
-        frame = list_runs(lake.artifacts.list(ArtifactKind.RUN))
+        runs = lake.artifacts.list(ArtifactKind.RUN)
+    frame = list_runs(runs)
+    _tell_of_others([one.id for one in runs if not is_of_this_kind(one)])
     if as_json:
         print_json(frame_rows(frame))
     elif frame.is_empty():
         say("No runs yet: `barlake simulate` makes one, `barlake demo` shows how.")
     else:
         print_frame(frame, newest=True)
+
+
+def _tell_of_others(ids: list[str]) -> None:
+    if ids:
+        notice(
+            f"{len(ids)} run(s) of an earlier release are kept and not listed: {', '.join(ids)}. "
+            "`barlake runs report ID` says where the page of one lies."
+        )
 
 
 @application.command("show")

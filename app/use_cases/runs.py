@@ -15,12 +15,11 @@ import numpy as np
 import polars as pl
 
 from barlake.artifacts import Artifact
-from barlake.errors import InvalidInputError
 from barlake.keys import SYNTHETIC_FEED, ArtifactKind
 from barlake.lake import Lake
 from simulation_service.execution import Fill
 from simulation_service.ladder_text import break_even_sentence, deflation_sentence, random_entries_sentence
-from simulation_service.runs import compare_runs, facts_of_run, list_runs
+from simulation_service.runs import compare_runs, facts_of_run, list_runs, require_this_kind
 from simulation_service.simulate import REPORT_FILE
 from simulation_service.tear_sheet.charts import MOST_POINTS, thin_out
 from simulation_service.tear_sheet.curves import drawdowns
@@ -200,12 +199,7 @@ def compare(lake: Lake, run_ids: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFr
 
 
 def _find(lake: Lake, run_id: str) -> Artifact:
-    run = lake.artifacts.find(ArtifactKind.RUN, run_id)
-    if "account" not in run.results:
-        raise InvalidInputError(
-            f"run {run.id} was made by an earlier release, whose runs were of another kind: simulate it again."
-        )
-    return run
+    return require_this_kind(lake.artifacts.find(ArtifactKind.RUN, run_id))
 
 
 def _title(results: Mapping[str, Any]) -> str:

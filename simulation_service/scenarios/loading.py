@@ -16,7 +16,7 @@ from simulation_service.material import Material, inputs_of, read_material
 from simulation_service.origin import Origin, origin_of
 from simulation_service.plan import SimulationPlan
 from simulation_service.ratios import last_bars, session_returns
-from simulation_service.runs import plan_of_run
+from simulation_service.runs import plan_of_run, require_this_kind
 from simulation_service.scenarios.scenario_table import Scenario
 from simulation_service.scenarios.session_blocks import SessionBlocks
 from simulation_service.scenarios.trading import Trader
@@ -96,7 +96,7 @@ def subject_of(run: Artifact) -> str:
 
 def run_returns(run: Artifact) -> FloatArray:
     """Simple returns of a run's account by session, close to close, the first from its cash."""
-    equity = pl.read_parquet(Path(run.path) / EQUITY_FILE, columns=["session", "equity_usd"])
+    equity = pl.read_parquet(Path(require_this_kind(run).path) / EQUITY_FILE, columns=["session", "equity_usd"])
     last = last_bars(equity["session"].to_numpy())
     return session_returns(equity["equity_usd"].to_numpy(), last, float(run.parameters["cash_usd"]))
 
