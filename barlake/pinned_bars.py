@@ -85,6 +85,12 @@ class PinnedBars:
         """Root over the sessions, as `snapshots.symbol_root` reckons it: equal roots, equal values of raw bars."""
         return symbol_root(self.query.feed, self.query.symbols[0], self.sessions)
 
+    @property
+    def state(self) -> tuple[object, ...]:
+        """Everything the bars of this query depend on: equal states of equal queries give equal rows."""
+        factors = None if self.factors is None else self.factors.rows()
+        return self.root_hash, self.old_rows, self.is_all, factors
+
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
         """The bars in frames that are made of at most so many minute bars, or of one session; oldest first.
 
