@@ -131,7 +131,9 @@ def newest_page(
 
 def _pin(lake: Lake, question: BarQuestion, place: PagePlace | None, sessions: int) -> PinnedBars:
     if place is None:
-        return pin_bars(lake, question.symbol, question.start, question.end, newest_sessions=sessions, **question.options)
+        return pin_bars(
+            lake, question.symbol, question.start, question.end, newest_sessions=sessions, **question.options
+        )
     end = place.before.isoformat()
     now = pin_bars(lake, question.symbol, question.start, end, newest_sessions=sessions, **question.options)
     if place.moment is None or now.moment == place.moment:

@@ -33,7 +33,9 @@ class Bar(BaseModel):
     feed: str = Field(examples=["sip"])
     symbol: str = Field(examples=["SPY"])
     session: dt.date = Field(description="The session's date in New York.")
-    timestamp: dt.datetime = Field(description="The bar's opening instant, UTC.", examples=["2024-01-02T14:30:00+00:00"])
+    timestamp: dt.datetime = Field(
+        description="The bar's opening instant, UTC.", examples=["2024-01-02T14:30:00+00:00"]
+    )
     open: float = Field(description="Dollars, as all prices.", examples=[472.16])
     high: float = Field(examples=[472.67])
     low: float = Field(examples=[471.99])
