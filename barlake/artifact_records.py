@@ -59,9 +59,9 @@ class ArtifactRecords:
     def counts(self) -> dict[str, int]:
         """How many artifacts of each kind are registered; kinds without any are left out."""
         table = tables.artifacts
-        query = select(table.c.kind, func.count()).group_by(table.c.kind)
+        query = select(table.c.kind, func.count().label("number")).group_by(table.c.kind)
         with reading(self._engine) as connection:
-            return {kind: count for kind, count in connection.execute(query)}
+            return {row.kind: row.number for row in connection.execute(query)}
 
     def remove(self, kind: str, artifact_id: str) -> None:
         """Let an artifact not count any more; its folder is another matter."""

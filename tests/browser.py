@@ -30,7 +30,7 @@ STARTUP_S = 60.0
 SETTLED = """
 () => !document.querySelector('[data-testid="stSkeleton"], [data-testid="stSpinner"], [data-stale="true"]')
    && !!document.querySelector('[data-testid="stMain"] h1')
-   && !document.querySelector('[data-testid="stStatusWidget"]')
+   && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') !== 'running'
 """
 CONTENT_HEIGHT = "() => document.querySelector('[data-testid=\"stMainBlockContainer\"]').scrollHeight"
 
@@ -145,6 +145,8 @@ def settle(page: Any) -> None:
     """Wait until the page has its title and nothing on it is still being drawn."""
     page.wait_for_function(SETTLED, timeout=PATIENCE_MS)
     page.wait_for_timeout(150)  # what has just arrived fades in
+    broken = page.query_selector('[data-testid="stException"]')
+    assert broken is None, broken.inner_text()
 
 
 def open_page(page: Any, url: str, path: str = "") -> None:

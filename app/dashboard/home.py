@@ -14,11 +14,12 @@ __all__ = ["frame"]
 
 # A file of our own: Streamlit would fetch its icons of the browser's tab from another machine.
 _ICON = Path(__file__).parent / "icon.svg"
+_MENU_WIDTH = 232
 
 
 def frame() -> None:
     """Draw the menu and the page that was asked for."""
-    st.set_page_config(page_title="Barlake", page_icon=str(_ICON), layout="wide")
+    st.set_page_config(page_title="Barlake", page_icon=str(_ICON), layout="wide", initial_sidebar_state=_MENU_WIDTH)
     look.apply_style()
     gate.require_key()
     page = navigation.navigation()

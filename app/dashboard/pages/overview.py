@@ -11,14 +11,13 @@ import streamlit as st
 from app.dashboard.parts import look
 from app.dashboard.parts.calendar_map import calendar_map
 from app.dashboard.parts.cards import coverage_cards
+from app.dashboard.parts.freshness import freshness
 from app.dashboard.parts.lake import lake, observer
 from app.dashboard.parts.needs import needs_list
 from app.dashboard.parts.refresh import refreshed
-from app.operations.durations import span_text
 from app.use_cases import coverage
 from app.use_cases.calendar_grid import CalendarYear, calendar_years
-from app.use_cases.overview import Overview, overview
-from barlake.sessions import NEW_YORK
+from app.use_cases.overview import overview
 
 __all__ = ["page"]
 
@@ -49,29 +48,15 @@ def page() -> None:
 def standing() -> None:
     """Draw counts, freshness and needs; again every other second."""
     seen = overview(observer())
-    _sentence(seen)
-    with st.container(horizontal=True, gap="small"):
+    freshness(seen)
+    with st.container(horizontal=True, gap="small", key="tiles"):
         facts = {
             "Bars": seen.bars, "Symbols": seen.symbols, "Models": seen.models, "Simulations": seen.runs,
             "Jobs under way": seen.busy, "Workers": len(seen.workers),
         }  # fmt: skip
         for name, count in facts.items():
-            st.metric(name, f"{count:,}", border=True, width=160)
+            st.metric(name, f"{count:,}", border=True, width=130)
     needs_list(seen.needs)
-
-
-def _sentence(seen: Overview) -> None:
-    """How fresh: the market, each feed, the last commit."""
-    market = f"Market {seen.market.phase}"
-    if seen.market.until is not None:
-        market += f", {span_text(seen.market.until - seen.market_now)} more"
-    parts = [f"{market} ({seen.market_now.astimezone(NEW_YORK):%a %H:%M} New York)"]
-    for one in seen.feeds:
-        lag = "up to date" if not one.lag else f"{span_text(one.lag)} behind"
-        parts.append(f"**{one.feed}** up to {one.newest:%Y-%m-%d %H:%M} UTC, {lag}")
-    if seen.last_commit is not None:
-        parts.append(f"last commit {span_text(seen.market_now - seen.last_commit)} ago")
-    st.markdown(" · ".join(parts))
 
 
 @refreshed(every_s=_EVERY_S)
