@@ -6,7 +6,6 @@ page in the user's browser that asks in the user's name, and not to a proxy that
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from app.api.rates import Rates
+from app.loopback import is_loopback
 from app.operations.api_keys import ApiKey, ApiKeys, Role
 from barlake.settings import Settings
 
-__all__ = ["Caller", "Doorkeeper", "Role", "guard", "is_local", "is_loopback", "operator", "reader"]
+__all__ = ["Caller", "Doorkeeper", "Role", "guard", "is_local", "operator", "reader"]
 
 KEY_LIVES_S = 1.0
 """So long a key that was looked up is believed: one that is revoked opens nothing a second later."""
@@ -107,24 +107,6 @@ def is_local(connection: HTTPConnection) -> bool:
         return False
     origin = headers.get("origin")
     return origin is None or origin.partition("://")[2] == headers["host"]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own, which nobody else reaches.
-
-    Examples
-    --------
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("example.com")
-    (True, True, False, False)
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _name_of(host: str) -> str:

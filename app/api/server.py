@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from app.api.access import is_loopback
 from app.api.house import House, open_house
 from app.api.main import create_app
+from app.loopback import is_loopback
 from barlake.errors import InvalidInputError, StorageError
 from barlake.settings import Settings
 

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.dashboard.address import is_loopback
+from app.loopback import is_loopback
+from app.operations import open_operations
 from barlake.errors import InvalidInputError
+from barlake.settings import load_settings
 
 __all__ = ["free_port", "run_dashboard"]
 
@@ -34,7 +36,8 @@ def run_dashboard(root: str | None, *, host: str, port: int, tell: Callable[[str
     Raises
     ------
     InvalidInputError
-        If the libraries of the dashboard are not installed, or the port is taken.
+        If the libraries of the dashboard are not installed, the port is taken, or other machines could come in and
+        there is no key to let anybody in by.
     """
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -46,11 +49,23 @@ def run_dashboard(root: str | None, *, host: str, port: int, tell: Callable[[str
     if root is not None:
         # Each page reads the settings anew, as every command does.
         os.environ["BARLAKE_ROOT"] = root
+    _require_a_key(host)
     port = free_port(host, port)
     options = _options(host, port)
     bootstrap.load_config_options(options)
     tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     bootstrap.run(str(_FOLDER / "home.py"), False, [], options)
+
+
+def _require_a_key(host: str) -> None:
+    if is_loopback(host):
+        return
+    with open_operations(load_settings()) as operations:
+        if not operations.api_keys.is_any():
+            raise InvalidInputError(
+                f"--host {host} is reached from other machines, and no key was made yet: `barlake keys create NAME "
+                "--role operator` makes one; --host 127.0.0.1 serves this machine alone."
+            )
 
 
 def free_port(host: str, port: int) -> int:

@@ -76,6 +76,8 @@ def _column(date: dt.date, monday: dt.date) -> int:
 def _text(cell: dict[str, object]) -> str:
     """What is held of a session, in words."""
     share, symbols = float(str(cell["share"])), int(str(cell["symbols"]))
+    if not cell["held"]:
+        return f"<b>{cell['session']:%a %Y-%m-%d}</b><br>not held"
     lines = [f"<b>{cell['session']:%a %Y-%m-%d}</b>", f"{share:.1%} of regular minutes"]
     if symbols > 1:
         lines.append(f"{cell['held']} of {symbols} symbols, {cell['complete']} complete")

@@ -11,6 +11,7 @@ import polars as pl
 from barlake.coverage import SOURCE_DELAY
 from barlake.keys import parse_symbols
 from barlake.lake import Lake
+from barlake.sessions import NEW_YORK
 
 __all__ = ["RECENT_SESSIONS", "holdings", "recent_shares", "session_shares"]
 
@@ -84,29 +85,41 @@ def recent_shares(
 
 
 def session_shares(lake: Lake, feed: str, symbol: str | None = None) -> pl.DataFrame:
-    """One row per session from the first that is held to the last, of one symbol or of all of the feed.
+    """One row per session of the years that are held, up to now, of one symbol or of all of the feed.
 
     Returns
     -------
-    session, symbols (how many the feed held by then), complete (of those: with every regular minute), held (of
-    those: with any bar), share (of their regular minutes, 0 to 1), is_over (whether every source may have given it
-    out by now).
+    session, symbols (how many the feed had begun by then), complete (of those: with every regular minute), held (of
+    those: with any bar), share (of their regular minutes, 0 to 1; 0 before the first began), is_over (whether every
+    source may have given it out by now).
     """
     held = lake.held(feed=feed, symbol=symbol)
     if held.is_empty():
         kinds = {"session": pl.Date(), "symbols": pl.Int64(), "complete": pl.Int64(), "held": pl.Int64()}
         return pl.DataFrame(schema={**kinds, "share": pl.Float64(), "is_over": pl.Boolean()})
-    sessions = _sessions_of(lake, feed, held["session"].min(), held["session"].max())
+    sessions = _sessions_of(lake, feed, *_years_around(lake, held["session"]))
     begun = held.group_by("symbol").agg(pl.col("session").min())["session"].sort()
-    counted = held.join(sessions, on="session").group_by("session").agg(
-        pl.len().cast(pl.Int64).alias("held"),
-        pl.col("regular_rows").sum().alias("regular"),
-        (pl.col("regular_rows") >= pl.col("minutes")).sum().cast(pl.Int64).alias("complete"),
-    )  # fmt: skip
+    counted = (
+        held.join(sessions, on="session")
+        .group_by("session")
+        .agg(
+            pl.len().cast(pl.Int64).alias("held"),
+            pl.col("regular_rows").sum().alias("regular"),
+            (pl.col("regular_rows") >= pl.col("minutes")).sum().cast(pl.Int64).alias("complete"),
+        )
+    )
     alive = begun.search_sorted(sessions["session"], side="right").cast(pl.Int64).alias("symbols")
     joined = sessions.with_columns(alive).join(counted, on="session", how="left", maintain_order="left")
+    every = pl.col("symbols").clip(1) * pl.col("minutes")
     return joined.with_columns(pl.col("held", "regular", "complete").fill_null(0)).select(
-        "session", "symbols", "complete", "held",
-        (pl.col("regular") / (pl.col("symbols") * pl.col("minutes"))).clip(0, 1).alias("share"),
+        "session", "symbols", "complete", "held", (pl.col("regular") / every).clip(0, 1).alias("share"),
         (pl.col("post_close") + SOURCE_DELAY <= lake.now()).alias("is_over"),
     )  # fmt: skip
+
+
+def _years_around(lake: Lake, sessions: pl.Series) -> tuple[dt.date, dt.date]:
+    """From the first day of the first year to the last of the last, but no further than today or the calendar."""
+    first, last = sessions.dt.year().min(), sessions.dt.year().max()
+    today, newest = lake.now().astimezone(NEW_YORK).date(), sessions.max()
+    end = max(min(dt.date(int(str(last)), 12, 31), today), dt.date.fromisoformat(str(newest)))
+    return max(dt.date(int(str(first)), 1, 1), lake.calendar.first), end

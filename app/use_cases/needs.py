@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.jobs.job import Agent, JobState
-from app.operations.durations import span_text
-from app.operations.observer import FeedStanding, Standing
+from app.operations.observer import Standing
 from app.operations.rules import Rule, disk_fills
 from barlake.keys import SYNTHETIC_FEED
 from barlake.settings import Settings
@@ -98,11 +97,8 @@ def _jobs(count: int, one: str, many: str) -> str:
 def _old(standing: Standing) -> Iterator[Need]:
     for one in standing.feeds:
         if one.lag > _LATE and one.feed != SYNTHETIC_FEED:
-            yield Need(Gravity.HINT, _old_text(one), Place.JOBS)
-
-
-def _old_text(one: FeedStanding) -> str:
-    return f"Feed {one.feed} ends on {one.newest:%Y-%m-%d}, {span_text(one.lag)} ago. Queue its tickers to go on."
+            text = f"Feed {one.feed} ends on {one.newest:%Y-%m-%d}. Queue its tickers to go on."
+            yield Need(Gravity.HINT, text, Place.JOBS)
 
 
 def _keys(settings: Settings) -> Iterator[Need]:

@@ -69,9 +69,9 @@ def log() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         level = st.segmented_control("Level and above", _LEVELS, default="info", required=True, key="log-level")
         span = st.segmented_control("Since", list(_SPANS), default="1 day", required=True, key="log-since")
-        agent = st.selectbox("Agent", ["All", *map(str, Agent)], width=140, key="log-agent")
-        symbol = st.text_input("Symbol", width=110, key="log-symbol").strip().upper()
-        job = st.text_input("Job", width=200, key="log-job", help="Its id, or where ids begin.").strip()
+        agent = st.selectbox("Agent", ["All", *map(str, Agent)], width=112, key="log-agent")
+        symbol = st.text_input("Symbol", width=90, key="log-symbol").strip().upper()
+        job = st.text_input("Job", width=150, key="log-job", help="Its id, or where ids begin.").strip()
     minutes = _SPANS[str(span)]
     found = operations().logs.tail(
         agent=None if agent == "All" else agent,

@@ -52,7 +52,7 @@ def standing() -> None:
     with st.container(horizontal=True, gap="small", key="tiles"):
         facts = {
             "Bars": seen.bars, "Symbols": seen.symbols, "Models": seen.models, "Simulations": seen.runs,
-            "Jobs under way": seen.busy, "Workers": len(seen.workers),
+            "Open jobs": seen.busy, "Workers": len(seen.workers),
         }  # fmt: skip
         for name, count in facts.items():
             st.metric(name, f"{count:,}", border=True, width=130)

@@ -37,7 +37,7 @@ _LINES = 6
 def agent_cards(operations: Operations, queue: JobQueue) -> None:
     """Draw one card an agent, two beside each other where there is room."""
     standings = agent_standings(operations, queue)
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="agents"):
         for one in standings:
             with st.container(border=True, width=440, key=f"agent-{one.name}"):
                 _card(one, operations, queue)
@@ -67,7 +67,9 @@ def _mark(one: AgentStanding) -> tuple[str, Literal["red", "orange", "gray", "gr
 
 
 def _word(one: AgentStanding) -> str:
-    return "no worker" if one.state == ABSENT else one.state
+    if one.state != ABSENT:
+        return one.state
+    return "no worker" if one.desired is Desired.RUNNING else f"no worker, {one.desired}"
 
 
 def _worker(one: WorkerStanding) -> None:

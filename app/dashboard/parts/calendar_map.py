@@ -56,11 +56,12 @@ def _step(share: float) -> int:
 
 
 def _axes(figure: go.Figure, row: int, year: CalendarYear, colours: Palette) -> None:
-    ticks = [column for column, _ in year.months]
-    names = [calendar.month_abbr[month] for _, month in year.months]
+    quarters = year.months[::3]  # as many names as a phone has room for
+    ticks = [column for column, _ in quarters]
+    names = [calendar.month_abbr[month] for _, month in quarters]
     figure.update_xaxes(
         row=row, col=1, tickvals=ticks, ticktext=names, showgrid=False, zeroline=False, ticks="",
-        tickfont={"color": colours.text}, fixedrange=True, ticklabelstandoff=2,
+        tickfont={"color": colours.text}, fixedrange=True, ticklabelstandoff=2, tickangle=0,
     )  # fmt: skip
     figure.update_yaxes(
         row=row, col=1, autorange="reversed", showgrid=False, zeroline=False, fixedrange=True, ticks="",

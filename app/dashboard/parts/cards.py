@@ -20,7 +20,7 @@ def coverage_cards(holdings: Sequence[Mapping[str, Any]], shares: Mapping[str, S
     shares
         Of each symbol: what is held of the newest sessions, 0 to 1.
     """
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="cards"):
         for one in holdings:
             _card(one, shares.get(one["symbol"], ()))
 
@@ -32,7 +32,7 @@ def _card(one: Mapping[str, Any], shares: Sequence[float]) -> None:
         word = f"{behind:,} session{'s' if behind > 1 else ''} behind"
     st.metric(
         f"**{one['symbol']}** · {one['feed']}", f"{one['bars']:,} bars", word,
-        delta_color="green" if not absent else "orange", delta_arrow="off", border=True, width=236,
+        delta_color="green" if not absent else "orange", delta_arrow="off", border=True, width=224,
         chart_data=list(shares), chart_type="bar",
         help=(
             f"{one['sessions']:,} sessions from {one['first']} to {one['last']}, {one['share']:.1%} of their regular "

@@ -15,6 +15,7 @@ from app.operations.durations import age
 
 __all__ = ["held_up_rows", "newest_table", "running_rows"]
 
+_INSTANT = "MM-DD HH:mm:ss"
 STATES = {
     JobState.QUEUED: "◷ queued",
     JobState.RUNNING: "▶ running",
@@ -75,7 +76,7 @@ def newest_table(jobs: Sequence[JobRecord]) -> None:
             "job": st.column_config.TextColumn("Job", width=210),
             "state": st.column_config.TextColumn("State", width=100),
             "agent": st.column_config.TextColumn("Agent", width=90),
-            "asked": st.column_config.DatetimeColumn("Asked for, UTC", format="MM-DD HH:mm:ss", timezone="UTC", width=130),
+            "asked": st.column_config.DatetimeColumn("Asked for, UTC", format=_INSTANT, timezone="UTC", width=130),
             "outcome": st.column_config.TextColumn("Outcome", width="large"),
         },
     )  # fmt: skip
