@@ -9,13 +9,13 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
-from barlake.trials import Deflation
 from training_service.labels import TargetSpec
 from training_service.report import TrainReport
 from training_service.scores import BASELINES, METRICS
 from training_service.targets import Task
+from training_service.tries import deflation_sentence
 
-__all__ = ["deflation_sentence", "print_report"]
+__all__ = ["print_report"]
 
 _INTERVAL = "95 % interval"
 _SMALL = 0.1
@@ -62,18 +62,6 @@ def _features(options: Mapping[str, Any]) -> str:
     name, version = (options["feature_set"][part] for part in ("name", "version"))
     beside = "no context symbol" if options["context"] is None else f"context symbol {options['context']}"
     return f"features {name} {version}: adjustment {options['adjustment']}, {options['session']} session, {beside}"
-
-
-def deflation_sentence(found: Deflation) -> str:
-    """What the Sharpe ratio of a model is worth among all tries at its symbol, in one sentence."""
-    beginning = f"Sharpe ratio of sessions {found.sharpe:.3g} before costs, "
-    p_value = f"one-sided p = {1 - found.probability:.2g}"
-    if found.trials == 1:
-        return f"{beginning}the only try at this symbol; against 0 {p_value}"
-    return (
-        f"{beginning}one of {found.trials} tries at this symbol (`barlake trials`); against the "
-        f"{found.expected_best:.3g} that the best of them would show without skill {p_value}"
-    )
 
 
 def _score_table(scores: Mapping[str, Any], task: Task) -> Table:

@@ -30,8 +30,9 @@ from training_service.plan import TrainPlan, make_plan
 from training_service.presets import DEFAULT_PRESET
 from training_service.report import TrainReport, results_of
 from training_service.search_space import SearchSpec
+from training_service.tries import deflation_of
 from training_service.walk import Progress
-from training_service.worth import deflation_of, require_runs, run_placebos
+from training_service.worth import require_runs, run_placebos
 
 __all__ = ["FOLDS", "PREDICTIONS", "read_dataset", "train"]
 

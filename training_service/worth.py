@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from barlake.errors import InvalidInputError
 from barlake.lake import Lake
-from barlake.trials import Deflation, TrialKind
+from barlake.trials import TrialKind
 from training_service.dataset import Dataset
 from training_service.fits import model_maker
 from training_service.placebo import PlaceboReport, placebo_test
@@ -16,7 +16,7 @@ from training_service.report import TrainReport
 from training_service.scores import headline
 from training_service.walk import Progress
 
-__all__ = ["deflation_of", "require_runs", "run_placebos"]
+__all__ = ["require_runs", "run_placebos"]
 
 
 def require_runs(runs: int) -> None:
@@ -50,9 +50,3 @@ def run_placebos(
         )
         trial.artifact_id, trial.scores = report.model_id, found.as_dict()
     return found
-
-
-def deflation_of(lake: Lake, study: str, model_id: str) -> Deflation | None:
-    """What the Sharpe ratio of a study's model is worth; None where it has none, or came from another lake."""
-    made = lake.trials.frame(study).filter(artifact_id=model_id, kind=TrialKind.TRAINING.value)
-    return None if made.is_empty() else lake.trials.deflation(made["trial_id"][-1])

@@ -44,7 +44,8 @@ def run_dashboard(root: str | None, *, host: str, port: int, tell: Callable[[str
         raise InvalidInputError(
             f'the dashboard needs {", ".join(missing)}: pip install "barlake[dashboard]", then run this again.'
         )
-    from streamlit.web import bootstrap  # noqa: PLC0415 - a second of import, and no part of the core
+    from streamlit.runtime.pages_manager import PagesManager  # noqa: PLC0415 - a second of import, and no part of the core
+    from streamlit.web import bootstrap  # noqa: PLC0415 - as above
 
     if root is not None:
         # Each page reads the settings anew, as every command does.
@@ -53,6 +54,8 @@ def run_dashboard(root: str | None, *, host: str, port: int, tell: Callable[[str
     port = free_port(host, port)
     options = _options(host, port)
     bootstrap.load_config_options(options)
+    # Else a first look at a page's own address would run its file alone, past the frame, its menu and its key.
+    PagesManager.uses_pages_directory = False
     tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     bootstrap.run(str(_FOLDER / "home.py"), False, [], options)
 

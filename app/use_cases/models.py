@@ -18,13 +18,12 @@ from barlake.keys import SYNTHETIC_FEED, ArtifactKind
 from barlake.lake import Lake
 from training_service.card import CARD
 from training_service.card_view import prediction_counts, unbroken_stretches
-from training_service.report_text import deflation_sentence
 from training_service.score_rows import score_rows
 from training_service.scores import BASELINES, LOSSES, Judgement, judge
 from training_service.targets import TargetSpec, Task
-from training_service.worth import deflation_of
+from training_service.tries import deflation_of, deflation_sentence
 
-__all__ = ["ModelView", "card_of", "list_models", "view_model"]
+__all__ = ["ModelView", "card_of", "list_models", "names_of_models", "view_model"]
 
 _ALL_ROWS = "all test rows"
 _FOLD_SCORES = {
@@ -55,8 +54,6 @@ class ModelView:
         Columns of `scores` that are baselines, with what people call them.
     scores
         One row per measure over all test rows: metric, value, low, high (95 % interval), one column per baseline.
-    losses
-        Metrics of which less is better.
     fold_scores
         metric, test (all rows, or a fold), value, low, high, baseline: one row for each metric and test.
     fold_spans
@@ -76,7 +73,6 @@ class ModelView:
     tries: str | None
     baselines: Mapping[str, str]
     scores: pl.DataFrame
-    losses: tuple[str, ...]
     fold_scores: pl.DataFrame
     fold_spans: pl.DataFrame
     predictions: pl.DataFrame
@@ -93,10 +89,23 @@ class ModelView:
         """The symbol it predicts."""
         return str(self.model.parameters["symbols"][0])
 
+    @staticmethod
+    def title_of(metric: str) -> str:
+        """A metric for eyes, with which way is better where that is not plain."""
+        return metric.replace("_", " ") + (" (less is better)" if metric in LOSSES else "")
+
 
 def list_models(lake: Lake, *, symbol: str | None = None) -> pl.DataFrame:
     """One row per model, the newest first: what it predicts, and its headline score beside the baseline."""
     return model_rows(lake.artifacts.list(ArtifactKind.MODEL), symbol=symbol).reverse()
+
+
+def names_of_models(models: pl.DataFrame) -> dict[str, str]:
+    """What each model of a list is called where there is little room, by its id."""
+    return {
+        row["model"]: f"{row['symbols']} {row['target']} {row['horizon']}, {row['estimator']} ({row['model'][:6]})"
+        for row in models.iter_rows(named=True)
+    }
 
 
 def view_model(lake: Lake, model_id: str) -> ModelView:
@@ -120,7 +129,6 @@ def view_model(lake: Lake, model_id: str) -> ModelView:
         tries=_tries(lake, model),
         baselines=BASELINES[task],
         scores=model_scores(model),
-        losses=tuple(sorted(LOSSES)),
         fold_scores=pl.DataFrame(list(_fold_scores(model.results)), schema=_FOLD_SCORES, orient="row"),
         fold_spans=_fold_spans(_table(lake, model, "folds")),
         predictions=_predictions(_table(lake, model, "predictions")),

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.jobs.job import Job
+from app.jobs.job import Job, JobRecord, JobState
+from app.jobs.queue import JobQueue
 from barlake.artifacts import canonical_json
 
-__all__ = ["research_job"]
+__all__ = ["newest_jobs", "research_job"]
 
 _DIGITS = 12
 
@@ -30,3 +31,9 @@ def research_job(task: str, symbols: Sequence[str], options: Mapping[str, Any]) 
     }
     digest = hashlib.sha256(canonical_json(arguments).encode()).hexdigest()[:_DIGITS]
     return Job(f"{task}/{symbols[0]}/{digest}", task, arguments, "research")
+
+
+def newest_jobs(queue: JobQueue, task: str, *, limit: int = 5) -> list[JobRecord]:
+    """The jobs of a task that were asked for last, the newest first; those that run with their progress."""
+    found = queue.list(prefix=f"{task}/", newest=True, limit=limit)
+    return [queue.get(one.id) if one.state is JobState.RUNNING else one for one in found]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from app.use_cases.bar_axis import Ticks, bar_ticks
 from barlake.artifacts import Artifact
 from barlake.keys import SYNTHETIC_FEED, ArtifactKind
 from barlake.lake import Lake
@@ -25,7 +26,17 @@ from simulation_service.tear_sheet.charts import MOST_POINTS, thin_out
 from simulation_service.tear_sheet.curves import drawdowns
 from simulation_service.tear_sheet.figures import Card, Column, Rows, cards, columns, rows
 
-__all__ = ["Curves", "RunView", "compare", "curves_of", "list_all_runs", "report_of", "table_of", "view_run"]
+__all__ = [
+    "Curves",
+    "RunView",
+    "compare",
+    "curves_of",
+    "list_all_runs",
+    "report_of",
+    "sessions_of",
+    "table_of",
+    "view_run",
+]
 
 _RUN = {"run": pl.String(), "created_at": pl.Datetime("us", "UTC"), "symbols": pl.String()}
 _LADDER = {
@@ -97,8 +108,8 @@ class Curves:
     points
         bar (its number from 0), timestamp (UTC), session, equity_usd, buy_and_hold_usd, same_close_usd, drawdown and
         buy_and_hold_drawdown (fractions at or below 0): at most 2,000 rows. A curve that the run lacks is null.
-    sessions
-        session, bar: the first bar of each.
+    ticks
+        Labels below the curves, by the number of the bar.
     bars
         How many bars there are in all.
     cash_usd
@@ -106,7 +117,7 @@ class Curves:
     """
 
     points: pl.DataFrame
-    sessions: pl.DataFrame
+    ticks: Ticks
     bars: int
     cash_usd: float
 
@@ -115,6 +126,11 @@ def list_all_runs(lake: Lake) -> pl.DataFrame:
     """One row per run, the newest first; columns as `simulation_service.runs.list_runs`."""
     found = list_runs(lake.artifacts.list(ArtifactKind.RUN))
     return pl.DataFrame(schema=_RUN) if found.is_empty() else found.reverse()
+
+
+def names_of_runs(runs: pl.DataFrame) -> dict[str, str]:
+    """What each run of a list is called where there is little room, by its id."""
+    return {row["run"]: f"{row['symbols']}, {row['source']} ({row['run'][:6]})" for row in runs.iter_rows(named=True)}
 
 
 def view_run(lake: Lake, run_id: str) -> RunView:
@@ -154,10 +170,16 @@ def curves_of(lake: Lake, run_id: str, *, most: int = MOST_POINTS) -> Curves:
     numbered = equity.with_row_index("bar").with_columns(*falls)
     return Curves(
         points=numbered[chosen].select("bar", "timestamp", "session", *_CURVES, *(fall.name for fall in falls)),
-        sessions=numbered.group_by("session", maintain_order=True).agg(pl.col("bar").first()),
+        ticks=bar_ticks(numbered.group_by("session", maintain_order=True).agg(pl.col("bar").first()), equity.height),
         bars=equity.height,
         cash_usd=cash,
     )
+
+
+def sessions_of(lake: Lake, run_id: str) -> list[dt.date]:
+    """Sessions of a run, oldest first; errors as in `table_of`."""
+    sessions: list[dt.date] = table_of(lake, run_id, "equity")["session"].unique().sort().to_list()
+    return sessions
 
 
 def table_of(lake: Lake, run_id: str, name: str) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -69,10 +69,10 @@ def empty_state(text: str, first_step: str, *, page: str | None = None, label: s
             page_link(page, label)
 
 
-def page_link(page: str, label: str) -> None:
-    """A link to a page, by its file without the ending."""
+def page_link(page: str, label: str, *, asked: Mapping[str, str] | None = None) -> None:
+    """A link to a page, by its file without the ending; `asked` is what stands in the address behind it."""
     entry = next(one for one in PAGES if one.file == page)
-    st.page_link(entry.path, label=label or entry.title, icon=entry.icon)
+    st.page_link(entry.path, label=label or entry.title, icon=entry.icon, query_params=dict(asked or {}))
 
 
 def plain(text: str) -> str:

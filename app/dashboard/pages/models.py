@@ -1,0 +1,80 @@
+"""Models: train one by a job, read its verdict, its scores beside baselines and its folds, compare several."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+from app.dashboard.parts import look
+from app.dashboard.parts.chosen import choose_shown
+from app.dashboard.parts.colours import follow_theme
+from app.dashboard.parts.lake import lake
+from app.dashboard.parts.model_sections import show_model
+from app.model_comparison import compare_models
+from app.use_cases.models import list_models, names_of_models
+
+__all__ = ["page"]
+
+SHOWN = "models"
+"""Key of the choice, and its name in the address: `models?models=1f2e...`."""
+
+_COLUMNS = ("symbols", "target", "horizon", "estimator", "metric", "value", "low", "high", "baseline", "beats_baseline",
+            "model")  # fmt: skip
+
+
+def page() -> None:
+    """Draw the page."""
+    follow_theme()
+    models = list_models(lake())
+    look.page_header("Models", "What was learned, and whether it beats baselines that look at no feature.")
+    read, train = st.tabs(["Models", "Train a model"], key="models_tab", on_change="rerun", bind="query-params")
+    if train.open:
+        # Its libraries take seconds to load, and whoever reads does not need them.
+        from app.dashboard.parts.train_form import train_tab  # noqa: PLC0415 - as just said
+
+        with train:
+            train_tab(shown=SHOWN)
+    with read:
+        if models.is_empty():
+            look.empty_state(
+                "No model was trained here yet.",
+                "Train one in the tab beside this, or with `barlake train SPY`: it learns from a symbol's features.",
+            )
+        else:
+            _read(models)
+
+
+def _read(models: pl.DataFrame) -> None:
+    _overview(models)
+    chosen = choose_shown(names_of_models(models), key=SHOWN, what="model")
+    if len(chosen) == 1:
+        show_model(chosen[0])
+    elif chosen:
+        _compare(chosen)
+
+
+def _overview(models: pl.DataFrame) -> None:
+    figure = st.column_config.NumberColumn
+    st.dataframe(
+        models, hide_index=True, column_order=_COLUMNS,
+        column_config={
+            "model": "Model", "symbols": "Symbols", "target": "Target", "horizon": "Minutes",
+            "estimator": "Estimator", "metric": "Measure", "value": figure("Score", format="%.4f"),
+            "low": figure("95 % from", format="%.4f"), "high": figure("to", format="%.4f"),
+            "baseline": figure("Baseline", format="%.4f"),
+            "beats_baseline": st.column_config.CheckboxColumn("Beats it"),
+        },
+    )  # fmt: skip
+
+
+def _compare(chosen: list[str]) -> None:
+    found = compare_models(lake(), chosen)
+    (st.info if found.same_question else st.warning)(found.verdict, icon=":material/balance:")
+    st.markdown("**Scores, each on its own test bars**")
+    st.dataframe(found.scores, hide_index=True, column_config={"metric": ""})
+    st.markdown("**What differs in how they were made**")
+    st.dataframe(found.options, hide_index=True, column_config={"option": ""})
+
+
+if __name__ == "__main__":
+    page()
