@@ -32,6 +32,7 @@ __all__ = [
     "compare",
     "curves_of",
     "list_all_runs",
+    "names_of_runs",
     "report_of",
     "sessions_of",
     "table_of",
