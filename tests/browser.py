@@ -176,6 +176,7 @@ def shot(page: Any, name: str) -> list[Path]:
         page.wait_for_timeout(250)
         settle(page)
         page.set_viewport_size({"width": WIDTHS[width], "height": max(HEIGHT, page.evaluate(CONTENT_HEIGHT) + 60)})
+        page.evaluate("() => document.querySelector('[data-testid=\"stMain\"]').scrollTo(0, 0)")
         page.wait_for_timeout(250)
         path = SCREENSHOTS / f"{name}-{kind}.png"
         page.screenshot(path=path)

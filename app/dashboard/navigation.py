@@ -27,6 +27,11 @@ class PageEntry:
         """Its file, as `st.switch_page` and `st.page_link` take it."""
         return f"pages/{self.file}.py"
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it has its file: one without has no place in the menu, and no link leads to it."""
+        return (_FOLDER / self.path).is_file()
+
 
 PAGES = (
     PageEntry("overview", "Home", ":material/home:"),
@@ -45,7 +50,7 @@ def navigation() -> StreamlitPage:
     """The page that was asked for, with the menu drawn beside it."""
     sections: dict[str, list[StreamlitPage]] = {}
     for number, entry in enumerate(PAGES):
-        if not (_FOLDER / entry.path).is_file():
+        if not entry.is_there:
             continue
         page = st.Page(entry.path, title=entry.title, icon=entry.icon, url_path=entry.file, default=number == 0)
         sections.setdefault(entry.section, []).append(page)

@@ -1,4 +1,4 @@
-"""A picture's worth of candles: any range of any length in about two thousand rows, with what is absent marked.
+"""A picture's worth of candles: any range of any length in at most two thousand rows, with what is absent marked.
 
 The length of a candle follows from the range. What is absent, and why, is what the lake knows of it: nothing is
 concluded from a hole between two candles.
@@ -28,10 +28,13 @@ from barlake.partitions import reading_errors
 from barlake.ranges import Boundary, TimeRange, parse_instant, time_range
 from barlake.sessions import session_bounds
 
-__all__ = ["CANDLES", "MOST_CANDLES", "Candles", "candles"]
+__all__ = ["CANDLES", "COMFORTABLE", "MOST_CANDLES", "CandleFacts", "Candles", "candles"]
 
 MOST_CANDLES = 2_000
-"""More than a screen has columns for."""
+"""As many as a wide screen has columns: more would be sent for nothing."""
+
+COMFORTABLE = 700
+"""So many can be told apart; as many `auto` gives at most."""
 
 _STAMP = pl.Datetime("us", "UTC")
 CANDLES: dict[str, pl.DataType] = {
@@ -50,6 +53,26 @@ CANDLES: dict[str, pl.DataType] = {
     "evidence": pl.String(),
 }
 """One row per candle, and one for each place where a candle is absent."""
+
+
+@dataclass(frozen=True)
+class CandleFacts:
+    """A range in a few figures.
+
+    Parameters
+    ----------
+    change
+        From the first open to the last close, a fraction.
+    minutes
+        Minute bars.
+    """
+
+    last_close: float
+    change: float
+    low: float
+    high: float
+    volume: float
+    minutes: int
 
 
 @dataclass(frozen=True)
@@ -92,6 +115,21 @@ class Candles:
         return self.rows["open"].count()
 
     @property
+    def facts(self) -> CandleFacts | None:
+        """The range in a few figures; None without a candle."""
+        held = self.rows.filter(pl.col("open").is_not_null())
+        if held.is_empty():
+            return None
+        figures = held.select(
+            pl.col("close").last().alias("last_close"),
+            (pl.col("close").last() / pl.col("open").first() - 1).alias("change"),
+            pl.col("low").min(),
+            pl.col("high").max(),
+            pl.col("volume", "minutes").sum(),
+        )
+        return CandleFacts(**figures.row(0, named=True))
+
+    @property
     def absent(self) -> pl.DataFrame:
         """One row per class of absent minutes: class, minutes, whole_sessions."""
         found = self.rows.filter(pl.col("class").is_not_null())
@@ -110,9 +148,9 @@ def candles(
     feed: str | None = None,
     as_of: dt.datetime | str | None = None,
     adjustment: str = Adjustment.RAW,
-    most: int = MOST_CANDLES,
+    most: int | None = None,
 ) -> Candles:
-    """Candles of one symbol over [start, end), never more than `most` rows.
+    """Candles of one symbol over [start, end): one row each, and one for each place where one is absent.
 
     Parameters
     ----------
@@ -120,6 +158,8 @@ def candles(
         As `Lake.bars` has them. With `as_of`, of what is absent only whole sessions are marked.
     timeframe
         A value of `CandleInterval`, or `auto`. Where there would be too many, the next longer one that fits.
+    most
+        Never more rows than that; None takes 700 for `auto`, which can be told apart, and 2,000 for a length named.
 
     Raises
     ------
@@ -128,9 +168,10 @@ def candles(
     InvalidInputError
         If the range is reversed or lacks its zone, an option is not known, or `most` is below 10.
     """
+    wanted, parts = parse_interval(timeframe), SessionFilter.parse(session)
+    most = (COMFORTABLE if wanted is None else MOST_CANDLES) if most is None else most
     if most < _FEWEST:
         raise InvalidInputError(f"most {most} makes no picture: give {_FEWEST} or more.")
-    wanted, parts = parse_interval(timeframe), SessionFilter.parse(session)
     name, moment = parse_symbol(symbol), parse_instant(as_of, "as_of")
     view = _View(lake, name, lake.feed_of(name, feed), parts, parse_adjustment(adjustment), moment)
     held = lake.held(moment, feed=view.feed, symbol=name)

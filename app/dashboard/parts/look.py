@@ -72,7 +72,8 @@ def empty_state(text: str, first_step: str, *, page: str | None = None, label: s
 def page_link(page: str, label: str, *, asked: Mapping[str, str] | None = None) -> None:
     """A link to a page, by its file without the ending; `asked` is what stands in the address behind it."""
     entry = next(one for one in PAGES if one.file == page)
-    st.page_link(entry.path, label=label or entry.title, icon=entry.icon, query_params=dict(asked or {}))
+    if entry.is_there:
+        st.page_link(entry.path, label=label or entry.title, icon=entry.icon, query_params=dict(asked or {}))
 
 
 def plain(text: str) -> str:
