@@ -17,7 +17,8 @@ __all__ = ["Positions", "Ticks", "labels", "place", "ticks"]
 _HOLE_SHARE = 0.012
 """Of the width of a picture for sessions that are absent in a row, however many they are."""
 
-_MOST_TICKS = 9
+_MOST_TICKS = 20
+"""With more, longer stretches of time begin at a tick."""
 _LEAST_APART = 0.09
 """Of the width of a picture between two ticks."""
 
@@ -54,7 +55,7 @@ def place(rows: pl.DataFrame) -> Positions:
 
 
 def ticks(rows: pl.DataFrame, positions: Positions, zone: str) -> Ticks:
-    """At most nine ticks, where hours, sessions, weeks, months, quarters or years begin.
+    """Ticks where hours, sessions, weeks, months, quarters or years begin.
 
     Parameters
     ----------
