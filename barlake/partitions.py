@@ -302,10 +302,10 @@ def collect(rows: pl.LazyFrame) -> pl.DataFrame:
 
 @contextlib.contextmanager
 def reading_errors() -> Iterator[None]:
-    """Turn what polars says about a file it cannot read into a `FormatError` with the next step."""
+    """Turn what polars and Arrow say about a file they cannot read into a `FormatError` with the next step."""
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         raise FormatError(
             f"a file that the manifest counts cannot be read: {str(error).splitlines()[0]}. `barlake verify` names it, "
             "`barlake repair` keeps what is good of it and fetches the rest again."

@@ -14,9 +14,10 @@ import polars as pl
 
 from barlake import layout
 from barlake.manifest import Manifest
-from barlake.partitions import collect, read_files
+from barlake.partitions import collect, read_files, reading_errors
 from barlake.ranges import TimeRange
 from barlake.records import FileView
+from barlake.row_groups import read_narrow
 from barlake.schemas import BAR_VALUES, BARS
 from barlake.sessions import session_dates, session_of
 from barlake.stores import Store
@@ -92,8 +93,11 @@ def read_present(
 
 def read_paths(store: Store, paths: Sequence[str], *, feed: str, span: TimeRange) -> pl.DataFrame:
     """The bars of these files with start <= timestamp < end, in the order of the files; columns as `read_bars`."""
-    lazy = _within(read_files(store, paths, feed=feed, labelled=True), span)
-    rows = collect(lazy.select("feed", "symbol", *BARS.names))
+    with reading_errors():
+        rows = read_narrow(store, paths, span)
+    if rows is None:
+        lazy = _within(read_files(store, paths, feed=feed, labelled=True), span)
+        rows = collect(lazy.select("feed", "symbol", *BARS.names))
     return rows.insert_column(2, session_dates(rows["timestamp"], feed).alias("session"))
 
 
