@@ -118,8 +118,8 @@ class _Exchange:
             return await self._receive()
         self._require_size(int(Headers(scope=self.scope).get("content-length", 0)))
         try:
-            left_s = self.began + BODY_S - time.monotonic()
-            message = await asyncio.wait_for(self._receive(), max(left_s, 0.001))
+            async with asyncio.timeout(self.began + BODY_S - time.monotonic()):
+                message = await self._receive()
         except TimeoutError:
             self._is_whole = True
             raise HTTPException(408, f"the body did not come within {BODY_S:g} s.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from app.api.connections import ImpatientProtocol
 from app.api.house import House, open_house
 from app.api.main import create_app
 from app.loopback import is_loopback
@@ -21,6 +23,11 @@ __all__ = ["serve", "serving"]
 _START_SECONDS = 30.0
 _PARTING_S = 10
 """How long requests that run may go on after the service is told to end."""
+_RESTING_S = 60
+"""How long a connection may rest between two requests."""
+_MOST_CONNECTIONS = 500
+"""More are answered with 503; each may hold a file or two."""
+_MOST_MESSAGE_BYTES = 65_536
 
 
 def serve(
@@ -48,7 +55,7 @@ def serve(
     """
     with open_house(settings) as house:
         _require_a_key(house, host)
-        with _bound(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
+        with _bound(host, port) as listener:
             on_ready(_url(listener))
             _Server(house, host, keeps_log=True).run([listener])
 
@@ -85,17 +92,23 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(house=house, is_open=is_open, keeps_log=keeps_log),
+                http=ImpatientProtocol,
+                ws="websockets-sansio",
+                ws_max_size=_MOST_MESSAGE_BYTES,
+                limit_concurrency=_MOST_CONNECTIONS,
                 log_config=None,  # whoever runs it decides where messages go
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=_RESTING_S,
                 timeout_graceful_shutdown=_PARTING_S,
             )
         )
 
-    def handle_exit(self, sig: int, frame: object) -> None:
-        """End in order; a second signal ends at once."""
-        self._house.stopping.set()
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+    def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002 - as the base class has it
+        """End in order; a second Ctrl-C ends at once. The signal is dealt with, and not raised again afterwards."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.end()
 
     def end(self) -> None:
         """End in order."""
