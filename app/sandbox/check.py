@@ -50,8 +50,13 @@ class Offered:
     macros: frozenset[str]
 
 
-def parse(connection: duckdb.DuckDBPyConnection, sql: str) -> Node:
+def parse(connection: duckdb.DuckDBPyConnection, sql: str, *, longest: int | None = _MOST_TEXT) -> Node:
     """Syntax tree of the one SELECT in a text.
+
+    Parameters
+    ----------
+    longest
+        Characters the text may have; None for one of ours.
 
     Raises
     ------
@@ -60,16 +65,16 @@ def parse(connection: duckdb.DuckDBPyConnection, sql: str) -> Node:
     duckdb.Error
         If DuckDB cannot read it.
     """
-    if len(sql) > _MOST_TEXT:
-        raise Denied(f"the query has {len(sql):,} characters, more than {_MOST_TEXT:,}: ask for less at once")
+    if longest is not None and len(sql) > longest:
+        raise Denied(f"the query has {len(sql):,} characters, more than {longest:,}: ask for less at once")
     try:
-        statements = connection.extract_statements(sql)
+        kinds = [statement.type for statement in connection.extract_statements(sql)]
     except ValueError as error:  # a statement this client has no name for
         raise Denied("only SELECT may be asked") from error
-    if len(statements) != 1:
-        raise Denied(f"{len(statements)} statements were sent: send exactly one SELECT")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        raise Denied(f"only SELECT may be asked, not {str(statements[0].type).rsplit('.', 1)[-1]}")
+    if len(kinds) != 1:
+        raise Denied(f"{len(kinds)} statements were sent: send exactly one SELECT")
+    if kinds[0] != duckdb.StatementType.SELECT:
+        raise Denied(f"only SELECT may be asked, not {kinds[0].name}")
     ((text,),) = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()
     tree = json.loads(text)
     if tree["error"] or len(tree["statements"]) != 1:

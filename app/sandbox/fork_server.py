@@ -15,9 +15,7 @@ import sys
 
 # Preloaded for every query: after the sandbox is closed no module can be read from the disk any more.
 import duckdb  # noqa: F401
-import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.ipc
+import pyarrow.ipc  # noqa: F401
 
 from app.sandbox.orders import END, FORK, ORDER
 from app.sandbox.query import answer
@@ -27,7 +25,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Obey until the socket closes."""
-    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own reserves address space far beyond what it uses
     os.chdir("/")
     children: set[int] = set()
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as control:

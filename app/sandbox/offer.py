@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Literal
 
 from app.sandbox.check import Offered, parse, references
 from app.sandbox.notes import FEATURES, NOTES
+from app.sandbox.rows import packed
 from barlake import publish
 from barlake.published import published
 
@@ -28,6 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["OfferedView", "Sources", "offered_names", "schema_of", "sources_for"]
 
 _FEATURE_VIEW = re.compile(r"features_[a-z0-9_]+", re.IGNORECASE)
+_KEPT_BYTES = 4 << 20
+"""A small table of fewer bytes stays in memory for the next query."""
+
+_COLUMNS = """
+    SELECT table_name, list(column_name ORDER BY column_index), list(data_type ORDER BY column_index)
+    FROM duckdb_columns() WHERE NOT internal AND database_name = 'market' GROUP BY table_name
+"""
+_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND database_name = 'market'"
+_MACROS = """
+    SELECT function_name, parameters, macro_definition FROM duckdb_functions()
+    WHERE NOT internal AND function_type = 'table_macro' AND database_name = 'market'
+"""
 
 
 @dataclass(frozen=True)
@@ -39,23 +50,33 @@ class OfferedView:
     kind
         `view`, `table`, or `macro`, which is called with arguments.
     columns
-        Pairs of name and DuckDB's type, in their order.
+        Pairs of name and DuckDB's type, in their order; of a macro none.
     parameters
         Of a macro.
     """
 
     name: str
-    kind: str
+    kind: Literal["view", "table", "macro"]
     note: str
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str], ...] = ()
     parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a process needs to show some of it: small tables with their rows, definitions in order, files they read."""
+    """What a process needs to show some of it.
 
-    tables: dict[str, pa.Table] = field(default_factory=dict)
+    Parameters
+    ----------
+    tables
+        Rows of the small tables, each as an Arrow IPC stream.
+    statements
+        Definitions of views and macros, each behind those it stands on.
+    files
+        What they read.
+    """
+
+    tables: dict[str, bytes] = field(default_factory=dict)
     statements: Sequence[str] = ()
     files: Sequence[str] = ()
 
@@ -67,19 +88,35 @@ class _Definition:
     query: str
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What one definition needs: names below it, files it reads, and the rows of a table."""
+
+    below: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    rows: bytes | None = None
+
+
+@dataclass(frozen=True)
+class _Catalogue:
+    """One catalogue file, which never changes once it is in its place, and what was read from it so far."""
+
+    definitions: dict[str, _Definition]
+    parts: dict[str, _Part] = field(default_factory=dict)
+
+    def offered(self) -> Offered:
+        macros = frozenset(name for name, one in self.definitions.items() if one.view.kind == "macro")
+        return Offered(frozenset(self.definitions) - macros, macros)
+
+
 def schema_of(lake: Lake) -> list[OfferedView]:
     """Every view, table and macro that `run_sql` offers, by name."""
-    return [one.view for _, one in sorted(_definitions(lake).items())]
+    return [one.view for _, one in sorted(_catalogue(lake).definitions.items())]
 
 
 def offered_names(lake: Lake) -> Offered:
     """The names alone, in lower case."""
-    return _names(_definitions(lake))
-
-
-def _names(found: dict[str, _Definition]) -> Offered:
-    macros = frozenset(name for name, one in found.items() if one.view.kind == "macro")
-    return Offered(frozenset(found) - macros, macros)
+    return _catalogue(lake).offered()
 
 
 def sources_for(lake: Lake, names: Iterable[str]) -> Sources:
@@ -87,47 +124,58 @@ def sources_for(lake: Lake, names: Iterable[str]) -> Sources:
 
     All of it is of one catalogue, thus of one state of the lake.
     """
+    wanted = sorted(names)
     while True:
-        known = _definitions(lake)
-        with publish.connect(lake.catalogue_path) as connection:
-            # Another may have been put in its place in between.
-            if _definitions(lake) is known:
-                return _sources(connection, known, names)
+        catalogue = _catalogue(lake)
+        parts = _parts(catalogue, wanted, {})
+        if parts is None:
+            with publish.connect(lake.catalogue_path) as connection:
+                if _catalogue(lake) is not catalogue:  # another took its place in between
+                    continue
+                parts = _parts(catalogue, wanted, {}, connection)
+        assert parts is not None  # noqa: S101 - with a connection all of them are found
+        return Sources(
+            {catalogue.definitions[name].view.name: one.rows for name, one in parts.items() if one.rows is not None},
+            [one.statement for name in parts if (one := catalogue.definitions[name]).statement],
+            list(dict.fromkeys(file for one in parts.values() for file in one.files)),
+        )
 
 
-def _sources(connection: duckdb.DuckDBPyConnection, known: dict[str, _Definition], names: Iterable[str]) -> Sources:
-    ordered: dict[str, _Definition] = {}
-    files: dict[str, None] = {}
-    for name in sorted(names):
-        _collect(connection, name, known, ordered, files)
-    tables = {
-        one.view.name: connection.sql(one.query).to_arrow_table()
-        for one in ordered.values()
-        if one.view.kind == "table"
-    }
-    return Sources(tables, [one.statement for one in ordered.values() if one.statement], list(files))
+def _parts(
+    catalogue: _Catalogue,
+    names: Iterable[str],
+    found: dict[str, _Part],
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> dict[str, _Part] | None:
+    """Parts of these names behind those they stand on; None when one has to be read and there is no connection."""
+    for name in names:
+        if name in found or name not in catalogue.definitions:
+            continue
+        part = catalogue.parts.get(name)
+        if part is None:
+            if connection is None:
+                return None
+            part = _read_part(catalogue, name, connection)
+        if _parts(catalogue, part.below, found, connection) is None:
+            return None
+        found[name] = part
+    return found
 
 
-def _collect(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    known: dict[str, _Definition],
-    ordered: dict[str, _Definition],
-    files: dict[str, None],
-) -> None:
-    """Put a definition behind those it stands on."""
-    if name in ordered or name not in known:
-        return
-    one = known[name]
+def _read_part(catalogue: _Catalogue, name: str, connection: duckdb.DuckDBPyConnection) -> _Part:
+    one = catalogue.definitions[name]
     if one.statement:
-        used, read = references(parse(connection, one.query), _names(known))
-        for below in sorted(used - {name}):
-            _collect(connection, below, known, ordered, files)
-        files.update(dict.fromkeys(read))
-    ordered[name] = one
+        used, files = references(parse(connection, one.query, longest=None), catalogue.offered())
+        part = _Part(tuple(sorted(used - {name})), tuple(files))
+    else:
+        rows = connection.sql(one.query).to_arrow_table()
+        part = _Part(rows=packed(rows.schema, rows.to_batches()))
+    if part.rows is None or len(part.rows) <= _KEPT_BYTES:
+        catalogue.parts[name] = part
+    return part
 
 
-def _definitions(lake: Lake) -> dict[str, _Definition]:
+def _catalogue(lake: Lake) -> _Catalogue:
     found = published(lake.catalogue_path)
     if found is None or found.root != lake.store.name:
         lake.publish()
@@ -135,41 +183,30 @@ def _definitions(lake: Lake) -> dict[str, _Definition]:
     return _read(lake.catalogue_path, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
 
 
-@functools.lru_cache(maxsize=4)
-def _read(path: Path, _file: tuple[int, int, int]) -> dict[str, _Definition]:
-    """What one file defines, which never changes once it is in its place."""
+@functools.lru_cache(maxsize=2)
+def _read(path: Path, _file: tuple[int, int, int]) -> _Catalogue:
     with publish.connect(path) as connection:
-        columns: dict[str, list[tuple[str, str]]] = {}
-        for name, column, kind in connection.execute(
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-            "WHERE NOT internal AND database_name = 'market' ORDER BY table_name, column_index"
-        ).fetchall():
-            columns.setdefault(name, []).append((column, kind))
-        views = dict(
-            connection.execute(
-                "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND database_name = 'market'"
-            ).fetchall()
-        )
-        macros = connection.execute(
-            "SELECT function_name, parameters, macro_definition FROM duckdb_functions() "
-            "WHERE NOT internal AND function_type = 'table_macro' AND database_name = 'market'"
-        ).fetchall()
-    tables = [_table(name, tuple(own), views.get(name)) for name, own in columns.items() if _note(name)]
-    calls = [_macro(name, tuple(parameters), query) for name, parameters, query in macros if _note(name)]
-    return {one.view.name.lower(): one for one in (*tables, *calls)}
+        columns = connection.execute(_COLUMNS).fetchall()
+        views = dict(connection.execute(_VIEWS).fetchall())
+        macros = connection.execute(_MACROS).fetchall()
+    found = [
+        *(_table(name, tuple(zip(names, kinds, strict=True)), views.get(name)) for name, names, kinds in columns),
+        *(_macro(name, tuple(parameters), query) for name, parameters, query in macros),
+    ]
+    return _Catalogue({one.view.name.lower(): one for one in found if one.view.note})
 
 
 def _note(name: str) -> str:
+    """What is said of a name; empty for what is not offered."""
     return NOTES.get(name) or (FEATURES if _FEATURE_VIEW.fullmatch(name) else "")
 
 
 def _table(name: str, columns: tuple[tuple[str, str], ...], statement: str | None) -> _Definition:
-    view = OfferedView(name, "table" if statement is None else "view", _note(name), columns)
     if statement is None:
-        return _Definition(view, "", f'SELECT * FROM "{name}"')
-    return _Definition(view, statement, statement.split(" AS ", 1)[1])
+        return _Definition(OfferedView(name, "table", _note(name), columns), "", f'SELECT * FROM "{name}"')
+    return _Definition(OfferedView(name, "view", _note(name), columns), statement, statement.split(" AS ", 1)[1])
 
 
 def _macro(name: str, parameters: tuple[str, ...], query: str) -> _Definition:
-    view = OfferedView(name, "macro", _note(name), (), parameters)
-    return _Definition(view, f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}", query)
+    statement = f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}"
+    return _Definition(OfferedView(name, "macro", _note(name), parameters=parameters), statement, query)

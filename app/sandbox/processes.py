@@ -21,6 +21,15 @@ __all__ = ["query_process"]
 _PATIENCE_S = 20.0
 """The first process waits for imports, on a busy machine."""
 
+_ENVIRONMENT = {
+    "PYTHONPATH": str(Path(app.__file__).parent.parent),
+    "LC_ALL": "C.UTF-8",
+    # Others reserve a gigabyte of address space at a time, which is bound; DuckDB's threads crash without any.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "2",
+}
+"""All that the processes of queries inherit: no word of ours, and no secret."""
+
 
 class _ForkServer:
     """One for each process that asks; begun at its first query, and again should it be gone."""
@@ -76,7 +85,7 @@ class _ForkServer:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={"PYTHONPATH": str(Path(app.__file__).parent.parent), "LC_ALL": "C.UTF-8"},
+                env=_ENVIRONMENT,
             )
         ours.settimeout(_PATIENCE_S)
         self._control, self._owner = ours, os.getpid()

@@ -30,41 +30,44 @@ def answer(connection: socket.socket) -> None:
     request, _ = link.receive()
     cap_process(request["timeout_s"])
     try:
-        header, bodies = _answered(link, request)
+        _run(link, request)
     except Denied as error:
-        header, bodies = {"kind": "denied", "message": str(error)}, []
+        _say(link, "denied", str(error))
     except (duckdb.InterruptException, duckdb.OutOfMemoryException, MemoryError) as error:
-        header, bodies = {"kind": "limit", "message": str(error)}, []
+        _say(link, "limit", str(error))
     except duckdb.Error as error:
-        header, bodies = {"kind": "refused", "message": str(error)}, []
+        _say(link, "refused", str(error))
     except (ValueError, OSError, pa.ArrowException) as error:
-        header, bodies = {"kind": "fault", "message": repr(error)}, []
-    link.send(header, bodies)
+        _say(link, "fault", repr(error))
 
 
-def _answered(link: Link, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+def _say(link: Link, kind: str, message: str) -> None:
+    with contextlib.suppress(OSError):  # nobody waits any more
+        link.send({"kind": kind, "message": message})
+
+
+def _run(link: Link, request: dict[str, Any]) -> None:
+    """Close in, check, ask for what the query uses, close in further, run and answer.
+
+    The second, narrower circle is around this thread, which opens every file of a query; DuckDB's own threads were
+    begun within the first.
+    """
     closed = request["landlock"]
     if closed:
         landlock.allow_only([*SYSTEM_FILES, *request["folders"]])
+    connection = _connect(request)
     offered = Offered(frozenset(request["tables"]), frozenset(request["macros"]))
-    used = _used(request, offered)
+    everything = offered.tables | offered.macros
+    used = tables_used(parse(connection, request["sql"]), offered) if request["checked"] else everything
     link.send({"kind": "uses", "names": sorted(used)})
     sources, bodies = link.receive()
     if closed:
         landlock.allow_only([*SYSTEM_FILES, *sources["files"]])
-    with contextlib.closing(_connect(request)) as connection:
-        _fill(connection, sources, bodies)
-        _lock(connection, sources["files"])
-        cap_memory(request["memory_mb"])
-        return _rows(connection, request)
-
-
-def _used(request: dict[str, Any], offered: Offered) -> frozenset[str]:
-    """What the query uses of what is offered; everything, when it is not to be checked."""
-    if not request["checked"]:
-        return offered.tables | offered.macros
-    with contextlib.closing(_connect(request)) as connection:
-        return tables_used(parse(connection, request["sql"]), offered)
+    _fill(connection, sources, bodies)
+    _lock(connection, sources["files"])
+    cap_memory(request["memory_mb"])
+    # Answered while the connection lives: the process ends right after, and DuckDB need not be taken down in order.
+    link.send(*_rows(connection, request))
 
 
 def _connect(request: dict[str, Any]) -> duckdb.DuckDBPyConnection:
@@ -93,7 +96,7 @@ def _connect(request: dict[str, Any]) -> duckdb.DuckDBPyConnection:
 def _fill(connection: duckdb.DuckDBPyConnection, sources: dict[str, Any], bodies: list[bytes]) -> None:
     """Make the small tables, then the views and macros on them, in the order given."""
     for name, body in zip(sources["tables"], bodies, strict=True):
-        connection.register("incoming", pa.ipc.open_stream(body).read_all())
+        connection.register("incoming", pa.ipc.open_stream(body))
         quoted = '"' + name.replace('"', '""') + '"'
         connection.execute(f"CREATE TABLE {quoted} AS SELECT * FROM incoming")
         connection.unregister("incoming")

@@ -126,7 +126,7 @@ def _conversation(
     sources = sources_for(lake, header["names"])
     link.send(
         {"tables": list(sources.tables), "statements": list(sources.statements), "files": list(sources.files)},
-        [_stream(table) for table in sources.tables.values()],
+        list(sources.tables.values()),
     )
     return link.receive()
 
@@ -135,8 +135,8 @@ def _ended(error: Exception, limits: Limits) -> BarlakeError:
     if isinstance(error, TimeoutError):
         return _too_long(limits)
     return SqlLimitError(
-        "the query was ended: it took more memory or processor time than it may. Ask for fewer symbols, "
-        "a shorter range, or less at once."
+        "the query's process ended without an answer, most often because it needs more memory than it may have. "
+        "Ask for fewer symbols, a shorter range, or less at once."
     )
 
 
@@ -164,13 +164,6 @@ def _error(lake: Lake, header: dict[str, Any], limits: Limits) -> BarlakeError:
             "`barlake repair` keeps what is good of it and fetches the rest again."
         )
     return InvalidInputError(f"DuckDB refused the query: {message}")
-
-
-def _stream(table: pa.Table) -> memoryview:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return memoryview(sink.getvalue())
 
 
 def _table(body: bytes) -> pa.Table:
