@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import socket
@@ -56,6 +57,9 @@ def run_dashboard(root: str | None, *, host: str, port: int, tell: Callable[[str
     bootstrap.load_config_options(options)
     # Else a first look at a page's own address would run its file alone, past the frame, its menu and its key.
     PagesManager.uses_pages_directory = False
+    # Whoever looks first shall not wait for what the pages import.
+    for page in sorted((_FOLDER / "pages").glob("[a-z]*.py")):
+        importlib.import_module(f"app.dashboard.pages.{page.stem}")
     tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     bootstrap.run(str(_FOLDER / "home.py"), False, [], options)
 
@@ -108,7 +112,7 @@ def _options(host: str, port: int) -> dict[str, Any]:
         "client.showErrorDetails": "type",
         "client.showErrorLinks": False,
         "logger.hideWelcomeMessage": True,
-        "logger.level": "warning",
+        "logger.level": "error",
         "runner.magicEnabled": False,
         "theme.base": str(_FOLDER / "theme.toml"),
     }

@@ -45,7 +45,7 @@ def ask() -> None:
         tickers = st.text_input("Tickers", placeholder="SPY, QQQ", width=240, help="Several with commas between.")
         span = st.segmented_control("How far back", [*_SPANS, _OWN], default=next(iter(_SPANS)), required=True)
         start, end = _range(str(span))
-        is_asked = st.button("Queue", type="primary", icon=":material/download:", disabled=not tickers.strip())
+        is_asked = st.button("Queue", type="primary", icon=":material/download:")
     if is_asked:
         _queue(tickers.replace(",", " ").split(), start, end)
 
@@ -62,6 +62,8 @@ def _range(span: str) -> tuple[dt.date | None, dt.date | None]:
 
 
 def _queue(symbols: list[str], start: dt.date | None, end: dt.date | None) -> None:
+    if not symbols:
+        raise InvalidInputError("Type a ticker first, such as SPY.")
     ids = ask_for_bars(lake(), queue(), symbols, start, end)
     st.session_state[_ASKED] = ids
     if not ids:
