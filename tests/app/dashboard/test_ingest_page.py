@@ -65,7 +65,7 @@ def test_a_ticker_becomes_bars_by_a_worker_that_is_begun_paused_and_ended_from_t
     settle(page)
     shot(page, "logs")
     page.get_by_role("link", name="Home").click()
-    page.get_by_text("synthetic: made-up bars").wait_for()
+    page.get_by_text("synthetic: made-up bars").first.wait_for()
     page.get_by_text("What needs you").or_(page.get_by_text("Nothing needs you")).wait_for()
 
     page.get_by_role("link", name="Ingest").click()
