@@ -49,7 +49,7 @@ def logs(
     since: Annotated[
         str | None, Query(description="From here on: 15m, 2h, 1d, or an instant with its zone.", examples=["2h"])
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1_000, description="At most so many records.")] = 100,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     after: Annotated[
         int | None, Query(ge=0, le=2**63 - 1, description="What came since the record of this number, oldest first.")

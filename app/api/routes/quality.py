@@ -73,7 +73,7 @@ def quality(
     severity: Level = None,
     start: Start = None,
     end: End = None,
-    limit: Annotated[int, Query(ge=1, le=100_000)] = 1_000,
+    limit: Annotated[int, Query(ge=1, le=100_000, description="At most so many findings.")] = 1_000,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """What the checks found in the bars held now, as `barlake quality` left it on record."""
