@@ -7,10 +7,11 @@ rows do for a week. What is read here is what the scan would give.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barlake.layout import parse_partition_path
@@ -18,7 +19,7 @@ from barlake.ranges import TimeRange
 from barlake.schemas import BARS
 from barlake.stores import Store
 
-__all__ = ["read_narrow"]
+__all__ = ["read_by_group", "read_narrow"]
 
 MOST_FILES = 3
 MOST_GROUPS = 3
@@ -56,13 +57,41 @@ def read_narrow(store: Store, paths: Sequence[str], span: TimeRange) -> pl.DataF
     return pl.concat(parts)
 
 
+def read_by_group(
+    path: Path, span: TimeRange, *, columns: Sequence[str], newest_first: bool = False
+) -> Iterator[pl.DataFrame]:
+    """Rows of one file, sorted by timestamp, with start <= timestamp < end: a frame for each group that may hold some.
+
+    Parameters
+    ----------
+    columns
+        Those wanted, `timestamp` among them.
+    newest_first
+        Give the last group first; within a group the oldest row is the first all the same.
+
+    Raises
+    ------
+    pyarrow.ArrowException, OSError
+        If the file is damaged, or not there.
+    """
+    start, end = _micros(span.start), _micros(span.end)
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        groups = _groups(file.metadata, start, end)
+        for group in reversed(groups) if newest_first else groups:
+            yield _trimmed(file.read_row_group(group, columns=list(columns), use_threads=False), start, end)
+
+
 def _rows(address: str, span: TimeRange) -> pl.DataFrame | None:
     start, end = _micros(span.start), _micros(span.end)
     with pq.ParquetFile(address, pre_buffer=False) as file:
         groups = _groups(file.metadata, start, end)
         if len(groups) > MOST_GROUPS:
             return None
-        table = file.read_row_groups(groups, columns=BARS.names, use_threads=False)
+        return _trimmed(file.read_row_groups(groups, columns=BARS.names, use_threads=False), start, end)
+
+
+def _trimmed(table: pa.Table, start: int | None, end: int | None) -> pl.DataFrame:
+    """The rows of a range; they are sorted."""
     rows = pl.from_arrow(table)
     assert isinstance(rows, pl.DataFrame)  # noqa: S101 - narrows polars' union type
     stamps = rows["timestamp"].to_physical().to_numpy()

@@ -20,7 +20,7 @@ from app.api.envelope import Envelope
 from app.api.errors import PROBLEMS, install_error_handlers
 from app.api.house import House, open_house
 from app.api.request_metrics import RequestMetrics
-from app.api.routes import bars, health, logs, quality, schedule, service, sql
+from app.api.routes import bars, features, health, holdings, logs, quality, schedule, service, sql
 from app.operations.logs import configure_logging
 from barlake.settings import Settings, load_settings
 
@@ -28,6 +28,8 @@ __all__ = ["ROUTERS", "create_app"]
 
 ROUTERS: tuple[APIRouter, ...] = (
     bars.router,
+    features.router,
+    holdings.router,
     logs.router,
     quality.router,
     schedule.router,
