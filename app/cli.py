@@ -24,6 +24,7 @@ from app.commands import (
     feature_quality,
     fetch,
     history,
+    init,
     jobs,
     keys,
     lake,
@@ -49,6 +50,7 @@ from app.commands import (
     training,
     trials,
     update,
+    version,
 )
 from app.console import notice
 from barlake.errors import BarlakeError
@@ -60,15 +62,15 @@ _FAILED, _INTERRUPTED = 1, 130
 
 application = typer.Typer(
     name="barlake",
-    help="Minute bars in, features, models and honest simulations out; everything in one folder.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+application.callback(invoke_without_command=True)(version.front)
 application.command("demo")(research.demo)
+application.command("init")(init.init)
 application.command("import")(lake.import_)
 application.command("ingest")(sources.ingest)
 application.command("update")(update.update)
