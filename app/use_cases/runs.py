@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from app.use_cases.bar_axis import Ticks, bar_ticks
-from barlake.artifacts import Artifact
+from barlake.artifacts import Artifact, canonical_json
 from barlake.keys import SYNTHETIC_FEED, ArtifactKind
 from barlake.lake import Lake
 from simulation_service.execution import Fill
@@ -28,6 +28,7 @@ from simulation_service.tear_sheet.figures import Card, Column, Rows, cards, col
 
 __all__ = [
     "Curves",
+    "RunComparison",
     "RunView",
     "compare",
     "curves_of",
@@ -45,7 +46,8 @@ _LADDER = {
     "fills": pl.Int64(), "costs_usd": pl.Float64(), "optimistic": pl.Boolean(), "reason": pl.String(),
 }  # fmt: skip
 _CURVES = ("equity_usd", "buy_and_hold_usd", "same_close_usd")
-_MOST_COMPARED_POINTS = MOST_POINTS
+_BARS = ("symbols", "feed", "session", "adjustment", "first_bar", "last_bar")
+"""What runs must share for their figures to compare."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,38 @@ class Curves:
     cash_usd: float
 
 
+@dataclass(frozen=True)
+class RunComparison:
+    """Runs side by side.
+
+    Parameters
+    ----------
+    differing
+        of (`plan`, `inputs` or `code`), fact, and a column for each run: what differs in how they were made.
+    figures
+        figure, and a column of text for each run.
+    growth
+        session, run, growth (account value at the session's close by starting cash, minus 1), at most 2,000 rows.
+    same_bars
+        Whether all traded the same symbols over the same period, of one feed and in the same terms.
+    """
+
+    runs: tuple[str, ...]
+    differing: pl.DataFrame
+    figures: pl.DataFrame
+    growth: pl.DataFrame
+    same_bars: bool
+
+    @property
+    def verdict(self) -> str:
+        """Whether the figures may be held against each other."""
+        if self.same_bars:
+            return (
+                "These runs traded the same bars. The best of several looks better than it is: see the number of tries."
+            )
+        return "These runs traded different bars: a difference in their figures may be one of the bars."
+
+
 def list_all_runs(lake: Lake) -> pl.DataFrame:
     """One row per run, the newest first; columns as `simulation_service.runs.list_runs`."""
     found = list_runs(lake.artifacts.list(ArtifactKind.RUN))
@@ -153,7 +187,11 @@ def view_run(lake: Lake, run_id: str) -> RunView:
         ladder=_ladder(ladder),
         ladder_notes=tuple(_ladder_notes(ladder)),
         beside=tuple(_beside(results)),
-        cards=tuple(cards(results, results.get("deflation"))),
+        # There is little room beside a figure, and the words above it say what is held.
+        cards=tuple(
+            replace(one, beside=one.beside.replace("buy and hold", "held"))
+            for one in cards(results, results.get("deflation"))
+        ),
         heads=tuple(heads),
         groups=tuple(rows(heads)),
         notes=(*results.get("remarks", ()), *results.get("told", ())),
@@ -201,13 +239,8 @@ def report_of(lake: Lake, run_id: str) -> Path:
     return lake.artifacts.verified_file(_find(lake, run_id), REPORT_FILE)
 
 
-def compare(lake: Lake, run_ids: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Runs side by side: what differs and the figures of all, and their account values over time.
-
-    Returns
-    -------
-    As `simulation_service.runs.compare_runs`; and session, run, growth (account value at the session's close by
-    starting cash, minus 1), at most 2,000 rows.
+def compare(lake: Lake, run_ids: Sequence[str]) -> RunComparison:
+    """Runs side by side.
 
     Raises
     ------
@@ -215,10 +248,22 @@ def compare(lake: Lake, run_ids: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFr
         If one is not in the lake.
     InvalidInputError
         If there are fewer than two, or one comes twice.
+    FormatError
+        If the account values of one are not the file that was written.
     """
     found = [_find(lake, one) for one in run_ids]
     facts = compare_runs(found)
-    return facts, pl.concat([_growth(lake, one, most=_MOST_COMPARED_POINTS // len(found)) for one in found])
+    groups = rows([Column(one.id, "", one.results["account"]) for one in found])
+    return RunComparison(
+        runs=tuple(one.id for one in found),
+        differing=facts.filter(pl.col("of") != "result"),
+        figures=pl.DataFrame(
+            [(label, *values) for _, lines in groups for label, values in lines],
+            schema=["figure", *(one.id for one in found)], orient="row",
+        ),
+        growth=pl.concat([_growth(lake, one, most=MOST_POINTS // len(found)) for one in found]),
+        same_bars=len({canonical_json([one.results[name] for name in _BARS]) for one in found}) == 1,
+    )  # fmt: skip
 
 
 def _find(lake: Lake, run_id: str) -> Artifact:

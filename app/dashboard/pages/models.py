@@ -46,11 +46,12 @@ def page() -> None:
 
 def _read(models: pl.DataFrame) -> None:
     _overview(models)
-    chosen = choose_shown(names_of_models(models), key=SHOWN, what="model")
+    names = names_of_models(models)
+    chosen = choose_shown(names, key=SHOWN, what="model")
     if len(chosen) == 1:
         show_model(chosen[0])
     elif chosen:
-        _compare(chosen)
+        _compare(chosen, names)
 
 
 def _overview(models: pl.DataFrame) -> None:
@@ -67,13 +68,14 @@ def _overview(models: pl.DataFrame) -> None:
     )  # fmt: skip
 
 
-def _compare(chosen: list[str]) -> None:
+def _compare(chosen: list[str], names: dict[str, str]) -> None:
     found = compare_models(lake(), chosen)
     (st.info if found.same_question else st.warning)(found.verdict, icon=":material/balance:")
     st.markdown("**Scores, each on its own test bars**")
-    st.dataframe(found.scores, hide_index=True, column_config={"metric": ""})
+    heads = {one: names[one] for one in chosen}
+    st.dataframe(found.scores, hide_index=True, column_config={"metric": "", **heads})
     st.markdown("**What differs in how they were made**")
-    st.dataframe(found.options, hide_index=True, column_config={"option": ""})
+    st.dataframe(found.options, hide_index=True, height="content", column_config={"option": "", **heads})
 
 
 if __name__ == "__main__":

@@ -71,19 +71,15 @@ def _overview(runs: pl.DataFrame) -> None:
 
 
 def _compare(chosen: list[str], names: dict[str, str]) -> None:
-    facts, growth = compare(lake(), chosen)
+    found = compare(lake(), chosen)
+    (st.info if found.same_bars else st.warning)(found.verdict, icon=":material/balance:")
+    heads = {one: names[one] for one in chosen}
     st.markdown("**Return since the start of each**")
-    draw(
-        growth_chart(growth, {one: names[one] for one in chosen}, palette()), key="growth",
-        alt="Return of the chosen runs by session",
-    )  # fmt: skip
-    for title, part in (
-        ("Figures", facts.filter(of="result")),
-        ("What differs", facts.filter(pl.col("of") != "result")),
-    ):
+    draw(growth_chart(found.growth, heads, palette()), key="growth", alt="Return of the chosen runs by session")
+    for title, table in (("Figures", found.figures), ("What differs", found.differing.drop("of"))):
         st.markdown(f"**{title}**")
-        heads = {one: names[one] for one in chosen}
-        st.dataframe(part.drop("of"), hide_index=True, column_config={"fact": "", **heads})
+        shown = table.with_columns(pl.all().fill_null("\N{EN DASH}"))
+        st.dataframe(shown, hide_index=True, height="content", column_config={"figure": "", "fact": "", **heads})
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def fold_timeline(spans: pl.DataFrame, colours: Palette) -> go.Figure:
         ends = [row["first_timestamp"], row["last_timestamp"]]
         told = f"{row['part']}: {row['rows']:,} rows, {ends[0]:%Y-%m-%d} to {ends[1]:%Y-%m-%d}"
         found.add_scatter(
-            x=ends, y=[f"fold {row['fold']}"] * 2, mode="lines", name=row["part"], legendgroup=row["part"],
+            x=ends, y=[f"fold {row['fold']}"] * 2, mode="lines", name=row["part"],
             showlegend=False, line={"width": 13, "color": styles[row["part"]]},
             hovertemplate=f"{told}<extra></extra>",
         )  # fmt: skip

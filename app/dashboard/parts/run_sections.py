@@ -60,9 +60,9 @@ def _ladder(view: RunView) -> None:
 
 def _figures(view: RunView) -> None:
     st.markdown("**This run beside buy and hold**")
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="tiles"):
         for card in view.cards:
-            st.metric(card.title, card.value, card.beside, delta_color="off", delta_arrow="off", border=True, width=168)
+            st.metric(card.title, card.value, card.beside, delta_color="off", delta_arrow="off", border=True)
     for note in view.notes:
         st.caption(f":material/info: {note}")
     with st.expander("All figures", icon=":material/table_rows:"):
