@@ -63,7 +63,7 @@ def _address(server: subprocess.Popen[str]) -> str:
     ready, _, _ = select.select([server.stdout], [], [], STARTUP_S)
     line = server.stdout.readline() if ready else ""
     assert line.startswith("Dashboard at "), line + (server.stdout.read() if server.poll() is not None else "")
-    url = line.removeprefix("Dashboard at ").split(";")[0]
+    url = line.removeprefix("Dashboard at ").split(";")[0].replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - said, not bound
     _wait_until_listening(url, server)
     return url
 

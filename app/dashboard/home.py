@@ -24,8 +24,9 @@ def frame() -> None:
     st.logo(str(_LOGO), icon_image=str(_ICON), size="large")
     look.apply_style()
     with look.errors_told():
+        # Also for whoever is not let in yet, so that the page that was asked for comes after the key.
+        page = navigation.navigation(hidden=not gate.is_admitted())
         gate.require_key()
-        page = navigation.navigation()
         look.sidebar_foot(lake())
         watch.watch_visitor()
         page.run()

@@ -46,12 +46,12 @@ PAGES = (
 """All pages, in the order of the menu; the first is what the address alone shows."""
 
 
-def navigation() -> StreamlitPage:
-    """The page that was asked for, with the menu drawn beside it."""
+def navigation(*, hidden: bool = False) -> StreamlitPage:
+    """The page that was asked for, with the menu drawn beside it unless it is to be hidden."""
     sections: dict[str, list[StreamlitPage]] = {}
     for number, entry in enumerate(PAGES):
         if not entry.is_there:
             continue
         page = st.Page(entry.path, title=entry.title, icon=entry.icon, url_path=entry.file, default=number == 0)
         sections.setdefault(entry.section, []).append(page)
-    return st.navigation(sections, expanded=True)
+    return st.navigation(sections, position="hidden" if hidden else "sidebar", expanded=True)

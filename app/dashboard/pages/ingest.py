@@ -11,7 +11,9 @@ from app.dashboard.parts.agent_cards import agent_cards
 from app.dashboard.parts.job_rows import held_up_rows, newest_table, running_rows
 from app.dashboard.parts.lake import lake, operations, queue
 from app.dashboard.parts.refresh import refreshed
+from app.jobs.job import Agent
 from app.operations.durations import age
+from app.use_cases.agents import start_agent
 from app.use_cases.ingest import DEFAULT_DAYS, ask_for_bars, is_served
 from app.use_cases.progress import asked_work, cancel_all, held_up_jobs, newest_jobs, running_jobs
 from barlake.errors import InvalidInputError
@@ -70,8 +72,6 @@ def _queue(symbols: list[str], start: dt.date | None, end: dt.date | None) -> No
         st.success("Nothing is missing: no job is needed.", icon=":material/check_circle:")
         return
     st.toast(f"{len(ids):,} job{'s' if len(ids) > 1 else ''} queued", icon=":material/download:")
-    if not is_served(operations(), "backfill"):
-        st.warning("No worker does them yet: start agent **backfill** below.", icon=":material/warning:")
 
 
 @refreshed(every_s=_EVERY_S)
@@ -103,6 +103,18 @@ def _asked() -> None:
         st.progress(work.done / work.total, said, width="stretch")
         if not work.is_over and st.button("Cancel all", icon=":material/close:", type="tertiary"):
             cancel_all(queue(), ids)
+    if not work.is_over and not is_served(operations(), Agent.BACKFILL):
+        _offer_worker()
+
+
+def _offer_worker() -> None:
+    begins = operations().settings.starts_workers
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        how = "" if begins else " Start `barlake worker` where workers are to run."
+        st.markdown(f":orange[:material/warning:] No worker does them yet.{how}", width="stretch")
+        if begins and st.button("Start one here", icon=":material/play_arrow:"):
+            start_agent(operations(), queue(), Agent.BACKFILL)
+            st.rerun(scope="fragment")
 
 
 @refreshed(every_s=_EVERY_S)

@@ -43,7 +43,7 @@ def alerts() -> None:
     active = operations().alerts.active()
     told = ", ".join(("the log", *operations().alerts.channels))
     if not active:
-        st.success(f"No alert is active. Told: {told}.", icon=":material/check_circle:")
+        st.success(f"No alert is active. A new one is told to {told}.", icon=":material/check_circle:")
     for one in active:
         _active(one)
     before = [one for one in operations().alerts.history(limit=_HISTORY) if one.cleared_at is not None]

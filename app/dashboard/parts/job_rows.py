@@ -48,7 +48,7 @@ def _said(job: JobRecord) -> str:
             parts.append(f"{said.done:,}{of} {said.unit}".strip())
         if said.rows:
             parts.append(f"{said.rows:,} rows")
-        if said.seconds_left is not None:
+        if said.seconds_left is not None and said.seconds_left >= 1:
             parts.append(f"about {age(said.seconds_left)} left")
         if said.next_step:
             parts.append(plain(said.next_step))
@@ -94,6 +94,6 @@ def _outcome(one: JobRecord) -> str:
     if one.error:
         return one.error
     result = one.result or {}
-    known = (("inserted", "bars"), ("requests", "requests"))
-    facts = [f"{result[name]:,} {word}" for name, word in known if name in result]
+    known = (("inserted", "bar"), ("requests", "request"))
+    facts = [f"{result[name]:,} {word}{'' if result[name] == 1 else 's'}" for name, word in known if name in result]
     return ", ".join(facts) or str(result.get("status", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import streamlit as st
 
@@ -89,9 +89,10 @@ def plain(text: str) -> str:
 
 
 def sidebar_foot(lake: Lake) -> None:
-    """Below the menu: which lake this is."""
+    """Below the menu: which lake this is, by the end of its name; pointed at, the whole of it."""
+    name = lake.store.name
     with st.sidebar:
-        st.caption(f":material/folder: {lake.store.name}")
+        st.caption(f":material/folder: {plain(PurePath(name).name)}", help=plain(name))
 
 
 @contextlib.contextmanager

@@ -19,5 +19,6 @@ def test_home_is_drawn_in_a_browser_by_day_by_night_and_on_a_phone(
     small_lake: Any, dashboard_server: Callable[[Path], str], browser_page: Any
 ) -> None:
     open_page(browser_page, dashboard_server(small_lake.root))
-    assert browser_page.get_by_role("heading", name="Home").is_visible()
-    assert all(path.stat().st_size > 5_000 for path in shot(browser_page, "home"))
+    browser_page.locator(".js-plotly-plot").wait_for()
+    browser_page.get_by_text(small_lake.symbols[1], exact=True).first.wait_for()
+    assert all(path.stat().st_size > 20_000 for path in shot(browser_page, "home"))
