@@ -12,6 +12,7 @@ from app.dashboard.parts.candle_chart import CLASS_NAMES, action_text, candle_ch
 from app.dashboard.parts.colours import palette
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.refresh import refreshed
+from app.dashboard.parts.tables import show_table
 from app.use_cases.bar_downloads import FileKind, bar_file, file_name
 from app.use_cases.candles import MOST_CANDLES, Candles, candles
 from app.use_cases.chart_ranges import stretch
@@ -141,16 +142,14 @@ def _tables(found: Candles) -> None:
                 sessions = f", {row['whole_sessions']:,} whole sessions" if row["whole_sessions"] else ""
                 st.markdown(f"- **{CLASS_NAMES[kind]}**: {row['minutes']:,} minutes{sessions}; {CLASS_MEANINGS[kind]}")
             places = found.rows.filter(pl.col("missing") > 0)
-            st.dataframe(
-                places.select("session", "last_session", "timestamp", "missing", "class", "evidence"), hide_index=True
-            )
+            show_table(places.select("session", "last_session", "timestamp", "missing", "class", "evidence"))
             look.page_link("ingest", "Ingest what is missing")
     if not found.actions.is_empty():
         with st.expander(f"Splits and dividends: {found.actions.height}", icon=":material/call_split:"):
             for row in found.actions.iter_rows(named=True):
                 st.markdown(f"- {action_text(row)} (source: {row['source']})".replace("$", r"\$"))
     with st.expander("The candles as a table", icon=":material/table_rows:"):
-        st.dataframe(found.rows.filter(pl.col("open").is_not_null()).drop("class", "evidence"), hide_index=True)
+        show_table(found.rows.filter(pl.col("open").is_not_null()).drop("class", "evidence", "whole_sessions"))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 import streamlit as st
 
+from app.dashboard.parts.refresh import draw_again
 from app.use_cases.candle_intervals import AUTO, CandleInterval
 from app.use_cases.chart_ranges import Reach, reach_back
 from barlake.keys import Adjustment, SessionFilter
@@ -137,7 +138,7 @@ def chart_key(chosen: Choice) -> str:
 def _redraw(chosen: Choice, boxes: list[tuple[Side, Side]]) -> None:
     st.session_state[_CLOSER] = (chosen.subject, boxes)
     st.session_state[_STEPS] = st.session_state.get(_STEPS, 0) + 1
-    st.rerun(scope="fragment")
+    draw_again()
 
 
 def _boxes(chosen: Choice) -> list[tuple[Side, Side]]:

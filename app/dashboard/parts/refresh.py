@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import NoReturn, ParamSpec
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from app.dashboard.parts.look import errors_told
 
-__all__ = ["refreshed"]
+__all__ = ["draw_again", "refreshed"]
 
 P = ParamSpec("P")
 
@@ -35,3 +36,11 @@ def refreshed(*, every_s: float | None = None) -> Callable[[Callable[P, None]], 
         return st.fragment(run_every=every_s)(told)
 
     return decorate
+
+
+def draw_again() -> NoReturn:
+    """Begin anew with the part of the page that was touched; with all of it where all of it is being drawn."""
+    try:
+        st.rerun(scope="fragment")
+    except StreamlitAPIException:
+        st.rerun()
