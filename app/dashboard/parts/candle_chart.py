@@ -74,7 +74,7 @@ def candle_chart(found: Candles, palette: Palette, *, volume: bool = True) -> Ca
     _add_strip(figure, candles.filter(pl.col("missing") > 0), palette)
     _add_actions(figure, rows, found.actions, palette)
     _lay_out(figure, positions)
-    marks = ticks(found.rows, positions, zone)
+    marks = ticks(found.rows, positions, found.interval, zone)
     figure.update_xaxes(tickmode="array", tickvals=marks.places, ticktext=marks.texts)
     return CandleChart(figure, positions)
 

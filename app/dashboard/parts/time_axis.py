@@ -19,6 +19,7 @@ _HOLE_SHARE = 0.012
 
 _MOST_TICKS = 20
 """With more, longer stretches of time begin at a tick."""
+_FEW_TICKS = 3
 _LEAST_APART = 0.09
 """Of the width of a picture between two ticks."""
 
@@ -54,7 +55,7 @@ def place(rows: pl.DataFrame) -> Positions:
     return Positions(found["middle"], found["width"], float(found["width"].sum()))
 
 
-def ticks(rows: pl.DataFrame, positions: Positions, zone: str) -> Ticks:
+def ticks(rows: pl.DataFrame, positions: Positions, interval: CandleInterval, zone: str) -> Ticks:
     """Ticks where hours, sessions, weeks, months, quarters or years begin.
 
     Parameters
@@ -65,14 +66,14 @@ def ticks(rows: pl.DataFrame, positions: Positions, zone: str) -> Ticks:
         In which hours are told.
     """
     local = rows.select("session", pl.col("timestamp").dt.convert_time_zone(zone).alias("local"))
-    for key, words in _LEVELS:
-        begins = local.select((key != key.shift(1)).fill_null(value=False)).to_series()
-        if 1 <= begins.sum() <= _MOST_TICKS:
-            texts = local.select(words).to_series()
-            return _apart(begins.arg_true().to_list(), texts, positions)
+    for begin, words in (*_CLOCK, *_CALENDAR) if interval.is_intraday else _CALENDAR:
+        begins = local.select(begin.ne_missing(begin.shift(1))).to_series()
+        if begins.sum() <= _MOST_TICKS:
+            # The first row seldom begins anything: it has a tick where it alone would tell which time is meant.
+            at = begins.arg_true().to_list()
+            return _apart(at[1:] if len(at) > _FEW_TICKS else at, local.select(words).to_series(), positions)
     texts = local.select(_text("session", "%Y")).to_series()
-    step = max(1, rows.height // _MOST_TICKS)
-    return _apart(list(range(0, rows.height, step)), texts, positions)
+    return _apart(list(range(0, rows.height, max(1, rows.height // _MOST_TICKS))), texts, positions)
 
 
 def _text(column: str, words: str) -> pl.Expr:
@@ -80,9 +81,14 @@ def _text(column: str, words: str) -> pl.Expr:
 
 
 _SESSION = pl.col("session")
-_LEVELS: tuple[tuple[pl.Expr, pl.Expr], ...] = (
+_Level = tuple[pl.Expr, pl.Expr]
+"""What begins anew at a tick, and how it is written."""
+
+_CLOCK: tuple[_Level, ...] = (
     (pl.col("local").dt.truncate("30m"), _text("local", "%H:%M")),
     (pl.col("local").dt.truncate("1h"), _text("local", "%H:%M")),
+)
+_CALENDAR: tuple[_Level, ...] = (
     (_SESSION, _text("session", "%-d %b")),
     (_SESSION.dt.truncate("1w"), _text("session", "%-d %b")),
     (_SESSION.dt.truncate("1mo"), _text("session", "%b %Y")),
@@ -91,7 +97,6 @@ _LEVELS: tuple[tuple[pl.Expr, pl.Expr], ...] = (
     (_SESSION.dt.year() // 5, _text("session", "%Y")),
     (_SESSION.dt.year() // 20, _text("session", "%Y")),
 )
-"""What begins anew at a tick, and how it is written; the shortest first."""
 
 
 def _apart(begins: list[int], texts: pl.Series, positions: Positions) -> Ticks:
