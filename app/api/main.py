@@ -20,7 +20,7 @@ from app.api.envelope import Envelope
 from app.api.errors import PROBLEMS, install_error_handlers
 from app.api.house import House, open_house
 from app.api.request_metrics import RequestMetrics
-from app.api.routes import bars, features, health, holdings, logs, quality, schedule, service, sql
+from app.api.routes import bars, features, health, holdings, logs, quality, reference, schedule, service, sql
 from app.operations.logs import configure_logging
 from barlake.settings import Settings, load_settings
 
@@ -38,7 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 """Every route that asks for a caller; add a module's router here. A fixed path stands before one with a parameter."""
 
-OPEN_ROUTERS: tuple[APIRouter, ...] = (health.router,)
+OPEN_ROUTERS: tuple[APIRouter, ...] = (health.router, reference.router)
 """Routes that everybody may ask."""
 
 _ABOUT = """Minute bars, features, models and simulations of one lake.

@@ -81,7 +81,7 @@ def feature_sets(
     request: Request,
     lake: LakeDep,
     name: Annotated[str | None, Query(description="Only of this set.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 1_000,
+    limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="At most so many.")] = 1_000,
     cursor: Cursor = None,
 ) -> Response:
     """Every version of every feature set that was built, and for which symbols."""

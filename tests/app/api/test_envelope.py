@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -128,3 +129,12 @@ def test_a_request_that_changes_something_leaves_a_line_with_its_id_and_a_read_d
         client.get("/stats%0aforged", headers={"X-API-Key": "no"})
     told = [(one.message, one.caller) for one in caplog.records if one.name == "app.api.envelope"]  # type: ignore[attr-defined]
     assert told == [("POST /schedule/daily/run 202", "local"), ("GET /stats%0aforged 404", None)]
+
+
+def test_the_page_for_people_names_every_path_and_loads_nothing(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert all(path in page.text for path in client.get("/openapi.json").json()["paths"])
+    assert not re.findall(r"<(?:script|link|img|iframe)|https?://|url\(|@import| on\w+=", page.text)
+    assert re.search(r"default-src 'none'; style-src 'sha256-[\w+/]+=*'", page.headers["content-security-policy"])
+    assert client.get("/").url.path == "/docs"
