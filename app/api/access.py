@@ -23,7 +23,7 @@ from app.loopback import is_loopback
 from app.operations.api_keys import ApiKey, ApiKeys, Role
 from barlake.settings import Settings
 
-__all__ = ["Caller", "Doorkeeper", "Role", "guard", "is_local", "operator", "reader"]
+__all__ = ["Caller", "Doorkeeper", "Role", "anyone", "guard", "is_local", "operator", "reader"]
 
 KEY_LIVES_S = 1.0
 """So long a key that was looked up is believed: one that is revoked opens nothing a second later."""
@@ -153,6 +153,14 @@ async def _caller(
 
 
 AnyCaller = Annotated[Caller, Depends(_caller)]
+
+
+async def anyone(connection: HTTPConnection) -> Caller | None:
+    """The caller, or None where nobody known asks: for routes that everybody may ask, which describe no key."""
+    try:
+        return await _caller(connection, await _Bearer()(connection), await _Header()(connection))
+    except HTTPException:
+        return None
 
 
 async def reader(caller: AnyCaller) -> Caller:

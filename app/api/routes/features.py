@@ -96,8 +96,8 @@ def feature_sets(
 @router.get("/feature-sets/{name}/{version}")
 def feature_set(
     lake: LakeDep,
-    name: Annotated[str, Path(examples=["core"])],
-    version: Annotated[str, Path(examples=["3f2a9c01"])],
+    name: Annotated[str, Path(description="Of the feature set.", examples=["core"])],
+    version: Annotated[str, Path(description="As `/feature-sets` has it.", examples=["3f2a9c01"])],
 ) -> dict[str, Any]:
     """What a version is: parameters, columns and the hash of its code."""
     return feature_tables_of(lake).definition(FeatureSetKey(name, version))

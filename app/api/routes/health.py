@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
+from app.api.access import Caller, anyone
 from app.api.deps import HouseDep
 
 __all__ = ["Health", "Live", "router"]
@@ -36,10 +37,17 @@ async def live() -> Live:
     return Live()
 
 
-@router.get("")
-@router.get("/ready")
-def ready(house: HouseDep, response: Response) -> Health:
-    """Say whether the lake, the queue and the operations database can be asked; status 503 when one cannot."""
+_NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Not ready, and why."}}
+
+
+@router.get("", responses=_NOT_READY)
+@router.get("/ready", responses=_NOT_READY)
+def ready(house: HouseDep, caller: Annotated[Caller | None, Depends(anyone)], response: Response) -> Health:
+    """Say whether the lake, the queue and the operations database can be asked; status 503 when one cannot.
+
+    Why it cannot is told to those who may ask the service; others learn which part it is.
+    """
     problems = dict(house.observer.look().problems)
     response.status_code = 503 if problems else 200
-    return Health(ready=not problems, reasons=problems)
+    reasons = problems if caller else dict.fromkeys(problems, "a key is needed to read why")
+    return Health(ready=not problems, reasons=reasons)

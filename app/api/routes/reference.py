@@ -6,9 +6,11 @@ import base64
 import functools
 import hashlib
 import importlib.resources
+import re
 from typing import Any
 
 import jinja2
+import markupsafe
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
@@ -45,8 +47,16 @@ def reference_page(description: dict[str, Any], *, style: str) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["prose"] = _prose
     template = environment.from_string((_FOLDER / "reference.html.j2").read_text(encoding="utf-8"))
     return template.render(info=description["info"], groups=_groups(description), style=style)
+
+
+def _prose(text: str) -> markupsafe.Markup:
+    """Paragraphs, with what stands between backticks as code."""
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    marked = (re.sub(r"`([^`]+)`", r"<code>\1</code>", str(markupsafe.escape(part))) for part in paragraphs)
+    return markupsafe.Markup("".join(f"<p>{part}</p>" for part in marked))  # noqa: S704 - all of it was escaped
 
 
 def _groups(description: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
