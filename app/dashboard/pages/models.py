@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from app.dashboard.parts import look
-from app.dashboard.parts.chosen import choose_shown
+from app.dashboard.parts.chosen import choose_shown, take_over
 from app.dashboard.parts.colours import follow_theme
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.model_sections import show_model
@@ -18,22 +18,24 @@ __all__ = ["page"]
 SHOWN = "models"
 """Key of the choice, and its name in the address: `models?models=1f2e...`."""
 
+_TABS = ("Models", "Train a model")
 _COLUMNS = ("symbols", "target", "horizon", "estimator", "metric", "value", "low", "high", "baseline", "beats_baseline",
             "model")  # fmt: skip
 
 
 def page() -> None:
     """Draw the page."""
+    take_over()
     follow_theme()
     models = list_models(lake())
     look.page_header("Models", "What was learned, and whether it beats baselines that look at no feature.")
-    read, train = st.tabs(["Models", "Train a model"], key="models_tab", on_change="rerun", bind="query-params")
+    read, train = st.tabs(_TABS, key="models_tab", on_change="rerun", bind="query-params")
     if train.open:
         # Its libraries take seconds to load, and whoever reads does not need them.
         from app.dashboard.parts.train_form import train_tab  # noqa: PLC0415 - as just said
 
         with train:
-            train_tab(shown=SHOWN)
+            train_tab(shown=SHOWN, first_tab=_TABS[0])
     with read:
         if models.is_empty():
             look.empty_state(

@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from app.dashboard.parts import look
-from app.dashboard.parts.chosen import choose_shown
+from app.dashboard.parts.chosen import choose_shown, take_over
 from app.dashboard.parts.colours import follow_theme, palette
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.plots import draw
@@ -19,23 +19,25 @@ __all__ = ["page"]
 SHOWN = "runs"
 """Key of the choice, and its name in the address: `simulations?runs=1f2e...`."""
 
+_TABS = ("Runs", "Simulate")
 _COLUMNS = ("symbols", "source", "fill", "total_return", "sharpe", "max_drawdown", "final_value", "bars", "feed", "run")
 
 
 def page() -> None:
     """Draw the page."""
+    take_over()
     follow_theme()
     runs = list_all_runs(lake())
     look.page_header(
         "Simulations", "What signals would have made of an account, and what is left of it under honest assumptions."
     )
-    read, start = st.tabs(["Runs", "Simulate"], key="runs_tab", on_change="rerun", bind="query-params")
+    read, start = st.tabs(_TABS, key="runs_tab", on_change="rerun", bind="query-params")
     if start.open:
         # Its libraries take seconds to load, and whoever reads does not need them.
         from app.dashboard.parts.simulate_form import simulate_tab  # noqa: PLC0415 - as just said
 
         with start:
-            simulate_tab(shown=SHOWN)
+            simulate_tab(shown=SHOWN, first_tab=_TABS[0])
     with read:
         if runs.is_empty():
             look.empty_state(

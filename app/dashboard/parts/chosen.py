@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
-__all__ = ["choose_shown"]
+__all__ = ["choose_shown", "show_next", "take_over"]
+
+_NEXT = "shown_next"
 
 
 def choose_shown(names: Mapping[str, str], *, key: str, what: str) -> list[str]:
@@ -31,3 +34,18 @@ def choose_shown(names: Mapping[str, str], *, key: str, what: str) -> list[str]:
     if chosen != asked:
         st.query_params[key] = ",".join(chosen)
     return chosen
+
+
+def show_next(**wanted: Any) -> None:
+    """Draw the whole page again with widgets, by their keys, on values that were chosen elsewhere on it.
+
+    A widget that was drawn already takes no value from a part that is drawn alone: the next drawing hands them out.
+    """
+    st.session_state[_NEXT] = wanted
+    st.rerun()
+
+
+def take_over() -> None:
+    """Hand out what `show_next` was given; called before the first widget of a page."""
+    for key, value in st.session_state.pop(_NEXT, {}).items():
+        st.session_state[key] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.dashboard.parts.chosen import show_next
 from app.dashboard.parts.lake import operations, queue
 from app.dashboard.parts.refresh import refreshed
 from app.jobs.job import Agent, JobRecord, JobState
@@ -24,13 +25,15 @@ _ICONS = {
 
 
 @refreshed(every_s=_EVERY_S)
-def watch_jobs(task: str, *, shown: str, result: str) -> None:
+def watch_jobs(task: str, *, shown: str, first_tab: str, result: str) -> None:
     """Draw the newest jobs of a task, again every two seconds.
 
     Parameters
     ----------
     shown
-        Key of the widget that chooses what the page shows.
+        Key of the widget that chooses what the page shows; with `_tab` behind it, that of the page's tabs.
+    first_tab
+        The tab that shows it.
     result
         Name under which a job's result has what it made.
     """
@@ -42,7 +45,7 @@ def watch_jobs(task: str, *, shown: str, result: str) -> None:
         _require_agent()
     for job in found:
         with st.container(border=True, key=f"job_{job.id}"):
-            _draw(job, shown=shown, result=result)
+            _draw(job, shown=shown, first_tab=first_tab, result=result)
 
 
 def _require_agent() -> None:
@@ -55,12 +58,13 @@ def _require_agent() -> None:
             start_agent(operations(), queue(), Agent.RESEARCH)
 
 
-def _draw(job: JobRecord, *, shown: str, result: str) -> None:
+def _draw(job: JobRecord, *, shown: str, first_tab: str, result: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"{_ICONS[job.state]} **{job.state}** &ensp;{_in_words(job)}", width="stretch")
         made = (job.result or {}).get(result)
         if made is not None:
-            st.button("Show", key=f"show_{job.id}", on_click=_show, args=(shown, made), type="tertiary")
+            if st.button("Show", key=f"show_{job.id}", type="tertiary"):
+                show_next(**{shown: [made], f"{shown}_tab": first_tab})
         elif not job.state.is_over:
             st.button("Cancel", key=f"cancel_{job.id}", on_click=queue().cancel, args=(job.id,), type="tertiary")
     if job.progress is not None and job.progress.total:
@@ -69,10 +73,6 @@ def _draw(job: JobRecord, *, shown: str, result: str) -> None:
         st.caption(f":material/error: {job.error}")
     elif verdict := (job.result or {}).get("verdict"):
         st.caption(verdict)
-
-
-def _show(key: str, made: str) -> None:
-    st.session_state[key] = [made]
 
 
 def _in_words(job: JobRecord) -> str:

@@ -10,7 +10,7 @@ from app.dashboard.parts.plots import figure
 
 __all__ = ["fold_timeline", "importance_chart", "predictions_chart", "scores_chart"]
 
-_ROW_PX, _EDGE_PX = 42, 76
+_ROW_PX, _EDGE_PX, _TIMELINE_PX = 42, 76, 112
 _MOST_FEATURES = 15
 
 
@@ -44,7 +44,7 @@ def scores_chart(scores: pl.DataFrame, colours: Palette, *, metric: str) -> go.F
 
 def fold_timeline(spans: pl.DataFrame, colours: Palette) -> go.Figure:
     """When each fold trains and when it is tested: the test always lies behind the training."""
-    found = figure(height=_EDGE_PX + 26 * spans["fold"].n_unique(), hovermode="closest")
+    found = figure(height=_TIMELINE_PX + 26 * spans["fold"].n_unique(), hovermode="closest")
     styles = {"train": colours.neutral, "test": colours.series[0]}
     for row in spans.iter_rows(named=True):
         ends = [row["first_timestamp"], row["last_timestamp"]]

@@ -57,7 +57,7 @@ def _scores(view: ModelView) -> None:
     names = {"value": "model", "low": "95 % from", "high": "to", **view.baselines}
     shown = view.scores.with_columns(metric=pl.Series(map(view.title_of, view.scores["metric"]), dtype=pl.String))
     figures = {column: st.column_config.NumberColumn(label, format="%.4f") for column, label in names.items()}
-    st.dataframe(shown, hide_index=True, column_config={"metric": "", **figures})
+    st.dataframe(shown, hide_index=True, column_config={"metric": "", **figures}, placeholder="\N{EN DASH}")
 
 
 @refreshed()

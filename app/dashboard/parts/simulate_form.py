@@ -26,10 +26,10 @@ _TYPICAL = "Half a spread and slippage of one basis point each, and the regulato
 _FIRST_STRATEGY = "moving_average_cross"
 
 
-def simulate_tab(*, shown: str) -> None:
-    """Draw the questions, and below them the jobs; `shown` as in `watch_jobs`."""
+def simulate_tab(*, shown: str, first_tab: str) -> None:
+    """Draw the questions, and below them the jobs; parameters as in `watch_jobs`."""
     simulate_form()
-    watch_jobs("simulate", shown=shown, result="run")
+    watch_jobs("simulate", shown=shown, first_tab=first_tab, result="run")
 
 
 @refreshed()

@@ -28,10 +28,10 @@ _SAID = {
 }
 
 
-def train_tab(*, shown: str) -> None:
-    """Draw the questions, and below them the jobs; `shown` as in `watch_jobs`."""
+def train_tab(*, shown: str, first_tab: str) -> None:
+    """Draw the questions, and below them the jobs; parameters as in `watch_jobs`."""
     train_form()
-    watch_jobs("train", shown=shown, result="model")
+    watch_jobs("train", shown=shown, first_tab=first_tab, result="model")
 
 
 @refreshed()
