@@ -19,7 +19,7 @@ from app.use_cases.agents import agent_standings
 from barlake.settings import Settings
 from simulation_service.plan import SimulationPlan, StrategySource
 from simulation_service.simulate import simulate
-from tests.browser import open_page, serving_dashboard, shot
+from tests.browser import serving_dashboard, shot
 
 WORK_MS = 240_000
 
@@ -88,9 +88,10 @@ def test_a_question_that_makes_no_sense_is_a_sentence_and_no_job(run_page: Calla
 
 
 @pytest.fixture
-def worked_in(root: Path) -> Iterator[Path]:
-    """A lake whose workers are ended afterwards."""
-    yield root
+def served(root: Path) -> Iterator[str]:
+    """Address of a dashboard over a lake whose workers are ended afterwards."""
+    with serving_dashboard(root) as url:
+        yield url
     settings = Settings(_env_file=None, root=str(root))
     with open_operations(settings) as operations, open_queue(settings) as queue:
         for one in (worker for agent in agent_standings(operations, queue) for worker in agent.workers):
@@ -100,22 +101,21 @@ def worked_in(root: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_model_is_trained_and_simulated_from_the_pages_by_a_worker_they_start(
-    worked_in: Path, small_lake: Any, browser_page: Any
+    served: str, small_lake: Any, browser_page: Any
 ) -> None:
     page = browser_page
-    with serving_dashboard(worked_in) as url:
-        open_page(page, url, "models?models_tab=Train+a+model")
-        page.get_by_role("button", name="Train", exact=True).click()
-        page.get_by_role("button", name="Start one here").click()
-        page.get_by_role("button", name="Show", exact=True).click(timeout=WORK_MS)
-        page.get_by_text(f"model {small_lake.model_id}").wait_for(state="hidden")
-        page.get_by_text(re.compile("model [0-9a-f]{16}, made")).wait_for()
-        shot(page, "models-trained")
-        page.get_by_text("Simulate it").click()
-        page.get_by_text("Its out-of-sample predictions are traded").wait_for()
-        page.get_by_role("button", name="Simulate", exact=True).click()
-        page.get_by_role("button", name="Show", exact=True).click(timeout=WORK_MS)
-        page.get_by_text(re.compile("run [0-9a-f]{16}, made")).wait_for()
-        shot(page, "simulations-made")
-        assert page.get_by_text(f"run {small_lake.run_id}").count() == 0
-        assert page.get_by_text("ladder of optimism").first.is_visible()
+    page.goto(f"{served}/models?models_tab=Train+a+model")
+    page.get_by_role("button", name="Train", exact=True).click(timeout=WORK_MS)
+    page.get_by_role("button", name="Start one here").click()
+    page.get_by_role("button", name="Show", exact=True).click(timeout=WORK_MS)
+    page.get_by_text(f"model {small_lake.model_id}").wait_for(state="hidden")
+    page.get_by_text(re.compile("model [0-9a-f]{16}, made")).wait_for()
+    shot(page, "models-trained")
+    page.get_by_text("Simulate it").click()
+    page.get_by_text("Its out-of-sample predictions are traded").wait_for()
+    page.get_by_role("button", name="Simulate", exact=True).click()
+    page.get_by_role("button", name="Show", exact=True).click(timeout=WORK_MS)
+    page.get_by_text(re.compile("run [0-9a-f]{16}, made")).wait_for()
+    shot(page, "simulations-made")
+    assert page.get_by_text(f"run {small_lake.run_id}").count() == 0
+    assert page.get_by_text("ladder of optimism").first.is_visible()
