@@ -55,6 +55,8 @@ bench: $(INSTALLED_DEV) $(PEERS)/.installed $(VECTORBT)/.installed ## the promis
 	@$(BIN)/python benchmarks/training.py
 	@$(BIN)/python benchmarks/features.py
 	@$(BIN)/python benchmarks/simulation.py --vectorbt $(VECTORBT)/bin/python
+	@$(BIN)/python benchmarks/beside/made_up_lake.py build/measured-lake
+	@$(BIN)/python benchmarks/dashboard.py build/measured-lake
 
 docs: $(INSTALLED) ## write docs/cli.md from --help, docs/features.md and docs/strategies.md from docstrings
 	@$(BIN)/python -m app.cli_docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

@@ -87,7 +87,7 @@ def _work(standing: Standing) -> Iterator[Need]:
         yield Need(Gravity.WARNING, f"Silent: {names}. See that the worker runs.", Place.AGENTS)
     if standing.disk_total and Rule.DISK not in told:
         for one in disk_fills(standing.disk_total, standing.disk_free, is_active=False):
-            yield Need(Gravity.WARNING, one.message.capitalize(), Place.LOGS)
+            yield Need(Gravity.WARNING, one.message[0].upper() + one.message[1:], Place.LOGS)
 
 
 def _jobs(count: int, one: str, many: str) -> str:
