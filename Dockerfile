@@ -16,15 +16,18 @@ COPY feature_service feature_service
 COPY training_service training_service
 COPY simulation_service simulation_service
 COPY app app
-RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[simulation]'
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[simulation,dashboard,postgres]'
 
-# Compiled kernels are kept where any user may write.
+# Compiled kernels are kept where any user may write. Whoever runs containers keeps workers alive by himself.
 ENV BARLAKE_ROOT=/data \
+    BARLAKE_STARTS_WORKERS=false \
     NUMBA_CACHE_DIR=/tmp/numba \
+    HOME=/tmp \
     PYTHONUNBUFFERED=1
-USER barlake
-WORKDIR /home/barlake
+USER 1000:1000
+WORKDIR /data
 VOLUME /data
+EXPOSE 8000 8501
 
 ENTRYPOINT ["barlake"]
 CMD ["--help"]

@@ -18,9 +18,10 @@ export PYTHONDONTWRITEBYTECODE :=
 
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_DASHBOARD := $(VENV)/.installed-dashboard
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: help install demo test test-slow lint types unit doctest bench docs format clean
+.PHONY: help install demo dashboard test test-slow lint types unit doctest bench docs format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,9 @@ install: $(INSTALLED) ## make .venv and install Barlake in it
 
 demo: $(INSTALLED) ## the whole loop on made-up bars, without keys or network
 	@$(BIN)/barlake demo
+
+dashboard: $(INSTALLED_DASHBOARD) ## the lake in a browser, at http://127.0.0.1:8501
+	@$(BIN)/barlake dashboard
 
 test: lint types doctest unit ## everything that must pass before a commit
 
@@ -81,6 +85,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once; about a minute)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -e .
+	@touch $@
+
+$(INSTALLED_DASHBOARD): $(INSTALLED)
+	@$(PIP) -e '.[dashboard]'
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)

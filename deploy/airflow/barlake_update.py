@@ -5,9 +5,13 @@ libraries. Written for Airflow 3 (`airflow.sdk`).
 """
 
 import datetime as dt
+import os
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
+
+RETRIES = int(os.environ.get("BARLAKE_DAG_RETRIES", "2"))
+"""A trial by `airflow dags test` waits for none: 0."""
 
 BARLAKE = "{{ var.value.get('barlake_command', 'barlake') }}"
 
@@ -18,7 +22,11 @@ with DAG(
     catchup=False,  # what is due is told by the lake, not by the date of a run
     max_active_runs=1,
     # Exit code 3 says that some symbols lack something: another try asks for these alone.
-    default_args={"retries": 2, "retry_delay": dt.timedelta(minutes=10), "execution_timeout": dt.timedelta(hours=6)},
+    default_args={
+        "retries": RETRIES,
+        "retry_delay": dt.timedelta(minutes=10),
+        "execution_timeout": dt.timedelta(hours=6),
+    },
     tags=["barlake"],
 ) as dag:
     bars = BashOperator(task_id="bars", bash_command=f"{BARLAKE} update --do bars,sessions,recheck")
