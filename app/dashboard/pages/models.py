@@ -19,8 +19,10 @@ SHOWN = "models"
 """Key of the choice, and its name in the address: `models?models=1f2e...`."""
 
 _TABS = ("Models", "Train a model")
-_COLUMNS = ("symbols", "target", "horizon", "estimator", "metric", "value", "low", "high", "baseline", "beats_baseline",
-            "model")  # fmt: skip
+_COLUMNS = (
+    "symbols", "target", "horizon", "value", "baseline", "beats_baseline", "low", "high", "metric", "estimator",
+    "model",
+)  # fmt: skip
 
 
 def page() -> None:

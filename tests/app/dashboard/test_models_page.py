@@ -58,7 +58,7 @@ def test_a_training_that_is_asked_for_waits_in_the_queue(run_page: Callable[...,
     page.number_input(key="train_folds").set_value(2).run()
     page.button(key="train_start").click().run()
     assert not page.exception
-    with open_queue(Settings(_env_file=None, root=str(root))) as queue:
+    with open_queue(Settings(_env_file=None, BARLAKE_ROOT=str(root))) as queue:
         (job,) = queue.list(prefix="train/")
     assert (job.state, job.agent) == (JobState.QUEUED, "research")
     options = job.arguments["options"]

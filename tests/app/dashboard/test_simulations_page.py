@@ -68,7 +68,7 @@ def test_a_simulation_that_is_asked_for_waits_in_the_queue(run_page: Callable[..
     page.number_input(key="simulate_stop").set_value(1.0).run()
     page.button(key="simulate_start").click().run()
     assert not page.exception
-    with open_queue(Settings(_env_file=None, root=str(root))) as queue:
+    with open_queue(Settings(_env_file=None, BARLAKE_ROOT=str(root))) as queue:
         (job,) = queue.list(prefix="simulate/")
     options = job.arguments["options"]
     assert (options["strategy"], options["settings"]) == ("moving_average_cross", ["fast_bars=5"])
@@ -83,7 +83,7 @@ def test_a_question_that_makes_no_sense_is_a_sentence_and_no_job(run_page: Calla
     page.button(key="simulate_start").click().run()
     assert not page.exception
     assert "'time_of_day' needs strategy" in page.error[0].value
-    with open_queue(Settings(_env_file=None, root=str(root))) as queue:
+    with open_queue(Settings(_env_file=None, BARLAKE_ROOT=str(root))) as queue:
         assert queue.list(prefix="simulate/") == []
 
 
@@ -92,7 +92,7 @@ def served(root: Path) -> Iterator[str]:
     """Address of a dashboard over a lake whose workers are ended afterwards."""
     with serving_dashboard(root) as url:
         yield url
-    settings = Settings(_env_file=None, root=str(root))
+    settings = Settings(_env_file=None, BARLAKE_ROOT=str(root))
     with open_operations(settings) as operations, open_queue(settings) as queue:
         for one in (worker for agent in agent_standings(operations, queue) for worker in agent.workers):
             if one.pid is not None:

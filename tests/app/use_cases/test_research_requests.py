@@ -111,7 +111,7 @@ def test_a_symbol_that_is_not_held_is_told_with_what_brings_it(lake: Lake) -> No
 
 def test_asking_twice_waits_once_and_the_newest_jobs_are_shown_first(root: Path, small_lake: Any) -> None:
     symbol = small_lake.symbols[0]
-    with barlake.open(root) as lake, open_queue(Settings(_env_file=None, root=str(root))) as queue:
+    with barlake.open(root) as lake, open_queue(Settings(_env_file=None, BARLAKE_ROOT=str(root))) as queue:
         first = queue_training(lake, queue, [symbol], {"folds": 2})
         assert queue_training(lake, queue, [symbol], {"folds": 2}) == first
         second = queue_training(lake, queue, [symbol], {"folds": 3})
