@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 from app.api.house import House
 from app.operations.api_keys import ApiKeys
 from barlake.records import utc_now
+from barlake.testing import make_bars
 
 
 @pytest.fixture
@@ -40,7 +42,20 @@ def test_metrics_are_those_of_the_lake_and_of_the_service(client: TestClient) ->
 
 def test_an_empty_lake_has_figures_and_no_symbols(client: TestClient) -> None:
     stats = client.get("/stats").json()
-    assert (stats["bars"], stats["bytes_per_bar"], stats["symbols"]) == (0, None, [])
+    assert (stats["bars"], stats["bytes_per_bar"], stats["symbols"], stats["feeds"]) == (0, None, [], [])
+
+
+def test_a_lake_tells_what_it_holds_and_how_far_that_is_behind(client: TestClient, house: House) -> None:
+    day = dt.date(2024, 1, 2)
+    house.lake.write_bars(make_bars([day], minutes=30), feed="synthetic", symbol="SPY", source="made")
+    client.post("/schedule/daily/run")
+    stats = client.get("/stats").json()
+    [feed], [symbol] = stats["feeds"], stats["symbols"]
+    assert (feed["feed"], feed["bars"], feed["newest"]) == ("synthetic", 30, "2024-01-02T14:59:00Z")
+    assert feed["lag_s"] > 24 * 3600
+    assert (symbol["symbol"], symbol["sessions"], symbol["bars"], stats["bars"]) == ("SPY", 1, 30, 30)
+    assert stats["jobs"]["queued"] == 1
+    assert stats["last_commit"] <= stats["at"]
 
 
 def fill_log(house: House, count: int) -> None:
