@@ -306,8 +306,10 @@ class Lake(RecordFaces):
         to `end`, or the last one it holds; with `as_of`, of those held then.
         """
         span, moment = time_range(start, end), parse_instant(as_of, "as_of")
-        held, answers, now = self.held(moment), self.manifest.answers(as_of=moment), moment or self.now()
-        asked = self._asked_for(held, symbols, feed).sort("feed")
+        names, now = [] if symbols is None else parse_symbols(symbols), moment or self.now()
+        only = names[0] if len(names) == 1 else None  # of one symbol, nothing else is read
+        held, answers = self.held(moment, symbol=only), self.manifest.answers(symbol=only, as_of=moment)
+        asked = self._asked_for(held, names or None, feed).sort("feed")
         pairs = asked.select("feed", "symbol").unique()
         found = [gaps(pairs.clear(), held, answers, self.calendar.frame.clear(), now=now)]
         for (name,), own in asked.group_by("feed", maintain_order=True):

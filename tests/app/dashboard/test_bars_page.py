@@ -16,16 +16,13 @@ from barlake.sessions import Calendar
 from barlake.settings import Settings
 from barlake.testing import make_bars
 from tests.browser import open_page, settle, shot
+from tests.small_lake import SmallLake
 
 PLOT = ".js-plotly-plot"
 DRAWN = f"() => document.querySelector('{PLOT}')?.data?.length > 1"
-PLOTTED = f"""() => {{
+CANDLES_DRAWN = f"""() => {{
   const plot = document.querySelector('{PLOT}');
-  const candles = plot.data.find(trace => trace.type === 'candlestick');
-  return {{
-    candles: plot.calcdata[plot.data.indexOf(candles)].length,
-    names: plot.data.filter(trace => trace.showlegend !== false).map(trace => trace.name),
-  }};
+  return plot.calcdata[plot.data.findIndex(trace => trace.type === 'candlestick')].length;
 }}"""
 
 
@@ -107,37 +104,37 @@ def test_dates_of_ones_own_are_sessions_from_the_first_to_the_last(
 
 
 def test_a_box_across_the_chart_looks_closer_and_the_way_back_is_there(
-    gappy_root: Path, dashboard_server: Callable[[Path], str], browser_page: Any
+    small_lake: SmallLake, dashboard_server: Callable[[Path], str], browser_page: Any
 ) -> None:
-    page = browser_page
-    open_page(page, dashboard_server(gappy_root), "bars?symbol=SYNA")
-    page.get_by_role("radio", name="3M").click()
-    page.get_by_text("candles of 1Hour").wait_for()
+    page, symbol = browser_page, small_lake.symbols[0]
+    open_page(page, dashboard_server(small_lake.root), f"bars?symbol={symbol}")
+    page.get_by_text("candles of 15Min").wait_for()
     page.wait_for_function(DRAWN)
-    settle(page)
-    assert page.get_by_text("synthetic: made-up bars").first.is_visible()
-    plotted = page.evaluate(PLOTTED)
-    assert plotted["names"] == ["absent: not fetched", "absent: unconfirmed", "dividend", "split"]
+    assert 400 <= page.evaluate(CANDLES_DRAWN) <= 700
     assert all(path.stat().st_size > 20_000 for path in shot(page, "bars"))
 
-    area = page.locator(".nsewdrag").first.bounding_box()
-    middle = area["y"] + area["height"] / 2
-    page.mouse.move(area["x"] + area["width"] * 0.1, middle)
-    page.mouse.down()
-    page.mouse.move(area["x"] + area["width"] * 0.15, middle + 20, steps=3)
-    page.mouse.move(area["x"] + area["width"] * 0.2, middle + 30, steps=3)
-    page.mouse.up()
+    draw_a_box(page, 0.1, 0.25)
     page.get_by_role("button", name="Back").wait_for()
     page.get_by_text("candles of 5Min").wait_for()
     settle(page)
-
     for name, ending in (("CSV", "csv"), ("Excel", "xlsx"), ("Parquet", "parquet")):
         with page.expect_download() as waiting:
             page.get_by_role("button", name=name).click()
-        assert waiting.value.suggested_filename == f"SYNA-5min.{ending}"
+        assert waiting.value.suggested_filename == f"{symbol}-5min.{ending}"
     rows = pl.read_parquet(io.BytesIO(Path(waiting.value.path()).read_bytes()))
-    assert rows["session"].n_unique() > 1
+    assert 1 < rows["session"].n_unique() < 6
 
     page.get_by_role("button", name="Back").click()
-    page.get_by_text("candles of 1Hour").wait_for()
+    page.get_by_text("candles of 15Min").wait_for()
     page.get_by_role("button", name="Back").wait_for(state="hidden")
+
+
+def draw_a_box(page: Any, start: float, end: float) -> None:
+    """Drag the mouse over a part of the chart, as shares of its width."""
+    area = page.locator(".nsewdrag").first.bounding_box()
+    middle = area["y"] + area["height"] / 2
+    page.mouse.move(area["x"] + area["width"] * start, middle)
+    page.mouse.down()
+    for share in (0.5, 1.0):
+        page.mouse.move(area["x"] + area["width"] * (start + share * (end - start)), middle + 30 * share, steps=3)
+    page.mouse.up()

@@ -12,8 +12,8 @@ import pytest
 import barlake
 from app.jobs.queue import open_queue
 from barlake.settings import Settings
-from tests.app.dashboard.conftest import SmallLake
 from tests.browser import open_page, settle, shot
+from tests.small_lake import SmallLake
 
 PLOTTED = "() => document.querySelector('.js-plotly-plot')?.data?.map(trace => trace.name) ?? []"
 
