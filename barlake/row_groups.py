@@ -7,11 +7,11 @@ rows do for a week. What is read here is what the scan would give.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from barlake.layout import parse_partition_path
@@ -24,6 +24,9 @@ __all__ = ["read_by_group", "read_narrow"]
 MOST_FILES = 3
 MOST_GROUPS = 3
 """More than these are the scan's."""
+
+KEPT_GROUPS = 48
+"""Unpacked groups kept in memory, the last ones asked for: 60 MB. The newest bars are asked for again and again."""
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -78,22 +81,49 @@ def read_by_group(
     with pq.ParquetFile(path, pre_buffer=False) as file:
         groups = _groups(file.metadata, start, end)
         for group in reversed(groups) if newest_first else groups:
-            yield _trimmed(file.read_row_group(group, columns=list(columns), use_threads=False), start, end)
+            rows = pl.from_arrow(file.read_row_group(group, columns=list(columns), use_threads=False))
+            assert isinstance(rows, pl.DataFrame)  # noqa: S101 - narrows polars' union type
+            yield _trimmed(rows, start, end)
 
 
 def _rows(address: str, span: TimeRange) -> pl.DataFrame | None:
     start, end = _micros(span.start), _micros(span.end)
+    facts = Path(address).stat()
+    version = facts.st_mtime_ns, facts.st_size
+    groups = _groups_of(address, version, start, end)
+    if len(groups) > MOST_GROUPS:
+        return None
+    return pl.concat(
+        [_trimmed(_group(address, version, number), start, end) for number in groups]
+        or [_group(address, version, 0).clear()]
+    )
+
+
+_Version = tuple[int, int]
+"""Instant of the last change and bytes. Files are never changed; whoever damages one shall be found out."""
+
+
+@functools.lru_cache(maxsize=4_096)
+def _groups_of(address: str, version: _Version, start: int | None, end: int | None) -> tuple[int, ...]:
+    """Numbers of the groups of a range."""
+    del version
     with pq.ParquetFile(address, pre_buffer=False) as file:
-        groups = _groups(file.metadata, start, end)
-        if len(groups) > MOST_GROUPS:
-            return None
-        return _trimmed(file.read_row_groups(groups, columns=BARS.names, use_threads=False), start, end)
+        return tuple(_groups(file.metadata, start, end))
 
 
-def _trimmed(table: pa.Table, start: int | None, end: int | None) -> pl.DataFrame:
-    """The rows of a range; they are sorted."""
+@functools.lru_cache(maxsize=KEPT_GROUPS)
+def _group(address: str, version: _Version, number: int) -> pl.DataFrame:
+    """The rows of one group."""
+    del version
+    with pq.ParquetFile(address, pre_buffer=False) as file:
+        table = file.read_row_group(number, columns=BARS.names, use_threads=False)
     rows = pl.from_arrow(table)
     assert isinstance(rows, pl.DataFrame)  # noqa: S101 - narrows polars' union type
+    return rows
+
+
+def _trimmed(rows: pl.DataFrame, start: int | None, end: int | None) -> pl.DataFrame:
+    """The rows of a range; they are sorted."""
     stamps = rows["timestamp"].to_physical().to_numpy()
     begin = 0 if start is None else int(stamps.searchsorted(start))
     stop = rows.height if end is None else int(stamps.searchsorted(end))

@@ -5,6 +5,7 @@ Every form holds the same columns and rows. One frame is in memory at a time, be
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
@@ -126,16 +127,18 @@ class _Sink:
         return b"".join(parts)
 
 
+_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""Continuation and a length of none: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format."""
+
+
 def _arrow(frames: Frames) -> Iterator[bytes]:
-    sink = _Sink()
     first = as_arrow(next(frames))
-    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), first.schema) as writer:
-        writer.write_table(first)
-        yield sink.taken()
-        for frame in frames:
-            writer.write_table(as_arrow(frame).cast(first.schema))
-            yield sink.taken()
-    yield sink.taken()
+    yield first.schema.serialize().to_pybytes()
+    for table in itertools.chain([first], (as_arrow(frame).cast(first.schema) for frame in frames)):
+        messages = [batch.serialize() for batch in table.combine_chunks().to_batches()]
+        if messages:
+            yield b"".join(messages)
+    yield _END_OF_STREAM
 
 
 def _parquet(frames: Frames) -> Iterator[bytes]:
