@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import CompoundSelect, Connection, Engine, Select, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import CompoundSelect, Engine, Select, bindparam, delete, func, insert, select, text, update
 
 from barlake import tables
 from barlake.action_records import ActionRecords
@@ -26,7 +26,7 @@ from barlake.quality_records import QualityRecords
 from barlake.receipts import Receipt
 from barlake.records import Commit, Cursor, FileRecord, FileView, utc_now
 
-__all__ = ["COMMITS", "HELD", "Manifest", "view_within"]
+__all__ = ["COMMITS", "HELD", "Manifest", "late_moments"]
 
 _STAMP = pl.Datetime("us", "UTC")
 HELD: dict[str, pl.DataType] = {
@@ -279,8 +279,19 @@ class Manifest:
         as_of
             An earlier instant; None asks for the present, which needs no old values.
         """
+        datasets = [BARS] if as_of is None else [BARS, REVISIONS]
         with reading(self._engine) as connection:
-            return view_within(connection, feed=feed, symbol=symbol, start=start, end=end, as_of=as_of)
+            found = [
+                _file_record(row)
+                for dataset in datasets
+                for row in connection.execute(_counting(dataset, feed, symbol, start, end)).mappings()
+            ]
+            late = [] if as_of is None else list(connection.execute(late_moments(feed, symbol, as_of)).scalars())
+        return FileView(
+            bars=tuple(file.path for file in found if file.dataset == BARS),
+            revisions=tuple(file.path for file in found if file.dataset == REVISIONS),
+            late=tuple(late),
+        )
 
     def bar_paths(self, *, feed: str, symbols: Sequence[str], start: dt.date | None, end: dt.date | None) -> list[str]:
         """Files of bars that count now and may hold sessions in [start, end): by symbol as given, then by period."""
@@ -393,30 +404,6 @@ class Manifest:
             connection.execute(statement)
 
 
-def view_within(
-    connection: Connection,
-    *,
-    feed: str,
-    symbol: str,
-    start: dt.date | None,
-    end: dt.date | None,
-    as_of: dt.datetime | None,
-) -> FileView:
-    """What `Manifest.view` gives, within a transaction that looks at more than this."""
-    datasets = [BARS] if as_of is None else [BARS, REVISIONS]
-    found = [
-        _file_record(row)
-        for dataset in datasets
-        for row in connection.execute(_counting(dataset, feed, symbol, start, end)).mappings()
-    ]
-    late = [] if as_of is None else list(connection.execute(_late(feed, symbol, as_of)).scalars())
-    return FileView(
-        bars=tuple(file.path for file in found if file.dataset == BARS),
-        revisions=tuple(file.path for file in found if file.dataset == REVISIONS),
-        late=tuple(late),
-    )
-
-
 def _held() -> Select[Any]:
     table = tables.held_sessions
     columns = {"first": "first_timestamp", "last": "last_timestamp"}
@@ -445,8 +432,8 @@ def _commits_after(instant: dt.datetime) -> Select[Any]:
     return select(tables.commits.c.commit_id).where(tables.commits.c.committed_at > instant)
 
 
-def _late(feed: str, symbol: str, as_of: dt.datetime) -> Select[Any]:
-    """Moments before an instant whose commits came after it."""
+def late_moments(feed: str, symbol: str, as_of: dt.datetime) -> Select[Any]:
+    """Moments before an instant whose commits came after it: the question, for a transaction of one's own."""
     table = tables.commits
     return select(table.c.moment).where(
         table.c.dataset == BARS,

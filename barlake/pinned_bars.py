@@ -10,18 +10,18 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Integer, Select, bindparam, func, select
 
 from barlake import tables
 from barlake.bars import BarOptions, BarQuery
 from barlake.database import reading
 from barlake.errors import ConflictError, InvalidInputError
 from barlake.keys import Adjustment
-from barlake.layout import REVISIONS, parse_partition_path
-from barlake.manifest import Manifest, view_within
+from barlake.layout import BARS, REVISIONS, parse_partition_path
+from barlake.manifest import Manifest, late_moments
 from barlake.partitions import collect
 from barlake.ranges import Boundary, TimeRange
 from barlake.reader import read_paths, read_view
@@ -194,49 +194,81 @@ def _pinned(query: BarQuery, look: _Look, factors: pl.DataFrame | None, newest: 
 
 def _look(query: BarQuery, newest: int | None) -> _Look:
     """All that has to be of one state, in one consistent look at the manifest."""
-    feed, symbol, span = query.feed, query.symbols[0], query.span
-    start, end = span.first_session, span.end_session
+    span = query.span
+    asked: dict[str, Any] = {
+        "feed": query.feed,
+        "symbol": query.symbols[0],
+        "start": span.first_session or dt.date.min,
+        "end": span.end_session or dt.date.max,
+        "newest": newest or _EVERY,
+    }
     with reading(query.lake.manifest.engine) as connection:
-        sessions = _sessions(connection, feed, symbol, (start, end), newest)
-        if newest is not None and sessions.height == newest:
-            start = sessions["session"][0]
-        view = view_within(connection, feed=feed, symbol=symbol, start=start, end=end, as_of=query.as_of)
-        old_rows = _old_rows(connection, feed, symbol, (start, end))
-        return _Look(_moment(connection), sessions, view, old_rows)
+        rows = [tuple(row) for row in connection.execute(_HELD, asked)]
+        sessions = pl.DataFrame(rows[::-1], schema=_SESSIONS, orient="row")
+        if len(rows) == newest:
+            asked["start"] = sessions["session"][0]
+        files = connection.execute(_FILES, asked).all()
+        late = _late(connection, query)
+        moment = _moment(connection)
+    view = FileView(
+        bars=tuple(path for dataset, path, _ in files if dataset == BARS),
+        revisions=tuple(path for dataset, path, _ in files if dataset == REVISIONS and query.as_of is not None),
+        late=late,
+    )
+    return _Look(moment, sessions, view, sum(rows for dataset, _, rows in files if dataset == REVISIONS))
+
+
+def _late(connection: Connection, query: BarQuery) -> tuple[dt.datetime, ...]:
+    if query.as_of is None:
+        return ()
+    return tuple(connection.execute(late_moments(query.feed, query.symbols[0], query.as_of)).scalars())
 
 
 def _moment(connection: Connection) -> dt.datetime | None:
-    commits, actions = tables.commits, tables.corporate_actions
-    newest = [select(func.max(commits.c.committed_at)), select(func.max(actions.c.known_at))]
-    found = connection.execute(select(*(one.scalar_subquery() for one in newest))).one()
+    found = connection.execute(_MOMENTS).one()
     return max((instant for instant in found if instant is not None), default=None)
 
 
-_Days = tuple[dt.date | None, dt.date | None]
-
-
-def _sessions(connection: Connection, feed: str, symbol: str, days: _Days, newest: int | None) -> pl.DataFrame:
+def _held_query() -> Select[Any]:
+    """The newest sessions of a symbol in [start, end), newest first."""
     table = tables.held_sessions
-    query = select(*(table.c[name] for name in _SESSIONS)).where(table.c.feed == feed, table.c.symbol == symbol)
-    if days[0] is not None:
-        query = query.where(table.c.session >= days[0])
-    if days[1] is not None:
-        query = query.where(table.c.session < days[1])
-    query = query.order_by(table.c.session.desc()).limit(newest)
-    rows = [tuple(row) for row in connection.execute(query)]
-    return pl.DataFrame(rows[::-1], schema=_SESSIONS, orient="row")
-
-
-def _old_rows(connection: Connection, feed: str, symbol: str, days: _Days) -> int:
-    table = tables.files
-    query = select(func.coalesce(func.sum(table.c.rows), 0)).where(
-        table.c.dataset == REVISIONS, table.c.feed == feed, table.c.symbol == symbol, table.c.removed_at.is_(None)
+    return (
+        select(*(table.c[name] for name in _SESSIONS))
+        .where(
+            table.c.feed == bindparam("feed"),
+            table.c.symbol == bindparam("symbol"),
+            table.c.session >= bindparam("start"),
+            table.c.session < bindparam("end"),
+        )
+        .order_by(table.c.session.desc())
+        .limit(bindparam("newest", type_=Integer))
     )
-    if days[0] is not None:
-        query = query.where(table.c.period_end > days[0])
-    if days[1] is not None:
-        query = query.where(table.c.period_start < days[1])
-    return int(connection.execute(query).scalar_one())
+
+
+def _files_query() -> Select[Any]:
+    """Files of bars and of old values that count and may hold sessions in [start, end)."""
+    table = tables.files
+    return (
+        select(table.c.dataset, table.c.path, table.c.rows)
+        .where(
+            table.c.dataset.in_((BARS, REVISIONS)),
+            table.c.feed == bindparam("feed"),
+            table.c.symbol == bindparam("symbol"),
+            table.c.removed_at.is_(None),
+            table.c.period_end > bindparam("start"),
+            table.c.period_start < bindparam("end"),
+        )
+        .order_by(table.c.period_start, table.c.path)
+    )
+
+
+# Made once: to put a question together costs more than to have it answered.
+_EVERY = 2**31 - 1
+_HELD, _FILES = _held_query(), _files_query()
+_MOMENTS = select(
+    select(func.max(tables.commits.c.committed_at)).scalar_subquery(),
+    select(func.max(tables.corporate_actions.c.known_at)).scalar_subquery(),
+)
 
 
 def _within(paths: tuple[str, ...], span: TimeRange) -> tuple[str, ...]:
