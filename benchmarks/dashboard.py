@@ -111,9 +111,8 @@ def main() -> None:
         load = os.getloadavg()[0]
         for line in lines(browser, url, given.rounds):
             print(line, flush=True)
-        print(
-            f"\nMedians of {given.rounds} rounds after the first; load {load:.0f} before, {os.getloadavg()[0]:.0f} after."
-        )
+        after = os.getloadavg()[0]
+        print(f"\nMedians of {given.rounds} rounds after the first; load {load:.0f} before, {after:.0f} after.")
 
 
 if __name__ == "__main__":

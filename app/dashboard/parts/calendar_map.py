@@ -10,15 +10,12 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from app.dashboard.parts.colours import Palette, palette
+from app.dashboard.parts.steps import STEPS, step_of
 from app.use_cases.calendar_grid import CalendarYear
 
 __all__ = ["calendar_map"]
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_STEPS = (0.0, 0.5, 0.9, 0.999)
-"""Shares at which a cell changes its colour: something, half, most, all."""
-
-_LEGEND = ("none", "some", "half", "90 %", "all")
 _CELL, _HEAD = 19, 34
 
 
@@ -41,7 +38,7 @@ def calendar_map(years: Sequence[CalendarYear]) -> None:
 
 def _trace(year: CalendarYear, colours: Palette) -> go.Heatmap:
     """One year's cells; what is held by step, so that a missing tenth is seen."""
-    steps = [[None if share is None else _step(share) for share in line] for line in year.shares]
+    steps = [[None if share is None else step_of(share) for share in line] for line in year.shares]
     count = len(colours.steps)
     scale = [(at / count, colour) for number, colour in enumerate(colours.steps) for at in (number, number + 1)]
     return go.Heatmap(
@@ -49,10 +46,6 @@ def _trace(year: CalendarYear, colours: Palette) -> go.Heatmap:
         hovertemplate="%{text}<extra></extra>", hoverongaps=False, colorscale=scale, zmin=-0.5, zmax=count - 0.5,
         showscale=False, xgap=2, ygap=2,
     )  # fmt: skip
-
-
-def _step(share: float) -> int:
-    return sum(share > border for border in _STEPS)
 
 
 def _axes(figure: go.Figure, row: int, year: CalendarYear, colours: Palette) -> None:
@@ -72,6 +65,6 @@ def _axes(figure: go.Figure, row: int, year: CalendarYear, colours: Palette) -> 
 def _legend(colours: Palette) -> None:
     cells = "".join(
         f'<span class="calendar-key"><i style="background:{colour}"></i>{name}</span>'
-        for colour, name in zip(colours.steps, _LEGEND, strict=True)
+        for colour, name in zip(colours.steps, STEPS, strict=True)
     )
     st.html(f'<div class="calendar-legend">Regular minutes held: {cells}</div>')
