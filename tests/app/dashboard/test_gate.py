@@ -79,8 +79,9 @@ def test_a_name_that_was_made_to_lead_here_is_not_served(
     port = int(dashboard_server(small_lake.root).rsplit(":", maxsplit=1)[1])
 
     def ask(name: str) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as line:
-            connect(f"ws://{name}:{port}/_stcore/stream", sock=line).close()
+        line = socket.create_connection(("127.0.0.1", port))
+        with line, connect(f"ws://{name}:{port}/_stcore/stream", sock=line):
+            pass
 
     ask("localhost")
     with pytest.raises(InvalidStatus, match="403"):
