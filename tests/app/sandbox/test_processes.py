@@ -20,6 +20,8 @@ from app.sandbox.limits import Limits
 from app.sandbox.run import run_sql
 from barlake.errors import InvalidInputError
 from barlake.lake import Lake
+from barlake.testing import make_bars, temporary_lake
+from tests.app.sandbox.conftest import SESSIONS
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
@@ -133,6 +135,20 @@ def test_where_the_kernel_has_no_landlock_the_answer_says_so(small_lake: Lake, m
     assert (result.mode, result.table.to_pylist()) == ("weaker", [{"n": 1560}])
     with pytest.raises(InvalidInputError, match=r"[Pp]ermission|disabled"):
         run.ask(small_lake, "SELECT * FROM read_text('/etc/passwd')", Limits(), checked=False)
+
+
+def test_a_lake_in_a_bucket_is_not_offered(small_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_lake.store, "filesystem", object)
+    with pytest.raises(InvalidInputError, match="reaches no network"):
+        run_sql(small_lake, "SELECT 1")
+
+
+def test_an_answer_follows_what_is_written() -> None:
+    with temporary_lake() as lake:
+        for count, session in enumerate(SESSIONS, 1):
+            lake.write_bars(make_bars([session]), feed="synthetic", symbol="SPY")
+            answer = run_sql(lake, "SELECT count(*) AS bars, (SELECT sum(bars) FROM symbols) AS told FROM bars")
+            assert answer.table.to_pylist() == [{"bars": 390 * count, "told": 390 * count}]
 
 
 def test_a_gate_lets_so_many_in_a_few_wait_and_sends_the_rest_away() -> None:
