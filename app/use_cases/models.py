@@ -44,6 +44,8 @@ class ModelView:
 
     Parameters
     ----------
+    task
+        Whether it learned a class or a number.
     title
         What it predicts, how far ahead, and with what.
     judgement, verdict
@@ -54,6 +56,7 @@ class ModelView:
         Columns of `scores` that are baselines, with what people call them.
     scores
         One row per measure over all test rows: metric, value, low, high (95 % interval), one column per baseline.
+        Empty for a model of the first release, whose scores are of another kind; its verdict has them.
     fold_scores
         metric, test (all rows, or a fold), value, low, high, baseline: one row for each metric and test.
     fold_spans
@@ -67,6 +70,7 @@ class ModelView:
     """
 
     model: Artifact
+    task: Task
     title: str
     judgement: Judgement
     verdict: str
@@ -83,6 +87,11 @@ class ModelView:
     def is_synthetic(self) -> bool:
         """Whether it learned from made-up bars."""
         return self.model.parameters.get("feed") == SYNTHETIC_FEED
+
+    @property
+    def has_card(self) -> bool:
+        """Whether it has a card; a model of the first release has none."""
+        return CARD in self.model.files
 
     @property
     def symbol(self) -> str:
@@ -119,15 +128,15 @@ def view_model(lake: Lake, model_id: str) -> ModelView:
         If a table of it is not the file that was written.
     """
     model = lake.artifacts.find(ArtifactKind.MODEL, model_id)
-    overall = model.results.get("overall", {})
-    task = Task(model.parameters["task"])
+    spec = _target_of(model.parameters)
     return ModelView(
         model=model,
-        title=_title(model.parameters),
-        judgement=judge(overall),
+        task=spec.task,
+        title=f"{model.parameters['symbols'][0]}: {spec.title}, {model.parameters['estimator']}",
+        judgement=_judgement(model.results),
         verdict=str(model.results.get("verdict", "")),
         tries=_tries(lake, model),
-        baselines=BASELINES[task],
+        baselines=BASELINES[spec.task],
         scores=model_scores(model),
         fold_scores=pl.DataFrame(list(_fold_scores(model.results)), schema=_FOLD_SCORES, orient="row"),
         fold_spans=_fold_spans(_table(lake, model, "folds")),
@@ -142,14 +151,21 @@ def card_of(lake: Lake, model_id: str) -> Path:
     return lake.artifacts.verified_file(lake.artifacts.find(ArtifactKind.MODEL, model_id), CARD)
 
 
-def _title(parameters: Mapping[str, Any]) -> str:
-    spec = TargetSpec.parse(
+def _target_of(parameters: Mapping[str, Any]) -> TargetSpec:
+    """What it predicts; a model of the first release says no task, and names its horizon otherwise."""
+    return TargetSpec.parse(
         parameters["target"],
-        parameters["horizon"],
-        task=parameters["task"],
-        parameters=parameters["target_parameters"],
+        parameters["horizon"] if "horizon" in parameters else parameters["horizon_bars"],
+        task=parameters.get("task"),
+        parameters=parameters.get("target_parameters"),
     )
-    return f"{parameters['symbols'][0]}: {spec.title}, {parameters['estimator']}"
+
+
+def _judgement(results: Mapping[str, Any]) -> Judgement:
+    overall = results.get("overall", {})
+    if "advantage" in overall:
+        return judge(overall)
+    return Judgement.BEATS if results.get("beats_baseline") else Judgement.FAILS
 
 
 def _tries(lake: Lake, model: Artifact) -> str | None:

@@ -31,6 +31,7 @@ __all__ = [
     "RunComparison",
     "RunView",
     "compare",
+    "count_older_runs",
     "curves_of",
     "list_all_runs",
     "names_of_runs",
@@ -161,6 +162,11 @@ def list_all_runs(lake: Lake) -> pl.DataFrame:
     """One row per run, the newest first; columns as `simulation_service.runs.list_runs`."""
     found = list_runs(lake.artifacts.list(ArtifactKind.RUN))
     return pl.DataFrame(schema=_RUN) if found.is_empty() else found.reverse()
+
+
+def count_older_runs(lake: Lake) -> int:
+    """How many runs were made by an earlier release and are of another kind: their pages are kept, nothing else."""
+    return len(lake.artifacts.list(ArtifactKind.RUN)) - list_all_runs(lake).height
 
 
 def names_of_runs(runs: pl.DataFrame) -> dict[str, str]:

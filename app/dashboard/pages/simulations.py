@@ -12,7 +12,7 @@ from app.dashboard.parts.lake import lake
 from app.dashboard.parts.plots import draw
 from app.dashboard.parts.run_charts import growth_chart
 from app.dashboard.parts.run_sections import show_run
-from app.use_cases.runs import compare, list_all_runs, names_of_runs
+from app.use_cases.runs import compare, count_older_runs, list_all_runs, names_of_runs
 
 __all__ = ["page"]
 
@@ -39,6 +39,8 @@ def page() -> None:
         with start:
             simulate_tab(shown=SHOWN, first_tab=_TABS[0])
     with read:
+        if older := count_older_runs(lake()):
+            st.caption(f"Runs of an earlier release, kept with their `report.html` and not listed here: {older}.")
         if runs.is_empty():
             look.empty_state(
                 "Nothing was simulated here yet.",

@@ -13,6 +13,7 @@ from app.dashboard.parts.plots import draw
 from app.dashboard.parts.refresh import refreshed
 from app.use_cases.models import ModelView, card_of, view_model
 from training_service.scores import Judgement
+from training_service.targets import Task
 
 __all__ = ["show_model"]
 
@@ -52,7 +53,7 @@ def _verdict(view: ModelView) -> None:
 def _scores(view: ModelView) -> None:
     st.markdown("**Scores over all test rows, beside baselines that look at no feature**")
     if view.scores.is_empty():
-        st.caption("This model came without scores.")
+        st.caption("This model has no scores of this kind: its verdict has what there is.")
         return
     names = {"value": "model", "low": "95 % from", "high": "to", **view.baselines}
     shown = view.scores.with_columns(metric=pl.Series(map(view.title_of, view.scores["metric"]), dtype=pl.String))
@@ -62,10 +63,10 @@ def _scores(view: ModelView) -> None:
 
 @refreshed()
 def _folds(view: ModelView) -> None:
-    st.markdown("**Fold by fold**")
     metrics = view.fold_scores["metric"].unique(maintain_order=True).to_list()
     if not metrics:
         return
+    st.markdown("**Fold by fold**")
     chosen = st.selectbox("Measure", metrics, format_func=view.title_of, key="fold_measure", width=280)
     colours = palette()
     one = view.fold_scores.filter(metric=chosen)
@@ -83,7 +84,7 @@ def _inside(view: ModelView) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown("**What it said, over all test bars**")
-        is_class = view.model.parameters["task"] == "classification"
+        is_class = view.task is Task.CLASSIFICATION
         draw(
             predictions_chart(
                 view.predictions, colours, middle=0.5 if is_class else 0.0,
@@ -107,7 +108,8 @@ def _origin(view: ModelView) -> None:
     with st.expander("What it was made from", icon=":material/fingerprint:"):
         facts = [{"what": name, "value": str(value)} for name, value in view.facts.items() if value not in {None, ""}]
         st.dataframe(facts, hide_index=True)
-    _card(view.model.id)
+    if view.has_card:
+        _card(view.model.id)
 
 
 @refreshed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ import pytest
 
 import barlake
 from app.use_cases.models import card_of, list_models, names_of_models, view_model
+from app.use_cases.runs import count_older_runs
 from barlake.errors import FormatError, NotFoundError
 from barlake.keys import ArtifactKind
 from barlake.lake import Lake
 from training_service.scores import Judgement
+from training_service.targets import Task
+
+OLDER_LAKE = Path(__file__).parents[2] / "fixtures" / "older_lake" / "lake.tar.xz"
 
 
 @pytest.fixture
@@ -82,6 +87,20 @@ def test_a_changed_table_is_not_shown_and_an_unknown_id_is_told(small_lake: Any,
             view_model(own, small_lake.model_id)
         with pytest.raises(NotFoundError, match="not in the lake"):
             card_of(own, "ffff")
+
+
+def test_a_model_of_the_first_release_is_shown_by_its_verdict(tmp_path: Path) -> None:
+    with tarfile.open(OLDER_LAKE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    with barlake.open(tmp_path / "lake") as own:
+        (model,) = list_models(own)["model"]
+        view = view_model(own, model)
+        assert count_older_runs(own) == 2
+    assert (view.title, view.task) == ("SYNA: direction over 5 minutes, logistic", Task.CLASSIFICATION)
+    assert view.judgement is Judgement.FAILS
+    assert str(view.judgement) in view.verdict
+    assert (view.scores.height, view.fold_scores.height, view.has_card) == (0, 0, False)
+    assert view.predictions["bars"].sum() > 0
 
 
 def test_a_model_without_tables_is_shown_with_what_it_has(small_lake: Any, tmp_path: Path) -> None:
