@@ -19,8 +19,11 @@ from barlake.pinned_bars import PinnedBars, pin_bars
 
 __all__ = ["BarPage", "BarQuestion", "PagePlace", "bars_of", "newest_page", "whole_range"]
 
-BATCH_ROWS = 16_384
-"""Bars of a range in memory at a time, of each who reads one: about 2 MB."""
+TEXT_ROWS = 16_384
+"""Bars of a range in memory at a time, of each who reads it as text: 2 MB, beside 8 MB of JSON."""
+
+BINARY_ROWS = 65_536
+"""The same of Arrow and Parquet: 6 MB, and half the time, for files are opened a quarter as often."""
 
 _BARS_A_SESSION = {
     Timeframe.MINUTE: 300, Timeframe.MINUTE_5: 70, Timeframe.MINUTE_15: 24, Timeframe.HOUR: 6, Timeframe.DAY: 1,
@@ -89,10 +92,10 @@ def whole_range(lake: Lake, question: BarQuestion) -> PinnedBars:
     return pin_bars(lake, question.symbol, question.start, question.end, **question.options)
 
 
-def bars_of(pinned: PinnedBars) -> pl.DataFrame | Iterator[pl.DataFrame]:
+def bars_of(pinned: PinnedBars, *, as_text: bool) -> pl.DataFrame | Iterator[pl.DataFrame]:
     """The bars of a whole range: in one frame where they are few, else frame by frame."""
-    frames = pinned.batches(BATCH_ROWS)
-    return next(frames) if pinned.sessions["rows"].sum() <= BATCH_ROWS else frames
+    frames = pinned.batches(TEXT_ROWS if as_text else BINARY_ROWS)
+    return next(frames) if pinned.sessions["rows"].sum() <= TEXT_ROWS else frames
 
 
 def newest_page(

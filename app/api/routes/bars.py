@@ -109,7 +109,8 @@ def bars(
     etag = _etag(request, pinned)
     if is_known(request, etag):
         return not_modified(etag)
-    return answer(request, bars_of(pinned), name=_name(pinned), facts=_facts(pinned), etag=etag)
+    rows = bars_of(pinned, as_text=media_of(request).is_text)
+    return answer(request, rows, name=_name(pinned), facts=_facts(pinned), etag=etag)
 
 
 def _page(request: Request, lake: Lake, question: BarQuestion, limit: int, cursor: str | None) -> Response:
