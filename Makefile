@@ -59,6 +59,7 @@ bench: $(INSTALLED_DEV) $(PEERS)/.installed $(VECTORBT)/.installed ## the promis
 	@$(BIN)/python benchmarks/training.py
 	@$(BIN)/python benchmarks/features.py
 	@$(BIN)/python benchmarks/simulation.py --vectorbt $(VECTORBT)/bin/python
+	@$(BIN)/python benchmarks/api.py
 	@$(BIN)/python benchmarks/beside/made_up_lake.py build/measured-lake
 	@$(BIN)/python benchmarks/dashboard.py build/measured-lake
 
