@@ -30,3 +30,11 @@ def api(settings: Settings) -> FastAPI:
 def client(api: FastAPI) -> Iterator[TestClient]:
     with TestClient(api, base_url="http://127.0.0.1", client=LOCAL, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The same over a lake that no test changes: one for all tests of a module."""
+    app = create_app(load_settings(tmp_path_factory.mktemp("still") / "lake"))
+    with TestClient(app, base_url="http://127.0.0.1", client=LOCAL, raise_server_exceptions=False) as client:
+        yield client

@@ -59,10 +59,10 @@ def test_a_program_on_this_machine_needs_no_key(client: TestClient) -> None:
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_the_trust_in_this_machine_is_lent_to_nobody(client: TestClient, headers: dict[str, str]) -> None:
-    answer = client.post("/schedule/daily/pause", headers=headers)
+def test_the_trust_in_this_machine_is_lent_to_nobody(still: TestClient, headers: dict[str, str]) -> None:
+    answer = still.post("/schedule/daily/pause", headers=headers)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-    assert client.get("/schedule").json()["items"][1]["paused"] is False
+    assert still.get("/schedule").json()["items"][1]["paused"] is False
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_the_trust_in_this_machine_is_lent_to_nobody(client: TestClient, headers
     ],
 )
 def test_a_page_of_the_service_itself_and_an_address_typed_by_hand_are_local(
-    client: TestClient, headers: dict[str, str]
+    still: TestClient, headers: dict[str, str]
 ) -> None:
-    assert client.get("/stats", headers=headers).status_code == 200
+    assert still.get("/stats", headers=headers).status_code == 200
 
 
 def test_from_elsewhere_nothing_but_health_is_told_without_a_key(remote: TestClient) -> None:
@@ -123,9 +123,9 @@ def test_a_readers_key_reads_and_an_operators_also_changes(remote: TestClient, k
     "text",
     ["", "x", "blk_000000000000_" + "0" * 64, "Basic abc", "blk_" + "é" * 12, "'; drop table keys; --", "a" * 5000],
 )
-def test_a_key_that_is_none_opens_nothing_also_on_this_machine(client: TestClient, text: str) -> None:
+def test_a_key_that_is_none_opens_nothing_also_on_this_machine(still: TestClient, text: str) -> None:
     for headers in ({"Authorization": f"Bearer {text}".encode()}, {"X-API-Key": text.encode()}):
-        answer = client.get("/stats", headers=headers)
+        answer = still.get("/stats", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
         assert not text or text not in answer.text or len(text) < 3
@@ -181,8 +181,8 @@ def test_a_service_behind_a_proxy_on_its_machine_can_ask_everybody_for_a_key(set
         assert client.get("/health").status_code == 200
 
 
-def test_no_page_of_another_site_is_given_leave_to_read(client: TestClient) -> None:
+def test_no_page_of_another_site_is_given_leave_to_read(still: TestClient) -> None:
     asked = {"Origin": "https://attacker.example", "Access-Control-Request-Method": "GET"}
-    for answer in (client.options("/stats", headers=asked), client.get("/health", headers=asked)):
+    for answer in (still.options("/stats", headers=asked), still.get("/health", headers=asked)):
         assert not [name for name in answer.headers if name.startswith("access-control-")]
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"

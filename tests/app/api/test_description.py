@@ -42,7 +42,7 @@ HOSTILE = (
     "2024-02-30", "10000-01-01", "0001-01-01T00:00:00+23:59", "2024-01-02T25:00:00Z", "2024-01-02T00:00:00",
     "null", "[]", "{}", "true",
 )  # fmt: skip
-FEW = HOSTILE[::5]
+FEW = HOSTILE[::8]
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def badly_answered(answer: requests.Response, where: str) -> list[str]:
 
 def test_what_the_description_says_is_true(asked: Asked) -> None:
     # That each route asks for a key has a test of its own, with three requests less.
-    assert ask_everything(asked, examples=2, left_out=["ignored_auth"]) == []
+    assert ask_everything(asked, examples=1, left_out=["ignored_auth"]) == []
 
 
 def test_no_parameter_can_be_made_to_fail_the_service_or_to_leave_the_lake(asked: Asked) -> None:

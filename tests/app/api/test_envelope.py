@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from app.api.envelope import MOST_BODY_BYTES
 from app.api.main import create_app
 from barlake import errors
-from barlake.settings import Settings
+from barlake.settings import Settings, load_settings
 from tests.app.api.conftest import LOCAL
 
 
@@ -37,10 +37,13 @@ def faulty_app(settings: Settings) -> FastAPI:
     return app
 
 
-@pytest.fixture
-def faulty(settings: Settings) -> Iterator[TestClient]:
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with TestClient(
-        faulty_app(settings), base_url="http://127.0.0.1", client=LOCAL, raise_server_exceptions=False
+        faulty_app(load_settings(tmp_path_factory.mktemp("faulty"))),
+        base_url="http://127.0.0.1",
+        client=LOCAL,
+        raise_server_exceptions=False,
     ) as client:
         yield client
 
@@ -78,14 +81,14 @@ def test_a_fault_of_the_service_tells_its_request_and_nothing_of_what_is_inside(
 
 
 @pytest.mark.parametrize("given", ["a b", "x" * 65, "line\tbreak", "é", ""])
-def test_an_id_that_is_none_is_replaced(client: TestClient, given: str) -> None:
-    told = client.get("/health/live", headers={"X-Request-ID": given.encode()}).headers["x-request-id"]
+def test_an_id_that_is_none_is_replaced(still: TestClient, given: str) -> None:
+    told = still.get("/health/live", headers={"X-Request-ID": given.encode()}).headers["x-request-id"]
     assert told != given
     assert len(told) == 16
 
 
-def test_every_answer_keeps_browsers_from_using_it(client: TestClient) -> None:
-    for answer in (client.get("/stats"), client.get("/nowhere"), client.post("/stats"), client.get("/openapi.json")):
+def test_every_answer_keeps_browsers_from_using_it(still: TestClient) -> None:
+    for answer in (still.get("/stats"), still.get("/nowhere"), still.post("/stats"), still.get("/openapi.json")):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert answer.headers["x-frame-options"] == "DENY"
@@ -105,8 +108,8 @@ def test_a_body_that_is_too_large_is_refused_also_when_it_does_not_say_so(faulty
 
 
 @pytest.mark.parametrize("path", ["/logs?symbol=%00", "/logs?symbol=a%00b", "/nowhere%00", "/schedule/%00/run"])
-def test_a_character_that_no_database_stores_is_refused_at_the_door(client: TestClient, path: str) -> None:
-    answer = client.get(path)
+def test_a_character_that_no_database_stores_is_refused_at_the_door(still: TestClient, path: str) -> None:
+    answer = still.get(path)
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad Request")
 
 
@@ -131,10 +134,10 @@ def test_a_request_that_changes_something_leaves_a_line_with_its_id_and_a_read_d
     assert told == [("POST /schedule/daily/run 202", "local"), ("GET /stats%0aforged 404", None)]
 
 
-def test_the_page_for_people_names_every_path_and_loads_nothing(client: TestClient) -> None:
-    page = client.get("/docs")
+def test_the_page_for_people_names_every_path_and_loads_nothing(still: TestClient) -> None:
+    page = still.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
-    assert all(path in page.text for path in client.get("/openapi.json").json()["paths"])
+    assert all(path in page.text for path in still.get("/openapi.json").json()["paths"])
     assert not re.findall(r"<(?:script|link|img|iframe)|https?://|url\(|@import| on\w+=", page.text)
     assert re.search(r"default-src 'none'; style-src 'sha256-[\w+/]+=*'", page.headers["content-security-policy"])
-    assert client.get("/").url.path == "/docs"
+    assert still.get("/").url.path == "/docs"

@@ -40,8 +40,8 @@ def test_metrics_are_those_of_the_lake_and_of_the_service(client: TestClient) ->
     assert samples["barlake_up", (("part", "queue"),)] == 1
 
 
-def test_an_empty_lake_has_figures_and_no_symbols(client: TestClient) -> None:
-    stats = client.get("/stats").json()
+def test_an_empty_lake_has_figures_and_no_symbols(still: TestClient) -> None:
+    stats = still.get("/stats").json()
     assert (stats["bars"], stats["bytes_per_bar"], stats["symbols"], stats["feeds"]) == (0, None, [], [])
 
 
@@ -109,8 +109,8 @@ def test_the_log_is_narrowed_by_what_it_is_about(client: TestClient, house: Hous
         "after=9223372036854775808", "symbol=%00", "job=%00", "agent=" + "a" * 65,
     ],
 )  # fmt: skip
-def test_a_bad_question_to_the_log_is_told_as_a_problem(client: TestClient, query: str) -> None:
-    answer = client.get(f"/logs?{query}")
+def test_a_bad_question_to_the_log_is_told_as_a_problem(still: TestClient, query: str) -> None:
+    answer = still.get(f"/logs?{query}")
     assert answer.status_code in {400, 422}, answer.text
     name = query.partition("=")[0]
     assert name in answer.json()["detail"] or "%00" in query
@@ -134,18 +134,18 @@ def test_schedules_are_listed_paused_resumed_and_told_to_go(client: TestClient) 
     assert "Did you mean 'daily'?" in unknown.json()["detail"]
 
 
-def test_no_findings_are_an_empty_page_in_every_form(client: TestClient) -> None:
-    assert client.get("/quality").json() == {"items": [], "next_cursor": None}
-    assert client.get("/quality/checks").json() == {"items": []}
-    header = client.get("/quality", headers={"Accept": "text/csv"}).text.splitlines()
+def test_no_findings_are_an_empty_page_in_every_form(still: TestClient) -> None:
+    assert still.get("/quality").json() == {"items": [], "next_cursor": None}
+    assert still.get("/quality/checks").json() == {"items": []}
+    header = still.get("/quality", headers={"Accept": "text/csv"}).text.splitlines()
     assert header == ["feed,symbol,session,timestamp,check_name,severity,value,expected,detail"]
 
 
 @pytest.mark.parametrize(
     "query", ["check=spikes", "severity=bad", "start=x", "start=2024-02-01&end=2024-01-01", "cursor=1", "symbol=../x"]
 )
-def test_a_bad_question_about_quality_is_told_as_a_problem(client: TestClient, query: str) -> None:
-    assert client.get(f"/quality?{query}").status_code == 400
+def test_a_bad_question_about_quality_is_told_as_a_problem(still: TestClient, query: str) -> None:
+    assert still.get(f"/quality?{query}").status_code == 400
 
 
 def test_an_app_of_its_own_has_keys_of_its_own(house: House) -> None:
