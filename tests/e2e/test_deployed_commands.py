@@ -25,7 +25,7 @@ STAYING = [name for name, one in SERVICES.items() if one.get("restart") and one[
 ONE_OF_EACH = {"api", "dashboard", "worker_backfill"}
 """Workers differ in the name of their agent alone; the others take their turn among the slow tests."""
 
-PATIENCE_S = 90
+PATIENCE_S = 140
 
 
 @pytest.fixture(scope="module")
