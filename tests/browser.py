@@ -39,7 +39,18 @@ CONTENT_HEIGHT = "() => document.querySelector('[data-testid=\"stMainBlockContai
 def serving_dashboard(root: Path | str, *arguments: str, **environment: str) -> Iterator[str]:
     """Address of a dashboard over a lake, in a process of its own as `barlake dashboard` starts it."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    command = [sys.executable, "-m", "app.cli", "dashboard", "--port", "0", "--root", str(root), *arguments]
+    command = [
+        *_ends_with_us(),
+        sys.executable,
+        "-m",
+        "app.cli",
+        "dashboard",
+        "--port",
+        "0",
+        "--root",
+        str(root),
+        *arguments,
+    ]
     server = subprocess.Popen(
         command, cwd=ROOT / "tests", env=kept | {"NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"} | environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -55,6 +66,11 @@ def serving_dashboard(root: Path | str, *arguments: str, **environment: str) -> 
             server.wait()
         assert server.stdout is not None
         server.stdout.close()
+
+
+def _ends_with_us() -> list[str]:
+    """Words before a command that end it when this process is killed, where the system has them."""
+    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
 
 def _address(server: subprocess.Popen[str]) -> str:
