@@ -82,15 +82,16 @@ def _figures(found: Candles) -> None:
 
 def _picture(found: Candles, chosen: chart_controls.Choice) -> None:
     drawn = candle_chart(found, palette())
-    event = st.plotly_chart(
-        drawn.figure, key=chart_controls.chart_key(chosen), on_select="rerun", selection_mode="box",
-        config={"displayModeBar": False, "displaylogo": False},
-        alt=f"Candles of {found.symbol}, {found.interval} each, with volume below",
-    )  # fmt: skip
+    key, alt = chart_controls.chart_key(chosen), f"Candles of {found.symbol}, {found.interval} each, with volume below"
+    config = {"displayModeBar": False}
+    if not chart_controls.can_draw_boxes():
+        drawn.figure.update_layout(dragmode=False)
+        st.plotly_chart(drawn.figure, key=key, config=config, alt=alt)
+        return
+    event = st.plotly_chart(drawn.figure, key=key, on_select="rerun", selection_mode="box", config=config, alt=alt)
     boxes = event["selection"]["box"]
     if boxes:
-        rows = drawn.positions.rows_between(boxes[-1]["x"][0], boxes[-1]["x"][1])
-        closer = stretch(found, *rows)
+        closer = stretch(found, *drawn.positions.rows_between(*boxes[-1]["x"]))
         if closer is not None:
             chart_controls.look_closer(chosen, *closer)
 
@@ -106,7 +107,8 @@ def _explanations(found: Candles, chosen: chart_controls.Choice) -> None:
     terms = "" if chosen.adjustment == Adjustment.RAW else f", prices adjusted ({chosen.adjustment})"
     zone = f", times of {zone_name(found)}" if found.interval.is_intraday else ""
     shown = f"Feed {found.feed}, {found.count:,} candles of {found.interval}{zone}{terms}"
-    st.caption(f"{shown}. Draw a box across the chart to look closer.")
+    hint = " Draw a box across the chart to look closer." if chart_controls.can_draw_boxes() else ""
+    st.caption(f"{shown}.{hint}")
 
 
 def _downloads(found: Candles, chosen: chart_controls.Choice) -> None:

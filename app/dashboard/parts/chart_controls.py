@@ -15,7 +15,7 @@ from app.use_cases.chart_ranges import Reach, reach_back
 from barlake.keys import Adjustment, SessionFilter
 from barlake.lake import Lake
 
-__all__ = ["Choice", "Side", "chart_key", "choose", "choose_symbol", "look_closer"]
+__all__ = ["Choice", "Side", "can_draw_boxes", "chart_key", "choose", "choose_symbol", "look_closer"]
 
 Side = dt.date | dt.datetime
 
@@ -128,6 +128,15 @@ def _range(lake: Lake, symbol: str, feed: str, reach: str) -> tuple[dt.date, dt.
 def look_closer(chosen: Choice, start: Side, end: Side) -> None:
     """Draw again, only this part of what is chosen."""
     _redraw(chosen, [*_boxes(chosen), (start, end)])
+
+
+def can_draw_boxes() -> bool:
+    """Whether a finger is not what a box would be drawn with: it has to move the page, not mark the chart.
+
+    Told by the word that browsers of phones have in their name for this purpose:
+    https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/Browser_detection_using_the_user_agent.
+    """
+    return "Mobi" not in (st.context.headers.get("User-Agent") or "")
 
 
 def chart_key(chosen: Choice) -> str:
