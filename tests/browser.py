@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SCREENSHOTS = ROOT / "build" / "screenshots"
 WIDTHS = {"wide": 1280, "phone": 390}
 HEIGHT = 900
-PATIENCE_MS = 30_000
-"""Two busy cores and a first import: a page that takes longer is broken."""
+PATIENCE_MS = 90_000
+"""A first import on cores that many share: how fast a page is, `benchmarks/dashboard.py` says and not a test."""
 
 STARTUP_S = 60.0
 SETTLED = """
