@@ -18,10 +18,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
-INSTALLED_DASHBOARD := $(VENV)/.installed-dashboard
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: help install demo dashboard test test-slow lint types unit doctest bench docs format clean
+.PHONY: help install demo dashboard test test-slow lint types unit doctest bench docs site format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +31,7 @@ install: $(INSTALLED) ## make .venv and install Barlake in it
 demo: $(INSTALLED) ## the whole loop on made-up bars, without keys or network
 	@$(BIN)/barlake demo
 
-dashboard: $(INSTALLED_DASHBOARD) ## the lake in a browser, at http://127.0.0.1:8501
+dashboard: $(INSTALLED) ## the lake in a browser, at http://127.0.0.1:8501
 	@$(BIN)/barlake dashboard
 
 test: lint types doctest unit ## everything that must pass before a commit
@@ -68,6 +67,10 @@ docs: $(INSTALLED) ## write docs/cli.md from --help, docs/features.md and docs/s
 	@$(BIN)/python -m feature_service.reference > docs/features.md.new && mv docs/features.md.new docs/features.md
 	@$(BIN)/python -m simulation_service.strategies.reference > docs/strategies.md.new && mv docs/strategies.md.new docs/strategies.md
 
+site: $(INSTALLED_DEV) ## the documentation as a site, in build/site; a link that leads nowhere ends it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
 format: $(INSTALLED_DEV) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(CHECKED)
 	@$(BIN)/ruff format $(CHECKED)
@@ -85,10 +88,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "'$(PYTHON)' lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once; about a minute)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) -e .
-	@touch $@
-
-$(INSTALLED_DASHBOARD): $(INSTALLED)
 	@$(PIP) -e '.[dashboard]'
 	@touch $@
 

@@ -113,7 +113,8 @@ def print_demo(report: DemoReport) -> None:
     print_frame(_accounts(results), title=f"{results['symbol']} ({results['feed']}), 100,000 dollars at the start")
     say(f"report: {report.simulation.report_path}")
     say(
-        'next: barlake symbols; barlake bars SYNA --limit 5; barlake sql "select symbol, count(*) from bars group by 1"'
+        "next: barlake dashboard; barlake bars SYNA --limit 5; "
+        'barlake sql "select symbol, count(*) from bars group by 1"'
     )
 
 
