@@ -20,18 +20,39 @@ from app.api.envelope import Envelope
 from app.api.errors import PROBLEMS, install_error_handlers
 from app.api.house import House, open_house
 from app.api.request_metrics import RequestMetrics
-from app.api.routes import bars, features, health, holdings, logs, quality, reference, schedule, service, sql
+from app.api.routes import (
+    agents,
+    bars,
+    features,
+    health,
+    holdings,
+    jobs,
+    logs,
+    models,
+    quality,
+    reference,
+    requests,
+    runs,
+    schedule,
+    service,
+    sql,
+)
 from app.operations.logs import configure_logging
 from barlake.settings import Settings, load_settings
 
 __all__ = ["ROUTERS", "create_app"]
 
 ROUTERS: tuple[APIRouter, ...] = (
+    agents.router,
     bars.router,
     features.router,
     holdings.router,
+    jobs.router,
     logs.router,
+    models.router,
     quality.router,
+    requests.router,
+    runs.router,
     schedule.router,
     service.router,
     sql.router,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime as dt
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,14 +12,25 @@ from typing import Any, Self
 
 from dbos import DBOSClient, EnqueueOptions, Queue, WorkflowStatus
 from dbos import error as dbos_errors
-from sqlalchemy import Connection, Engine, String, TableClause, cast, column, func, select, table
+from sqlalchemy import Connection, Engine, String, cast, func, select, tuple_
 
 from app.jobs.database import SCHEMA, make_client, queue_engine, queue_place, refusals
-from app.jobs.job import ONE_AT_A_TIME, REVISION, Agent, Job, JobProgress, JobRecord, JobState, revision_of
+from app.jobs.job import ONE_AT_A_TIME, REVISION, Agent, Job, JobRecord, JobState, revision_of
+from app.jobs.job_rows import (
+    HELD,
+    NEEDS_KEY,
+    STATES,
+    agent_of,
+    instant_of,
+    jobs_table,
+    record_of,
+    state_of,
+    words_of,
+)
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.settings import Settings
 
-__all__ = ["PROGRESS", "WORKFLOW", "Claim", "JobQueue", "open_queue"]
+__all__ = ["PROGRESS", "WORKFLOW", "Claim", "JobQueue", "Place", "open_queue"]
 
 WORKFLOW = "job"
 """Every job is a run of this one DBOS workflow, whose arguments name the task."""
@@ -26,22 +38,10 @@ WORKFLOW = "job"
 PROGRESS = "progress"
 """DBOS event that a running job sets."""
 
-HELD, NEEDS_KEY = "held", "needs_key"
-"""Attributes of a job that is paused: why, and whether a key that is mended lets it go on."""
-
 POLLING_S = 0.2
 """How often a worker looks for work. It also bounds how many jobs one can begin: `concurrency / POLLING_S` a second."""
 
 
-_STATES = {
-    "DELAYED": JobState.QUEUED,
-    "ENQUEUED": JobState.QUEUED,
-    "PENDING": JobState.RUNNING,
-    "SUCCESS": JobState.DONE,
-    "ERROR": JobState.FAILED,
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": JobState.FAILED,
-    "CANCELLED": JobState.CANCELLED,
-}
 _PAGE = 500
 _WAITING = ["DELAYED", "ENQUEUED", "PENDING"]
 
@@ -55,6 +55,10 @@ def open_queue(settings: Settings) -> JobQueue:
         If its database cannot be made or reached.
     """
     return JobQueue(queue_engine(queue_place(settings)), concurrency=settings.worker_concurrency)
+
+
+Place = tuple[int, str]
+"""Where a job stands among all: the millisecond it was asked for in, and its id."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class JobQueue:
         self._engine = engine
         self._concurrency = concurrency
         self._client: DBOSClient = make_client(engine)
-        self._jobs = _table_of(None if engine.dialect.name == "sqlite" else SCHEMA)
+        self._jobs = jobs_table(None if engine.dialect.name == "sqlite" else SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -182,16 +186,67 @@ class JobQueue:
         InvalidInputError
             If there is no such state or agent.
         """
-        state = None if status is None else _state(status)
-        wanted = None if agent is None else _agent(agent)
+        state = None if status is None else state_of(status)
+        wanted = None if agent is None else agent_of(agent)
         words: dict[str, Any] = {"workflow_id_prefix": prefix} if prefix else {}
         if state is not None:
-            words["status"] = _words_of(state)
-        records = (self._record(one) for one in self._pages(sort_desc=newest, **words))
+            words["status"] = words_of(state)
+        records = (record_of(one) for one in self._pages(sort_desc=newest, **words))
         chosen = (
             one for one in records if (state is None or one.state is state) and (wanted is None or one.agent == wanted)
         )
         return list(itertools.islice(chosen, limit))
+
+    def page(
+        self,
+        *,
+        prefix: str = "",
+        status: JobState | str | None = None,
+        agent: str | None = None,
+        limit: int = 100,
+        before: Place | None = None,
+    ) -> tuple[Sequence[JobRecord], Place | None]:
+        """Jobs, those asked for last first, and the place that the next page begins behind; None where it is empty.
+
+        Jobs that are asked for between two pages move nothing.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such state or agent.
+        """
+        state = None if status is None else state_of(status)
+        wanted = None if agent is None else agent_of(agent)
+        found: builtins.list[JobRecord] = []
+        last, seek, size = before, before, min(_PAGE, 2 * limit + 1)
+        while True:
+            places = self._places(prefix, state, seek, size)
+            known = {one.id: one for one in self.records([job_id for _, job_id in places])}
+            for place in places:
+                one = known.get(place[1])
+                if one is None or state not in {None, one.state} or wanted not in {None, one.agent}:
+                    continue
+                if len(found) == limit:
+                    return found, last
+                found.append(one)
+                last = place
+            if len(places) < size:
+                return found, None
+            seek = places[-1]
+
+    def _places(self, prefix: str, state: JobState | None, before: Place | None, size: int) -> Sequence[Place]:
+        """When jobs were asked for and their ids, the newest first, a batch of them."""
+        jobs = self._jobs.c
+        query = select(jobs.created_at, jobs.workflow_uuid).where(jobs.name == WORKFLOW)
+        if prefix:
+            query = query.where(func.substr(jobs.workflow_uuid, 1, len(prefix)) == prefix)
+        if state is not None:
+            query = query.where(jobs.status.in_(words_of(state)))
+        if before is not None:
+            query = query.where(tuple_(jobs.created_at, jobs.workflow_uuid) < tuple_(*before))
+        query = query.order_by(jobs.created_at.desc(), jobs.workflow_uuid.desc()).limit(size)
+        with refusals(), self._engine.connect() as connection:
+            return [(int(created), str(job_id)) for created, job_id in connection.execute(query)]
 
     def get(self, job_id: str) -> JobRecord:
         """One job, with its progress.
@@ -206,7 +261,7 @@ class JobQueue:
             if not found:
                 raise NotFoundError(f"job {job_id!r} is not in the queue: `barlake jobs list` names those that are.")
             said = self._client.get_event(job_id, PROGRESS, timeout_seconds=0)
-        return self._record(found[0], said)
+        return record_of(found[0], said)
 
     def records(self, job_ids: Sequence[str]) -> Sequence[JobRecord]:
         """These jobs in this order, without their progress; ids that are unknown are left out."""
@@ -215,7 +270,7 @@ class JobQueue:
             batch = list(job_ids[begin : begin + _PAGE])
             with refusals():
                 rows = self._client.list_workflows(workflow_ids=batch, name=WORKFLOW)
-            found |= {one.workflow_id: self._record(one) for one in rows}
+            found |= {one.workflow_id: record_of(one) for one in rows}
         return [found[job_id] for job_id in job_ids if job_id in found]
 
     def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
@@ -234,7 +289,7 @@ class JobQueue:
         found: dict[tuple[str, JobState], int] = {}
         with refusals(), self._engine.connect() as connection:
             for queue, word, held, count in connection.execute(query):
-                state = JobState.PAUSED if word == "CANCELLED" and held else _STATES[word]
+                state = JobState.PAUSED if word == "CANCELLED" and held else STATES[word]
                 key = (queue if word in _WAITING else "", state)
                 found[key] = found.get(key, 0) + count
         return found
@@ -248,8 +303,8 @@ class JobQueue:
         with refusals(), self._engine.connect() as connection:
             for queue, word, created in connection.execute(query):
                 if word in _WAITING:
-                    key = (queue, _STATES[word])
-                    found[key] = min(_instant(created), found.get(key, _instant(created)))
+                    key = (queue, STATES[word])
+                    found[key] = min(instant_of(created), found.get(key, instant_of(created)))
         return found
 
     def waiting(self, agents: Sequence[str], *, limit: int) -> Sequence[str]:
@@ -268,31 +323,6 @@ class JobQueue:
             yield from found
             if len(found) < _PAGE:
                 return
-
-    def _record(self, found: WorkflowStatus, said: dict[str, Any] | None = None) -> JobRecord:
-        assert found.input is not None  # noqa: S101 - it is asked for
-        task, arguments, agent = found.input["args"]
-        held = (found.attributes or {}).get(HELD)
-        state = _STATES[found.status]
-        if state is JobState.CANCELLED and held is not None:
-            state = JobState.PAUSED
-        return JobRecord(
-            id=found.workflow_id,
-            task=task,
-            arguments=arguments,
-            agent=agent,
-            priority=found.priority or 0,
-            state=state,
-            worker=found.executor_id,
-            attempts=found.recovery_attempts or 0,
-            created_at=_instant(found.created_at),
-            updated_at=_instant(found.updated_at),
-            started_at=None if found.dequeued_at is None else _instant(found.dequeued_at),
-            finished_at=None if found.completed_at is None else _instant(found.completed_at),
-            progress=None if said is None else _progress(said),
-            result=found.output,
-            error=_error(found, state, held),
-        )
 
     # --- changing what becomes of them ---------------------------------------------------------
 
@@ -447,54 +477,12 @@ class JobQueue:
         """The agent's queue, made when missing; that it is paused shows in a concurrency below zero."""
         with refusals():
             return self._client.register_queue(
-                str(_agent(agent)),
+                str(agent_of(agent)),
                 worker_concurrency=1 if agent in ONE_AT_A_TIME else self._concurrency,
                 polling_interval_sec=POLLING_S,
                 on_conflict="never_update",
             )
 
 
-def _table_of(schema: str | None) -> TableClause:
-    """What is read of DBOS's own table: https://docs.dbos.dev/explanations/system-tables."""
-    names = ("attributes", "created_at", "workflow_uuid", "name", "status", "queue_name", "executor_id", "owner_xid")
-    return table("workflow_status", *(column(name) for name in names), schema=schema)
-
-
 def _is_paused(queue: Queue) -> bool:
     return (queue.worker_concurrency or 0) < 0
-
-
-def _state(name: JobState | str) -> JobState:
-    try:
-        return JobState(name)
-    except ValueError:
-        raise InvalidInputError(f"status {name!r} is none: there are {', '.join(JobState)}.") from None
-
-
-def _agent(name: str) -> Agent:
-    try:
-        return Agent(name)
-    except ValueError:
-        raise InvalidInputError(f"agent {name!r} is none: there are {', '.join(Agent)}.") from None
-
-
-def _words_of(state: JobState) -> list[str]:
-    """DBOS's words for a state; paused is one of ours within its cancelled."""
-    meant = JobState.CANCELLED if state is JobState.PAUSED else state
-    return [word for word, known in _STATES.items() if known is meant]
-
-
-def _instant(epoch_ms: int | None) -> dt.datetime:
-    return dt.datetime.fromtimestamp((epoch_ms or 0) / 1000, dt.UTC)
-
-
-def _progress(said: dict[str, Any]) -> JobProgress:
-    return JobProgress(**{**said, "at": dt.datetime.fromisoformat(said["at"])})
-
-
-def _error(found: WorkflowStatus, state: JobState, held: str | None) -> str | None:
-    if state is JobState.PAUSED:
-        return held
-    if found.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-        return f"{found.recovery_attempts} workers ended in the middle of it: it is not tried again unless asked for."
-    return None if found.error is None else str(found.error)

@@ -14,7 +14,8 @@ from dbos._sys_db import SystemDatabase
 
 from app.jobs.database import queue_engine
 from app.jobs.job import Job, JobState
-from app.jobs.queue import JobQueue, _table_of, open_queue
+from app.jobs.job_rows import jobs_table
+from app.jobs.queue import JobQueue, open_queue
 from barlake.errors import InvalidInputError, NotFoundError
 from barlake.settings import Settings
 
@@ -155,4 +156,4 @@ def test_dbos_has_the_private_parts_that_are_relied_on() -> None:
     assert callable(DBOS._recover_pending_workflows)
     assert callable(SystemDatabase.run_migrations)
     columns = set(SystemSchema.workflow_status.c.keys())
-    assert {*_table_of(None).c.keys()} <= columns
+    assert {*jobs_table(None).c.keys()} <= columns
