@@ -38,9 +38,9 @@ def jobs(
             pattern=r"^[A-Za-z0-9/._:^=@+#-]{0,210}$", description="Only ids that begin so.", examples=["bars/sip/SPY"]
         ),
     ] = "",
-    status: JobState | None = None,
-    agent: Agent | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    status: Annotated[JobState | None, Query(description="Only jobs that stand so.")] = None,
+    agent: Annotated[Agent | None, Query(description="Only jobs of this agent.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Jobs of a page.")] = 100,
     cursor: Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")] = None,
 ) -> JobList:
     """List jobs, those asked for last first; what is asked for between two pages moves nothing."""

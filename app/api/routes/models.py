@@ -23,7 +23,7 @@ ArtifactId = Annotated[
     str,
     Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Its id, or the first digits.", examples=["0f8b2c7e91d64a53"]),
 ]
-Limit = Annotated[int, Query(ge=1, le=100_000)]
+Limit = Annotated[int, Query(ge=1, le=100_000, description="Rows of a page.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
 
 _COLUMNS = {

@@ -19,7 +19,7 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["requests"])
 
-Symbol = Annotated[str, Path(min_length=1, max_length=40, examples=["SPY"])]
+Symbol = Annotated[str, Path(min_length=1, max_length=40, description="Its name.", examples=["SPY"])]
 Feed = Annotated[str, Field(max_length=40)]
 
 

@@ -188,5 +188,6 @@ def test_every_operation_says_what_it_is_and_what_it_may_answer(asked: Asked) ->
             assert operation["description"], where
             assert operation["tags"], where
             assert {"401", "422", "500"} <= set(operation["responses"]), where
+            assert [one["name"] for one in operation.get("parameters", []) if not one.get("description")] == [], where
     assert described["components"]["schemas"]["Problem"]["properties"]["detail"]
     assert set(described["components"]["securitySchemes"]) == {"bearer", "header"}
