@@ -7,15 +7,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from sqlalchemy import Engine, Table, func, select, text
+from sqlalchemy import Engine, Table, false, func, or_, select, text
 
 from barlake import tables
 from barlake.database import reading
 from barlake.layout import BARS
 
 __all__ = [
-    "FeedHeld", "LastRequest", "RequestCounts", "answered", "expected_through", "feeds_held", "lag_of",
-    "last_requests", "provisional_sessions",
+    "FeedHeld", "LastRequest", "RequestCounts", "SymbolHeld", "answered", "expected_through", "feeds_held", "lag_of",
+    "last_requests", "provisional_sessions", "symbols_held",
 ]  # fmt: skip
 
 _MINUTE = dt.timedelta(minutes=1)
@@ -37,6 +37,19 @@ class FeedHeld:
 
     feed: str
     bars: int
+    newest: dt.datetime
+
+
+@dataclass(frozen=True)
+class SymbolHeld:
+    """What the lake holds of one symbol: session dates, and the opening instant of the newest bar."""
+
+    feed: str
+    symbol: str
+    sessions: int
+    bars: int
+    first: dt.date
+    last: dt.date
     newest: dt.datetime
 
 
@@ -63,6 +76,24 @@ def feeds_held(engine: Engine) -> list[FeedHeld]:
     )
     with reading(engine) as connection:
         return [FeedHeld(feed, int(rows), newest) for feed, rows, newest in connection.execute(query)]
+
+
+def symbols_held(engine: Engine, pairs: Collection[tuple[str, str]] | None = None) -> list[SymbolHeld]:
+    """Each symbol of minute bars, by feed and name; of these pairs of both, or of all."""
+    held = tables.held_sessions.c
+    query = (
+        select(
+            held.feed, held.symbol, func.count(), func.sum(held.rows), func.min(held.session), func.max(held.session),
+            func.max(held.last_timestamp),
+        )
+        .group_by(held.feed, held.symbol)
+        .order_by(held.feed, held.symbol)
+    )  # fmt: skip
+    if pairs is not None:
+        query = query.where(or_(false(), *((held.feed == feed) & (held.symbol == symbol) for feed, symbol in pairs)))
+    with reading(engine) as connection:
+        rows = connection.execute(query).all()
+    return [SymbolHeld(row[0], row[1], row[2], int(row[3]), *row[4:]) for row in rows]
 
 
 def expected_through(sessions: pl.DataFrame, now: dt.datetime) -> dt.datetime | None:

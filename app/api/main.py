@@ -23,6 +23,7 @@ from app.api.request_metrics import RequestMetrics
 from app.api.routes import (
     agents,
     bars,
+    events,
     features,
     health,
     holdings,
@@ -45,6 +46,7 @@ __all__ = ["ROUTERS", "create_app"]
 ROUTERS: tuple[APIRouter, ...] = (
     agents.router,
     bars.router,
+    events.router,
     features.router,
     holdings.router,
     jobs.router,

@@ -307,6 +307,14 @@ class JobQueue:
                     found[key] = min(instant_of(created), found.get(key, instant_of(created)))
         return found
 
+    def stamps(self, *, limit: int) -> dict[str, dt.datetime]:
+        """When the jobs that changed last did so, by id, the newest first."""
+        jobs = self._jobs.c
+        query = select(jobs.workflow_uuid, jobs.updated_at).where(jobs.name == WORKFLOW)
+        with refusals(), self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(jobs.updated_at.desc()).limit(limit)).all()
+        return {job_id: instant_of(changed) for job_id, changed in rows}
+
     def waiting(self, agents: Sequence[str], *, limit: int) -> Sequence[str]:
         """Ids of jobs that are queued for these agents, or run."""
         with refusals():
