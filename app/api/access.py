@@ -23,7 +23,7 @@ from app.loopback import is_loopback
 from app.operations.api_keys import ApiKey, ApiKeys, Role
 from barlake.settings import Settings
 
-__all__ = ["Caller", "Doorkeeper", "Role", "anyone", "guard", "is_local", "operator", "reader"]
+__all__ = ["Caller", "Doorkeeper", "Role", "anyone", "guard", "is_local"]
 
 KEY_LIVES_S = 1.0
 """So long a key that was looked up is believed: one that is revoked opens nothing a second later."""
@@ -163,30 +163,18 @@ async def anyone(connection: HTTPConnection) -> Caller | None:
         return None
 
 
-async def reader(caller: AnyCaller) -> Caller:
-    """The caller, who may read."""
-    return caller
-
-
-async def operator(caller: AnyCaller) -> Caller:
-    """The caller, who may also change.
+async def guard(connection: HTTPConnection, caller: AnyCaller) -> None:
+    """Let the caller pass: whoever has a key where something is read, an operator where it is changed.
 
     Raises
     ------
     HTTPException
-        403 when the key is a reader's.
+        403 when something is changed and the key is a reader's.
     """
-    if caller.role is not Role.OPERATOR:
-        raise HTTPException(
-            403,
-            f"key {caller.name!r} is a reader's, and this needs an operator's: `barlake keys create --role operator`.",
-        )
-    return caller
-
-
-async def guard(connection: HTTPConnection, caller: AnyCaller) -> Caller:
-    """The caller of any route: one that reads wants a reader, one that changes an operator."""
     method = connection.scope.get("method", "GET")  # a websocket has none, and tells only
-    if method in _READING or connection.scope["path"] in _READERS_POSTS:
-        return caller
-    return await operator(caller)
+    if method in _READING or connection.scope["path"] in _READERS_POSTS or caller.role is Role.OPERATOR:
+        return
+    raise HTTPException(
+        403,
+        f"key {caller.name!r} is a reader's, and this needs an operator's: `barlake keys create --role operator`.",
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from app.api.cursors import make_cursor, read_cursor
-from app.api.deps import Operator, QueueDep, Reader
+from app.api.deps import QueueDep
 from app.api.paging import number_of
 from app.api.work_answers import JobAnswer, JobList
 from app.jobs.job import Agent, JobState
@@ -31,7 +31,6 @@ JobId = Annotated[
 @router.get("")
 def jobs(
     queue: QueueDep,
-    caller: Reader,
     prefix: Annotated[
         str,
         Query(
@@ -44,7 +43,6 @@ def jobs(
     cursor: Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")] = None,
 ) -> JobList:
     """List jobs, those asked for last first; what is asked for between two pages moves nothing."""
-    del caller
     question = {"prefix": prefix, "status": status, "agent": agent}
     before = None if cursor is None else _place(read_cursor(cursor, question))
     found, behind = queue.page(
@@ -61,41 +59,36 @@ def jobs(
 
 
 @router.post("/{job_id:path}/cancel")
-def cancel(queue: QueueDep, caller: Operator, job_id: JobId) -> JobAnswer:
+def cancel(queue: QueueDep, job_id: JobId) -> JobAnswer:
     """Have a job not done, or not done to its end; a running one stops within seconds and keeps what it stored."""
-    del caller
     queue.cancel(job_id)
     return _one(queue, job_id)
 
 
 @router.post("/{job_id:path}/retry")
-def retry(queue: QueueDep, caller: Operator, job_id: JobId) -> JobAnswer:
+def retry(queue: QueueDep, job_id: JobId) -> JobAnswer:
     """Queue a job again that failed or was cancelled."""
-    del caller
     queue.retry(job_id)
     return _one(queue, job_id)
 
 
 @router.post("/{job_id:path}/pause")
-def pause(queue: QueueDep, caller: Operator, job_id: JobId) -> JobAnswer:
+def pause(queue: QueueDep, job_id: JobId) -> JobAnswer:
     """Set a job aside until it is resumed; a running one stops within seconds and keeps what it stored."""
-    del caller
     queue.pause(job_id)
     return _one(queue, job_id)
 
 
 @router.post("/{job_id:path}/resume")
-def resume(queue: QueueDep, caller: Operator, job_id: JobId) -> JobAnswer:
+def resume(queue: QueueDep, job_id: JobId) -> JobAnswer:
     """Queue a paused job again."""
-    del caller
     queue.resume(job_id)
     return _one(queue, job_id)
 
 
 @router.get("/{job_id:path}")
-def one_job(queue: QueueDep, caller: Reader, job_id: JobId) -> JobAnswer:
+def one_job(queue: QueueDep, job_id: JobId) -> JobAnswer:
     """Tell everything about one job: how far it is, what it gave, why it failed."""
-    del caller
     return _one(queue, job_id)
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.answering import answer, answer_document, forms
-from app.api.deps import LakeDep, Reader
+from app.api.deps import LakeDep
 from app.api.paging import newest_page
 from app.api.row_models import list_of, row_model
 from barlake.keys import SYNTHETIC_FEED, ArtifactKind
@@ -63,7 +63,6 @@ class ModelAnswer(BaseModel):
 def models(
     request: Request,
     lake: LakeDep,
-    caller: Reader,
     symbol: Annotated[str | None, Query(max_length=40, description="Only models that predict this symbol.")] = None,
     limit: Limit = 1000,
     cursor: Cursor = None,
@@ -71,16 +70,14 @@ def models(
     """List the models of the lake, the newest first, each with its headline score beside the baseline."""
     from app.use_cases.models import list_models  # noqa: PLC0415 - scikit-learn, for the first who asks
 
-    del caller
     found = list_models(lake, symbol=symbol)
     page, behind = newest_page(found, {"symbol": symbol}, name="model", limit=limit, cursor=cursor)
     return answer(request, page.select(list(_COLUMNS)), name="models", next_cursor=behind)
 
 
 @router.get("/{model_id}")
-def one_model(lake: LakeDep, caller: Reader, model_id: ArtifactId) -> ModelAnswer:
+def one_model(lake: LakeDep, model_id: ArtifactId) -> ModelAnswer:
     """Tell what a model is, what it was made from and what it scored."""
-    del caller
     found = lake.artifacts.find(ArtifactKind.MODEL, model_id)
     feed = str(found.parameters.get("feed", ""))
     return ModelAnswer(
@@ -100,9 +97,8 @@ def one_model(lake: LakeDep, caller: Reader, model_id: ArtifactId) -> ModelAnswe
 
 
 @router.get("/{model_id}/card", response_class=Response, responses={200: {"content": {"text/html": {}}}})
-def card(request: Request, lake: LakeDep, caller: Reader, model_id: ArtifactId) -> Response:
+def card(request: Request, lake: LakeDep, model_id: ArtifactId) -> Response:
     """Give a model's card: one HTML page that needs nothing else."""
     from app.use_cases.models import card_of  # noqa: PLC0415 - as above
 
-    del caller
     return answer_document(request, card_of(lake, model_id).read_bytes(), media="text/html; charset=utf-8")

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import HouseDep, Operator
+from app.api.deps import HouseDep
 from app.api.research_requests import SimulateRequest, TrainRequest
 from app.api.work_answers import Asked, asked
 from app.jobs.job import Agent
@@ -46,7 +46,6 @@ class RebuildRequest(BaseModel):
 @router.post("/ingest/{symbol:path}", status_code=202)
 def ingest(
     house: HouseDep,
-    caller: Operator,
     request: Request,
     response: Response,
     symbol: Symbol,
@@ -56,7 +55,6 @@ def ingest(
 
     Asking twice does it once. `GET /jobs/{id}` tells how far a job is.
     """
-    del caller
     chosen = wanted or IngestRequest()
     ids = ask_for_bars(
         house.lake, house.queue, [symbol], chosen.start, chosen.end, feed=chosen.feed, refetch=chosen.force
@@ -67,40 +65,36 @@ def ingest(
 @router.post("/features/{symbol:path}/rebuild", status_code=202)
 def rebuild(
     house: HouseDep,
-    caller: Operator,
     request: Request,
     response: Response,
     symbol: Symbol,
     wanted: RebuildRequest | None = None,
 ) -> Asked:
     """Ask for a symbol's feature tables whose bars have changed; none where all are current."""
-    del caller
     chosen = wanted or RebuildRequest()
     ids = queue_features(house.lake, house.queue, symbol, chosen.sets, feed=chosen.feed)
     return asked(house, request, response, ids, Agent.FEATURES)
 
 
 @router.post("/train", status_code=202)
-def train(house: HouseDep, caller: Operator, request: Request, response: Response, wanted: TrainRequest) -> Asked:
+def train(house: HouseDep, request: Request, response: Response, wanted: TrainRequest) -> Asked:
     """Ask for a model; the result of the job names it. Equal options on equal features are one model.
 
     Code of one's own is trained from the command line only.
     """
     from app.use_cases.training import queue_training  # noqa: PLC0415 - scikit-learn, for the first who trains
 
-    del caller
     job_id = queue_training(house.lake, house.queue, wanted.symbols, wanted.options())
     return asked(house, request, response, [job_id], Agent.RESEARCH)
 
 
 @router.post("/simulate", status_code=202)
-def simulate(house: HouseDep, caller: Operator, request: Request, response: Response, wanted: SimulateRequest) -> Asked:
+def simulate(house: HouseDep, request: Request, response: Response, wanted: SimulateRequest) -> Asked:
     """Ask for a simulation; the result of the job names the run. Equal options on equal bars are one run.
 
     Strategies and signals of one's own are simulated from the command line only.
     """
     from app.use_cases.simulation import queue_simulation  # noqa: PLC0415 - the simulator, for the first who asks
 
-    del caller
     job_id = queue_simulation(house.lake, house.queue, wanted.symbols, wanted.options())
     return asked(house, request, response, [job_id], Agent.RESEARCH)

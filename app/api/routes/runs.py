@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.answering import answer, answer_document, forms
-from app.api.deps import LakeDep, Reader
+from app.api.deps import LakeDep
 from app.api.paging import newest_page, row_page
 from app.api.routes.models import ArtifactId, Cursor, File, Limit
 from app.api.row_models import list_of, row_model
@@ -51,11 +51,10 @@ class RunAnswer(BaseModel):
 
 
 @router.get("", response_model=RunList, responses=forms("Runs, the newest first."))
-def runs(request: Request, lake: LakeDep, caller: Reader, limit: Limit = 1000, cursor: Cursor = None) -> Response:
+def runs(request: Request, lake: LakeDep, limit: Limit = 1000, cursor: Cursor = None) -> Response:
     """List the simulations of the lake, the newest first."""
     from app.use_cases.runs import list_all_runs  # noqa: PLC0415 - the simulator, for the first who asks
 
-    del caller
     found = list_all_runs(lake)
     shown = pl.DataFrame(schema=_COLUMNS) if found.is_empty() else found.select(list(_COLUMNS))
     page, behind = newest_page(shown, {}, name="run", limit=limit, cursor=cursor)
@@ -63,9 +62,8 @@ def runs(request: Request, lake: LakeDep, caller: Reader, limit: Limit = 1000, c
 
 
 @router.get("/{run_id}")
-def one_run(lake: LakeDep, caller: Reader, run_id: ArtifactId) -> RunAnswer:
+def one_run(lake: LakeDep, run_id: ArtifactId) -> RunAnswer:
     """Tell what a run was made from, what came of it, and what stands beside it."""
-    del caller
     found = lake.artifacts.find(ArtifactKind.RUN, run_id)
     feed = str(found.results.get("feed", ""))
     return RunAnswer(
@@ -84,28 +82,25 @@ def one_run(lake: LakeDep, caller: Reader, run_id: ArtifactId) -> RunAnswer:
 
 @router.get("/{run_id}/trades", response_model=TradeList, responses=forms("The trades of a run."))
 def trades(
-    request: Request, lake: LakeDep, caller: Reader, run_id: ArtifactId, limit: Limit = 10_000, cursor: Cursor = None
+    request: Request, lake: LakeDep, run_id: ArtifactId, limit: Limit = 10_000, cursor: Cursor = None
 ) -> Response:
     """List the trades of a run, by entry."""
-    del caller
     return _table(request, lake, run_id, "trades", limit, cursor)
 
 
 @router.get("/{run_id}/equity", response_model=EquityList, responses=forms("The account of a run over time."))
 def equity(
-    request: Request, lake: LakeDep, caller: Reader, run_id: ArtifactId, limit: Limit = 10_000, cursor: Cursor = None
+    request: Request, lake: LakeDep, run_id: ArtifactId, limit: Limit = 10_000, cursor: Cursor = None
 ) -> Response:
     """List the account of a run after each bar, beside buy and hold."""
-    del caller
     return _table(request, lake, run_id, "equity", limit, cursor)
 
 
 @router.get("/{run_id}/report", response_class=Response, responses={200: {"content": {"text/html": {}}}})
-def report(request: Request, lake: LakeDep, caller: Reader, run_id: ArtifactId) -> Response:
+def report(request: Request, lake: LakeDep, run_id: ArtifactId) -> Response:
     """Give the tear sheet of a run: one HTML page that needs nothing else."""
     from app.use_cases.runs import report_of  # noqa: PLC0415 - as above
 
-    del caller
     return answer_document(request, report_of(lake, run_id).read_bytes(), media="text/html; charset=utf-8")
 
 
