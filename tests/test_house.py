@@ -24,6 +24,11 @@ TOP = "app"
 PACKAGES = (GROUND, *SERVICES, TOP)
 LONGEST_MODULE = 500
 
+FACES = ("api", "commands", "dashboard")
+ROOMS_BELOW = ("jobs", "operations", "sandbox", "schedules")
+DOORS = {"app/commands/serve.py": "api", "app/commands/dashboard.py": "dashboard"}
+"""Commands that open another face."""
+
 HTTP = (
     "aiohttp",
     "fastapi",
@@ -157,6 +162,22 @@ def upward_arrows(source: str, path: str) -> list[str]:
     allowed = {GROUND: {GROUND}, TOP: set(PACKAGES), **{name: {GROUND, name} for name in SERVICES}}[own]
     found = {name.split(".")[0] for name in imported(ast.parse(source))} & set(PACKAGES)
     return [f"{path} imports {name}" for name in sorted(found - allowed)]
+
+
+def inner_arrows_upward(source: str, path: str) -> list[str]:
+    """Faces know no other face, use cases know no face, and the rooms below know neither."""
+    own = path.split("/")[1].removesuffix(".py") if path.startswith(f"{TOP}/") else ""
+    if own in FACES:
+        barred = set(FACES) - {own, DOORS.get(path)}
+    elif own == "use_cases":
+        barred = set(FACES)
+    elif own in ROOMS_BELOW:
+        barred = {*FACES, "use_cases"}
+    else:
+        return []
+    names = (name.split(".") for name in imported(ast.parse(source)))
+    found = {parts[1] for parts in names if parts[0] == TOP and len(parts) > 1} & barred
+    return [f"{path} imports {TOP}.{name}" for name in sorted(found)]
 
 
 def tongues_out_of_room(source: str, path: str) -> list[str]:
@@ -310,6 +331,10 @@ PLANTED: list[tuple[Callable[[str, str], list[str]], str, str]] = [
         "import importlib\nimportlib.import_module('training_service.folds')",
         "simulation_service/main.py",
     ),
+    (inner_arrows_upward, "from app.commands.jobs import worker", "app/api/routes/jobs.py"),
+    (inner_arrows_upward, "def f():\n    from app import dashboard", "app/commands/serve.py"),
+    (inner_arrows_upward, "import app.api.cursors", "app/use_cases/bars.py"),
+    (inner_arrows_upward, "from app.use_cases.agents import start_agent", "app/jobs/worker.py"),
     (tongues_out_of_room, "from alpaca.data import TimeFrame", "ingest_service/emulator/app.py"),
     (tongues_out_of_room, "import alpaca", "app/cli.py"),
     (tongues_out_of_room, "import duckdb", "feature_service/build.py"),
@@ -340,6 +365,8 @@ PLANTED: list[tuple[Callable[[str, str], list[str]], str, str]] = [
 CLEAN: list[tuple[Callable[[str, str], list[str]], str, str]] = [
     (upward_arrows, "import barlake\nfrom training_service.folds import f", "training_service/train.py"),
     (upward_arrows, "import simulation_service.main\nimport feature_service", "app/wiring.py"),
+    (inner_arrows_upward, "from app.api.server import serve\nimport app.use_cases.ingest", "app/commands/serve.py"),
+    (inner_arrows_upward, "from app.jobs.queue import JobQueue", "app/use_cases/agents.py"),
     (tongues_out_of_room, "import alpaca.data\nimport requests", "ingest_service/alpaca.py"),
     (tongues_out_of_room, "from ingest_service.alpaca import AlpacaSource", "ingest_service/main.py"),
     (tongues_out_of_room, "import fastapi", "ingest_service/emulator/application.py"),
@@ -390,6 +417,10 @@ def test_every_package_is_looked_at() -> None:
 
 def test_arrows_point_down() -> None:
     assert faults_in_modules(upward_arrows) == []
+
+
+def test_faces_stand_on_use_cases_and_those_on_the_rooms_below() -> None:
+    assert faults_in_modules(inner_arrows_upward) == []
 
 
 def test_each_foreign_tongue_is_spoken_in_its_own_room() -> None:
