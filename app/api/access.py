@@ -21,9 +21,10 @@ from starlette.requests import HTTPConnection
 from app.api.rates import Rates
 from app.loopback import is_loopback
 from app.operations.api_keys import ApiKey, ApiKeys, Role
+from barlake.errors import StorageError
 from barlake.settings import Settings
 
-__all__ = ["Caller", "Doorkeeper", "Role", "anyone", "guard", "is_local"]
+__all__ = ["Caller", "Doorkeeper", "Role", "anyone", "guard", "is_local", "is_still_welcome"]
 
 KEY_LIVES_S = 1.0
 """So long a key that was looked up is believed: one that is revoked opens nothing a second later."""
@@ -77,6 +78,13 @@ class Doorkeeper:
             raise _refused("this key is unknown, expired or revoked: `barlake keys list` names those that count.")
         connection.state.rate = self.rates.take(key)
         return Caller(key.name, key.role)
+
+    async def knows(self, text: str) -> bool:
+        """Whether a key counts; asking so is no question of that key's. False also when it cannot be told."""
+        try:
+            return await self._key_of(text) is not None
+        except StorageError:
+            return False
 
     async def _key_of(self, text: str) -> ApiKey | None:
         now = time.monotonic()
@@ -161,6 +169,14 @@ async def anyone(connection: HTTPConnection) -> Caller | None:
         return await _caller(connection, await _Bearer()(connection), await _Header()(connection))
     except HTTPException:
         return None
+
+
+async def is_still_welcome(connection: HTTPConnection) -> bool:
+    """Whether one who was let in would be again: of an answer without an end, the key may be revoked meanwhile."""
+    bearer = await _Bearer()(connection)
+    text = await _Header()(connection) if bearer is None else bearer
+    doorkeeper: Doorkeeper = connection.app.state.doorkeeper
+    return text is None or await doorkeeper.knows(text)
 
 
 async def guard(connection: HTTPConnection, caller: AnyCaller) -> None:

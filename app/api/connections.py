@@ -7,8 +7,9 @@ from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-__all__ = ["READING_S", "REQUEST_S", "ImpatientProtocol"]
+__all__ = ["READING_S", "REQUEST_S", "ImpatientProtocol", "ImpatientWebSocket"]
 
 REQUEST_S = 15.0
 """So long the head of a request may be on its way, from its first byte or from the connection's beginning."""
@@ -51,6 +52,29 @@ class ImpatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing."""
         self._request.end()
+        self._reading.end()
+        super().connection_lost(exc)
+
+
+class ImpatientWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's websockets, which by themselves wait for ever for one who does not read."""
+
+    def __init__(self, *parts: Any, **named_parts: Any) -> None:
+        super().__init__(*parts, **named_parts)
+        self._reading = _Patience(READING_S)
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read, but not for ever."""
+        super().pause_writing()
+        self._reading.begin(self.loop, self.transport)
+
+    def resume_writing(self) -> None:
+        """Wait no more: the client has read."""
+        super().resume_writing()
+        self._reading.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing."""
         self._reading.end()
         super().connection_lost(exc)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from app.api.connections import ImpatientProtocol
+from app.api.connections import ImpatientProtocol, ImpatientWebSocket
 from app.api.house import House, open_house
 from app.api.main import create_app
 from app.loopback import is_loopback
@@ -93,7 +93,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 create_app(house=house, is_open=is_open, keeps_log=keeps_log),
                 http=ImpatientProtocol,
-                ws="websockets-sansio",
+                ws=ImpatientWebSocket,
                 ws_max_size=_MOST_MESSAGE_BYTES,
                 limit_concurrency=_MOST_CONNECTIONS,
                 log_config=None,  # whoever runs it decides where messages go

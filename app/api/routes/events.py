@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from anyio import CancelScope, create_task_group
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.requests import HTTPConnection
 
-from app.api.connections import READING_S
+from app.api.access import is_still_welcome
 from app.api.monitor import Listener, ListenerDep
-from app.api.monitor_messages import MonitorMessage, PingMessage
+from app.api.monitor_messages import MonitorMessage, PingMessage, Told
 
 __all__ = ["router"]
 
@@ -25,14 +26,14 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/events", response_class=EventSourceResponse, responses=_STREAM)
-async def events(listener: ListenerDep) -> AsyncIterator[ServerSentEvent]:
+async def events(request: Request, listener: ListenerDep) -> AsyncIterator[ServerSentEvent]:
     """Tell jobs, heartbeats, coverage and new bars as they change, as server-sent events.
 
     The first event is `state`, all there is at that moment; then `job`, `heartbeat`, `coverage`, `bars` and `problem`
     tell what changed. Whoever connects again gets the whole state again: `Last-Event-ID` is not needed. Who reads too
     slowly gets the whole state in place of what was missed. The same comes by websocket from `/ws/monitor`.
     """
-    while (told := await listener.next()) is not None:
+    async for told in _heard(request, listener):
         if not told:
             yield ServerSentEvent(comment="quiet")
         for one in told:
@@ -49,13 +50,19 @@ async def monitor(socket: WebSocket, listener: ListenerDep) -> None:
         tasks.cancel_scope.cancel()
 
 
+async def _heard(connection: HTTPConnection, listener: Listener) -> AsyncIterator[Sequence[Told]]:
+    """What a listener hears, as long as the service runs and the key counts."""
+    while (told := await listener.next()) is not None and await is_still_welcome(connection):
+        yield told
+
+
 async def _tell(socket: WebSocket, listener: Listener) -> None:
     ping = PingMessage().model_dump_json()
-    while (told := await listener.next()) is not None:
-        for text in [one.text for one in told] or [ping]:
-            async with asyncio.timeout(READING_S):
+    with contextlib.suppress(WebSocketDisconnect):
+        async for told in _heard(socket, listener):
+            for text in [one.text for one in told] or [ping]:
                 await socket.send_text(text)
-    await socket.close(_GOING_AWAY, "the service ends")
+        await socket.close(_GOING_AWAY, "the service ends, or the key counts no more")
 
 
 async def _until_gone(socket: WebSocket, scope: CancelScope) -> None:

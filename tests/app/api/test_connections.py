@@ -13,10 +13,11 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.api import connections
-from app.api.connections import ImpatientProtocol
+from app.api.connections import ImpatientProtocol, ImpatientWebSocket
 from app.api.envelope import Envelope
 
 SHORT_S = 0.4
@@ -31,7 +32,24 @@ async def endless(_: Request) -> Response:
     return StreamingResponse(iter(lambda: b"x" * 65_536, b""))
 
 
-APP = Starlette(routes=[Route("/", at_once, methods=["GET", "POST"]), Route("/endless", endless)])
+ENDED = threading.Event()
+
+
+async def endless_messages(found: WebSocket) -> None:
+    await found.accept()
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await found.send_bytes(b"x" * 65_536)
+    ENDED.set()
+
+
+APP = Starlette(
+    routes=[
+        Route("/", at_once, methods=["GET", "POST"]),
+        Route("/endless", endless),
+        WebSocketRoute("/messages", endless_messages),
+    ]
+)
 
 
 @pytest.fixture
@@ -42,7 +60,9 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr("app.api.envelope.BODY_S", SHORT_S)
     listener = socket.create_server(("127.0.0.1", 0))
     app = Envelope(APP, observe=lambda *_: None)
-    config = uvicorn.Config(app, http=ImpatientProtocol, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, http=ImpatientProtocol, ws=ImpatientWebSocket, lifespan="off", log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
@@ -128,6 +148,18 @@ def test_an_answer_that_nobody_reads_is_ended(port: int) -> None:
         found.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(4 * SHORT_S)
         rest_of(found)  # ends: the server gave up, or this would never return
+    assert is_served(port)
+
+
+def test_messages_that_nobody_reads_are_ended(port: int) -> None:
+    with connection(port) as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        found.sendall(
+            b"GET /messages HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert ENDED.wait(20)
+        rest_of(found)  # ends: the connection is closed, not only the answer
     assert is_served(port)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
 import requests
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from app.api import monitor
+from app.api import connections, envelope, monitor
 from app.api.server import serving
 from app.jobs.job import Job
 from app.jobs.queue import open_queue
@@ -21,6 +25,7 @@ from app.use_cases.monitor_looks import Looks
 from barlake.lake import open_lake
 from barlake.settings import Settings
 from barlake.testing import make_bars
+from tests.app.api.test_serve_command import Service
 
 SOON_S = 3.0
 DAY = dt.date(2024, 1, 2)
@@ -143,3 +148,116 @@ def messages(found: ClientConnection) -> Iterator[Event]:
     while True:
         data = json.loads(found.recv(10))
         yield data["event"], data
+
+
+def test_only_what_was_asked_for_is_told(url: str, settings: Settings) -> None:
+    with Stream(url, "bars") as stream:
+        whole = stream.next()
+        assert (whole["jobs"], whole["heartbeats"], whole["coverage"]) == (None, None, [])
+        with open_queue(settings) as queue:
+            queue.put(Job("bars/sip/SPY/2024-01", "bars"))
+        commit(settings, "SPY")
+        assert next(stream.events())[0] == "bars"
+    refused = requests.get(f"{url}/events?topics=bars,bar", timeout=20)
+    assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
+    assert "Did you mean 'bars'?" in refused.json()["detail"]
+
+
+def test_whoever_comes_again_hears_the_whole_state_first(url: str, settings: Settings) -> None:
+    with Stream(url, "job") as stream:
+        stream.next("state")
+        with open_queue(settings) as queue:
+            queue.put(Job("bars/sip/SPY/2024-01", "bars"))
+            assert stream.next("job")["state"] == "queued"
+            queue.pause("bars/sip/SPY/2024-01")
+            assert stream.next("job")["state"] == "paused"
+            queue.cancel("bars/sip/SPY/2024-01")
+            assert stream.next("job")["state"] == "cancelled"
+    with Stream(url, "job", **{"Last-Event-ID": "7"}) as stream:
+        assert [one["state"] for one in stream.next("state")["jobs"]] == ["cancelled"]
+
+
+def test_all_who_listen_share_one_look_a_second_and_nobody_listening_there_is_none(
+    url: str, looks: list[float], monitors: list[monitor.Monitor]
+) -> None:
+    with contextlib.ExitStack() as stack:
+        for stream in [stack.enter_context(Stream(url)) for _ in range(5)]:
+            stream.next("state")
+        began = len(looks)
+        time.sleep(2.2)
+        assert 1 <= len(looks) - began <= 3
+        assert len(monitors) == 1
+        assert len(monitors[0].listeners) == 5
+    assert eventually(lambda: not monitors[0].listeners)
+    time.sleep(monitor.LOOK_S)
+    over = len(looks)
+    time.sleep(1.5 * monitor.LOOK_S)
+    assert len(looks) == over
+    with Stream(url) as stream:
+        assert stream.next()["event"] == "state"
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(url: str, monitors: list[monitor.Monitor]) -> None:
+    with connect(url.replace("http", "ws") + "/ws/monitor") as there:
+        there.recv(10)
+        gone = Stream(url)
+        gone.next()
+        assert len(monitors[0].listeners) == 2
+    gone.answer.close()
+    assert eventually(lambda: not monitors[0].listeners)
+
+
+def test_more_than_may_listen_are_told_to_come_later(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "MOST_LISTENERS", 1)
+    with Stream(url) as first:
+        first.next()
+        refused = requests.get(f"{url}/events", timeout=20)
+        assert (refused.status_code, refused.headers["content-type"]) == (429, "application/problem+json")
+        assert int(refused.headers["retry-after"]) > 0
+        with pytest.raises(InvalidStatus, match="429"):
+            connect(url.replace("http", "ws") + "/ws/monitor")
+
+
+def test_a_quiet_stream_is_kept_and_filled_with_comments(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((connections, "REQUEST_S"), (connections, "READING_S"), (envelope, "BODY_S")):
+        monkeypatch.setattr(module, name, 0.4)
+    monkeypatch.setattr(monitor, "QUIET_S", 0.3)
+    with serving(settings) as url, Stream(url) as stream, connect(url.replace("http", "ws") + "/ws/monitor") as socket:
+        stream.next()
+        socket.recv(10)
+        time.sleep(1.5)
+        commit(settings, "SPY")
+        assert stream.next()["symbol"] == "SPY"
+        assert stream.comments >= 3
+        assert [json.loads(socket.recv(10))["event"] for _ in range(3)] == ["ping"] * 3
+
+
+def test_a_key_that_is_revoked_ends_its_stream(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "QUIET_S", 0.3)
+    closed = settings.model_copy(update={"api_open_on_loopback": False})
+    with open_operations(settings) as operations:
+        _, text = operations.api_keys.create("me", "reader")
+        with serving(closed) as url, Stream(url, Authorization=f"Bearer {text}") as stream:
+            assert requests.get(f"{url}/events", timeout=20).status_code == 401
+            stream.next()
+            operations.api_keys.revoke("me")
+            began = time.monotonic()
+            assert list(stream.events()) == []
+            assert time.monotonic() - began < 5
+
+
+def test_told_to_end_the_service_ends_streams_at_once_and_itself_in_order(tmp_path: Path) -> None:
+    service = Service(tmp_path / "lake", tmp_path / "out")
+    with Stream(service.url) as stream, connect(service.url.replace("http", "ws") + "/ws/monitor") as socket:
+        stream.next()
+        socket.recv(10)
+        began = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        assert list(stream.events()) == []  # with its last chunk: an end, not a break
+        assert time.monotonic() - began < 3
+        assert service.process.wait(30) == 0
+        assert time.monotonic() - began < 10
+        with pytest.raises(ConnectionClosed):
+            socket.recv(10)
+    assert [one for one in service.log() if one["level"] in {"error", "critical"}] == []
+    service.process.communicate()
