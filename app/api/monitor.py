@@ -16,7 +16,7 @@ from fastapi import Depends, Query, status
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from app.api.deps import house_of
+from app.api.deps import HouseDep
 from app.api.house import House
 from app.api.monitor_messages import StateMessage, Told, state_of, told_of
 from app.use_cases.monitor import Picture, Topic, changes, parse_topics
@@ -187,6 +187,7 @@ def monitor_of(house: House, connection: HTTPConnection) -> Monitor:
 
 async def _listener(
     connection: HTTPConnection,
+    house: HouseDep,
     topics: Annotated[
         str | None,
         Query(
@@ -194,7 +195,7 @@ async def _listener(
         ),
     ] = None,
 ) -> AsyncIterator[Listener]:
-    monitor = monitor_of(house_of(connection), connection)
+    monitor = monitor_of(house, connection)
     listener = monitor.join(parse_topics(topics))
     try:
         yield listener
