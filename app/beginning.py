@@ -23,7 +23,7 @@ KEY_ID, SECRET_KEY = "ALPACA_API_KEY_ID", "ALPACA_API_SECRET_KEY"
 _ROOT = "BARLAKE_ROOT"
 _WATCH_LIST = Path("securities.yaml")
 _HISTORY = dt.timedelta(days=365)
-_OK, _SERVER_FAULT = 200, 500
+_OK, _REFUSED = 200, (401, 403)
 _WATCHED = """\
 # The securities this lake is kept complete of; `barlake securities check` tells whether it can be read.
 start: {start}
@@ -102,15 +102,20 @@ def check_keys(answers: Answers) -> str | None:
     own = {"alpaca_key_id": SecretStr(answers.key_id), "alpaca_secret_key": answers.secret_key}
     settings = settings.model_copy(update=own)
     base_url = data_url(settings.alpaca_data_url)
-    answer = ask_alpaca(base_url, settings, feed=resolve_feed(settings.alpaca_feed), symbol="SPY")
+    feed = resolve_feed(settings.alpaca_feed)
+    answer = ask_alpaca(base_url, settings, feed=feed, symbol="SPY")
     if answer.status is None:
         return f"the key is not checked: no answer from {base_url} ({answer.error}). `barlake doctor` asks again."
     if answer.status == _OK or answer.code == NO_RECENT_SIP:
         return None
-    if answer.status >= _SERVER_FAULT:
-        return f"the key is not checked: {base_url} has a fault (HTTP {answer.status}). `barlake doctor` asks again."
+    said = f"HTTP {answer.status}" + (f", {answer.message}" if answer.message else "")
+    if answer.status not in _REFUSED:
+        return (
+            f"the key is not checked: {base_url} gave no bars of feed {feed!r} ({said}). ALPACA_FEED and "
+            "ALPACA_DATA_URL say what is asked and where; `barlake doctor` asks again."
+        )
     raise CredentialsError(
-        f"{base_url} refuses the key {answers.key_id!r} (HTTP {answer.status}): copy key and secret anew from the "
+        f"{base_url} refuses the key {answers.key_id!r} ({said}): copy key and secret anew from the "
         "account's page, without blanks; a new key needs a minute. Nothing was written."
     )
 

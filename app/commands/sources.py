@@ -175,8 +175,10 @@ def emulate(
             print_json(facts)
             return
         say(f"Serving feed {config.served_feed!r} on {url}")
+        # Without its feed, whoever asks as by default asks for one that is not served here.
+        feed = "ALPACA_FEED=synthetic ALPACA_LIVE_FEED=synthetic " if config.served_feed == "synthetic" else ""
         notice(
-            f"use it with ALPACA_DATA_URL={url} ALPACA_API_KEY_ID={config.key_id} "
+            f"use it with ALPACA_DATA_URL={url} {feed}ALPACA_API_KEY_ID={config.key_id} "
             f"ALPACA_API_SECRET_KEY={config.secret_key}; Ctrl-C stops it"
         )
 

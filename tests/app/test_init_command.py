@@ -92,6 +92,17 @@ def test_a_key_that_cannot_be_checked_is_written_and_that_is_said(
     assert (here / ".env").is_file()
 
 
+def test_a_feed_that_is_not_served_is_no_fault_of_the_key(
+    here: Path, secret: Path, cli: Cli, alpaca: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPACA_DATA_URL", alpaca)
+    done = cli("init", "--key-id", EMULATOR.key_id, "--secret-file", secret)
+    assert done.code == 0, done.errors
+    assert "gave no bars of feed 'sip' (HTTP 400, invalid feed: sip)" in done.errors
+    assert "ALPACA_FEED" in done.errors
+    assert (here / ".env").is_file()
+
+
 def test_without_a_key_it_says_what_works(here: Path, cli: Cli) -> None:
     done = cli("init", "--root", "my lake")
     assert done.code == 0, done.errors
