@@ -52,7 +52,7 @@ def serving_dashboard(root: Path | str, *arguments: str, **environment: str) -> 
         *arguments,
     ]
     server = subprocess.Popen(
-        command, cwd=ROOT / "tests", env=kept | {"NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"} | environment,
+        command, cwd=ROOT / "docs", env=kept | {"NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"} | environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
