@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 __all__ = ["PAGES", "PageEntry", "navigation"]
-
-_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,6 @@ class PageEntry:
     def path(self) -> str:
         """Its file, as `st.switch_page` and `st.page_link` take it."""
         return f"pages/{self.file}.py"
-
-    @property
-    def is_there(self) -> bool:
-        """Whether it has its file: one without has no place in the menu, and no link leads to it."""
-        return (_FOLDER / self.path).is_file()
 
 
 PAGES = (
@@ -50,8 +42,6 @@ def navigation(*, hidden: bool = False) -> StreamlitPage:
     """The page that was asked for, with the menu drawn beside it unless it is to be hidden."""
     sections: dict[str, list[StreamlitPage]] = {}
     for number, entry in enumerate(PAGES):
-        if not entry.is_there:
-            continue
         page = st.Page(entry.path, title=entry.title, icon=entry.icon, url_path=entry.file, default=number == 0)
         sections.setdefault(entry.section, []).append(page)
     return st.navigation(sections, position="hidden" if hidden else "sidebar", expanded=True)

@@ -14,7 +14,7 @@ import polars as pl
 
 from app.model_figures import model_rows, model_scores, short_facts
 from barlake.artifacts import Artifact
-from barlake.keys import SYNTHETIC_FEED, ArtifactKind
+from barlake.keys import ArtifactKind
 from barlake.lake import Lake
 from training_service.card import CARD
 from training_service.card_view import prediction_counts, unbroken_stretches
@@ -84,19 +84,9 @@ class ModelView:
     facts: Mapping[str, Any]
 
     @property
-    def is_synthetic(self) -> bool:
-        """Whether it learned from made-up bars."""
-        return self.model.parameters.get("feed") == SYNTHETIC_FEED
-
-    @property
     def has_card(self) -> bool:
         """Whether it has a card; a model of the first release has none."""
         return CARD in self.model.files
-
-    @property
-    def symbol(self) -> str:
-        """The symbol it predicts."""
-        return str(self.model.parameters["symbols"][0])
 
     @staticmethod
     def title_of(metric: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.jobs.job import JobState
 from app.operations.observer import FeedStanding, MarketHours, Observer
 from app.use_cases.needs import Need, needs_of
-from barlake.keys import SYNTHETIC_FEED, ArtifactKind
+from barlake.keys import ArtifactKind
 
 __all__ = ["Overview", "overview"]
 
@@ -52,11 +52,6 @@ class Overview:
     def is_empty(self) -> bool:
         """Whether there is no bar."""
         return self.bars == 0
-
-    @property
-    def has_synthetic(self) -> bool:
-        """Whether some of the bars are made up."""
-        return any(one.feed == SYNTHETIC_FEED for one in self.feeds)
 
     @property
     def busy(self) -> int:

@@ -16,7 +16,7 @@ import polars as pl
 
 from app.use_cases.bar_axis import Ticks, bar_ticks
 from barlake.artifacts import Artifact, canonical_json
-from barlake.keys import SYNTHETIC_FEED, ArtifactKind
+from barlake.keys import ArtifactKind
 from barlake.lake import Lake
 from simulation_service.execution import Fill
 from simulation_service.ladder_text import break_even_sentence, deflation_sentence, random_entries_sentence
@@ -86,11 +86,6 @@ class RunView:
     groups: tuple[tuple[str, Rows], ...]
     notes: tuple[str, ...]
     facts: Mapping[str, Any]
-
-    @property
-    def is_synthetic(self) -> bool:
-        """Whether it traded made-up bars."""
-        return bool(self.run.results["feed"] == SYNTHETIC_FEED)
 
     @property
     def is_optimistic(self) -> bool:

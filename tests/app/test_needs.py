@@ -94,7 +94,6 @@ def test_a_lake_at_one_look_counts_what_is_there(tmp_path: Path) -> None:
         queue.put(Job("bars/sip/SPY/2024-01", "bars"))
         found = overview(observer)
     assert (found.bars, found.symbols, found.models, found.runs, found.busy) == (390, 1, 0, 0, 1)
-    assert found.has_synthetic
     assert found.workers == []
     assert found.needs[0].text == "1 job waits for agent backfill, and no worker serves it: start it."
 

@@ -7,7 +7,6 @@ import streamlit as st
 
 from app.dashboard.parts import look
 from app.dashboard.parts.chosen import choose_shown, take_over
-from app.dashboard.parts.colours import follow_theme
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.model_sections import show_model
 from app.model_comparison import compare_models
@@ -28,7 +27,6 @@ _COLUMNS = (
 def page() -> None:
     """Draw the page."""
     take_over()
-    follow_theme()
     models = list_models(lake())
     look.page_header("Models", "What was learned, and whether it beats baselines that look at no feature.")
     read, train = st.tabs(_TABS, key="models_tab", on_change="rerun", bind="query-params")

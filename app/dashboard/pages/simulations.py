@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.dashboard.parts import look
 from app.dashboard.parts.chosen import choose_shown, take_over
-from app.dashboard.parts.colours import follow_theme, palette
+from app.dashboard.parts.colours import palette
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.plots import draw
 from app.dashboard.parts.run_charts import growth_chart
@@ -26,7 +26,6 @@ _COLUMNS = ("symbols", "source", "fill", "total_return", "sharpe", "max_drawdown
 def page() -> None:
     """Draw the page."""
     take_over()
-    follow_theme()
     runs = list_all_runs(lake())
     look.page_header(
         "Simulations", "What signals would have made of an account, and what is left of it under honest assumptions."

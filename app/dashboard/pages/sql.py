@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from app.dashboard.parts import look
-from app.dashboard.parts.colours import follow_theme
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.sql_answer import show_answer
 from app.dashboard.parts.sql_editor import editor, history, schema
@@ -15,7 +14,6 @@ __all__ = ["page"]
 
 def page() -> None:
     """Draw the page."""
-    follow_theme()
     feeds = lake().manifest.feeds()
     look.page_header(
         "SQL", "Ask anything of the lake in SQL. A query reads; nothing it says can change the lake.", feeds=feeds

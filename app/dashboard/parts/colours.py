@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-__all__ = ["Palette", "follow_theme", "palette"]
-
-_LOOK_EVERY_S = 2.0
+__all__ = ["Palette", "palette"]
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,3 @@ _NIGHT = Palette(
 def palette() -> Palette:
     """The colours of the theme that whoever looks has chosen."""
     return _NIGHT if st.context.theme.type == "dark" else _DAY
-
-
-def follow_theme() -> None:
-    """Have the page drawn again when day and night change under it, as at dusk: nobody tells the server."""
-    _look_at_theme(st.context.theme.type)
-
-
-@st.fragment(run_every=_LOOK_EVERY_S)
-def _look_at_theme(drawn: str | None) -> None:
-    if st.context.theme.type != drawn:
-        st.rerun()

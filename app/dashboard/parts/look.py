@@ -10,14 +10,12 @@ from pathlib import Path, PurePath
 import streamlit as st
 
 from app.dashboard.navigation import PAGES
-from app.dashboard.parts.colours import Palette, palette
 from barlake.errors import BarlakeError
 from barlake.keys import SYNTHETIC_FEED
 from barlake.lake import Lake
 
 __all__ = [
-    "Palette", "apply_style", "empty_state", "errors_told", "page_header", "page_link", "palette", "plain",
-    "sidebar_foot", "synthetic_badge",
+    "apply_style", "empty_state", "errors_told", "page_header", "page_link", "plain", "sidebar_foot", "synthetic_badge",
 ]  # fmt: skip
 
 _MARKS = re.compile(r"([\\$*_\[\]~<>#:|])")
@@ -72,8 +70,7 @@ def empty_state(text: str, first_step: str, *, page: str | None = None, label: s
 def page_link(page: str, label: str, *, asked: Mapping[str, str] | None = None) -> None:
     """A link to a page, by its file without the ending; `asked` is what stands in the address behind it."""
     entry = next(one for one in PAGES if one.file == page)
-    if entry.is_there:
-        st.page_link(entry.path, label=label or entry.title, icon=entry.icon, query_params=dict(asked or {}))
+    st.page_link(entry.path, label=label or entry.title, icon=entry.icon, query_params=dict(asked or {}))
 
 
 def plain(text: str) -> str:

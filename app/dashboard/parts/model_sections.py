@@ -6,6 +6,7 @@ import polars as pl
 import streamlit as st
 
 from app.dashboard.parts import look
+from app.dashboard.parts.artifact_sections import show_head, show_origin, show_own_page
 from app.dashboard.parts.colours import palette
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.model_charts import fold_timeline, importance_chart, predictions_chart, scores_chart
@@ -28,15 +29,14 @@ _CARD_PX = 900
 def show_model(model_id: str) -> None:
     """Draw everything about one model, by its id or first digits."""
     view = view_model(lake(), model_id)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(view.title, anchor=False, width="content")
-        look.synthetic_badge([view.model.parameters["feed"]])
-    st.caption(f"model {view.model.id}, made {view.model.created_at:%Y-%m-%d %H:%M} UTC")
+    show_head(view.model, view.title, kind="model", feed=view.model.parameters["feed"])
     _verdict(view)
     _scores(view)
     _folds(view)
     _inside(view)
-    _origin(view)
+    show_origin(view.facts)
+    if view.has_card:
+        _card(view.model.id)
 
 
 def _verdict(view: ModelView) -> None:
@@ -104,23 +104,7 @@ def _inside(view: ModelView) -> None:
             )
 
 
-def _origin(view: ModelView) -> None:
-    with st.expander("What it was made from", icon=":material/fingerprint:"):
-        facts = [{"what": name, "value": str(value)} for name, value in view.facts.items() if value not in {None, ""}]
-        st.dataframe(facts, hide_index=True)
-    if view.has_card:
-        _card(view.model.id)
-
-
 @refreshed()
 def _card(model_id: str) -> None:
     """The page is large: it is read when somebody wants it."""
-    page = card_of(lake(), model_id)
-    with st.container(horizontal=True):
-        st.download_button(
-            "Card as HTML", page.read_bytes(), f"model-{model_id}.html", "text/html", icon=":material/download:",
-            on_click="ignore",
-        )  # fmt: skip
-        is_open = st.toggle("Show the card here", key=f"card_{model_id}")
-    if is_open:
-        st.iframe(page, height=_CARD_PX)
+    show_own_page(card_of(lake(), model_id), "card", file_name=f"model-{model_id}.html", height=_CARD_PX)

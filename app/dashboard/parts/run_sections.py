@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import polars as pl
 import streamlit as st
 
-from app.dashboard.parts import look
+from app.dashboard.parts.artifact_sections import show_head, show_origin, show_own_page
 from app.dashboard.parts.colours import palette
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.plots import draw
@@ -23,17 +22,15 @@ _MONEY, _RETURN, _RATIO = "dollar", "%+.2f%%", "%.2f"
 def show_run(run_id: str) -> None:
     """Draw everything about one run, by its id or first digits."""
     view = view_run(lake(), run_id)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(view.title, anchor=False, width="content")
-        look.synthetic_badge([view.run.results["feed"]])
-    st.caption(f"run {view.run.id}, made {view.run.created_at:%Y-%m-%d %H:%M} UTC")
+    show_head(view.run, view.title, kind="run", feed=view.run.results["feed"])
     if view.is_optimistic:
         st.warning("Its orders are filled at the close that their signals were made from: nobody can trade so.")
     _ladder(view)
     _figures(view)
     _curves(view)
     show_trades(view.run.id, view.symbols)
-    _origin(view)
+    show_origin(view.facts)
+    _report(view.run.id)
 
 
 def _ladder(view: RunView) -> None:
@@ -84,25 +81,7 @@ def _curves(view: RunView) -> None:
     st.caption(f"{curves.points.height:,} points of {curves.bars:,} bars: of each stretch the lowest and the highest.")
 
 
-def _origin(view: RunView) -> None:
-    with st.expander("What it was made from", icon=":material/fingerprint:"):
-        facts = pl.DataFrame(
-            [(name, str(value)) for name, value in view.facts.items() if value is not None],
-            schema=["what", "value"], orient="row",
-        )  # fmt: skip
-        st.dataframe(facts, hide_index=True)
-    _report(view.run.id)
-
-
 @refreshed()
 def _report(run_id: str) -> None:
     """The page is large: it is read when somebody wants it."""
-    page = report_of(lake(), run_id)
-    with st.container(horizontal=True):
-        st.download_button(
-            "Tear sheet as HTML", page.read_bytes(), f"run-{run_id}.html", "text/html", icon=":material/download:",
-            on_click="ignore",
-        )  # fmt: skip
-        is_open = st.toggle("Show the tear sheet here", key=f"report_{run_id}")
-    if is_open:
-        st.iframe(page, height=_REPORT_PX)
+    show_own_page(report_of(lake(), run_id), "tear sheet", file_name=f"run-{run_id}.html", height=_REPORT_PX)
