@@ -165,7 +165,7 @@ def parse_symbol(value: str) -> str:
     'BRK.B'
     """
     symbol = str(value).strip().upper()
-    if not _SYMBOL.fullmatch(symbol):
+    if not (str(value).isascii() and _SYMBOL.fullmatch(symbol)):  # U+017F, for one, is S in upper case
         raise InvalidInputError(
             f"symbol {value!r} is not a symbol: use 1 to 32 of A-Z, 0-9 and . ^ / = _ -, such as 'SPY' or 'BRK.B'."
         )

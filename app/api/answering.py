@@ -170,7 +170,7 @@ def _headers(
         "Content-Disposition": f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(file, safe='')}",
     }
     for key, value in facts.items():
-        if isinstance(value, str) and value.isascii() and value.isprintable():
+        if isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip():
             headers[f"X-Barlake-{key.replace('_', '-').title()}"] = value
     if next_cursor is not None:
         url = request.url.include_query_params(cursor=next_cursor)

@@ -43,7 +43,7 @@ def read_cursor(cursor: str, question: Mapping[str, Any]) -> dict[str, str | Non
     """
     try:
         content = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:  # the last: brackets within brackets without end
         raise _unfit(cursor, "is none that an answer gave") from error
     if not isinstance(content, dict) or not all(isinstance(value, str | None) for value in content.values()):
         raise _unfit(cursor, "is none that an answer gave")

@@ -15,8 +15,8 @@ __all__ = ["newest_page", "number_of", "row_page"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
-_MOST = 10**17
-"""Microseconds after 1970 that are an instant still: the year 5138."""
+_MOST_DIGITS = 17
+"""Of a number that is an instant still, in microseconds after 1970: they end in the year 5138."""
 
 
 def row_page(
@@ -64,6 +64,6 @@ def number_of(place: Mapping[str, str | None], part: str) -> int:
         If it holds none there.
     """
     text = place.get(part) or ""
-    if not (text.isascii() and text.isdigit() and int(text[:20]) < _MOST):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise InvalidInputError("cursor was changed: hand back `next_cursor` as it came, or leave it out.")
     return int(text)

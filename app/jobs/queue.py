@@ -27,7 +27,7 @@ from app.jobs.job_rows import (
     state_of,
     words_of,
 )
-from barlake.errors import InvalidInputError, NotFoundError
+from barlake.errors import ConflictError, InvalidInputError, NotFoundError
 from barlake.settings import Settings
 
 __all__ = ["PROGRESS", "WORKFLOW", "Claim", "JobQueue", "Place", "open_queue"]
@@ -390,6 +390,8 @@ class JobQueue:
         ------
         InvalidInputError
             If it is something else.
+        ConflictError
+            If somebody else changed it at the same moment.
         """
         record = self.get(job_id)
         if record.state not in {JobState.FAILED, JobState.CANCELLED}:
@@ -397,8 +399,11 @@ class JobQueue:
                 f"job {job_id!r} is {record.state}, and only one that failed or was cancelled can be done again; work "
                 "that is done is asked for anew with --force."
             )
-        with refusals():
-            self._client.rewind_workflow(job_id, queue_name=record.agent)
+        try:
+            with refusals():
+                self._client.rewind_workflow(job_id, queue_name=record.agent)
+        except dbos_errors.DBOSException as error:
+            raise ConflictError(f"job {job_id!r} was changed by somebody else just now: look at it again.") from error
 
     def resume_needing_key(self) -> int:
         """Queue the jobs again that were paused because a key was refused; how many."""

@@ -60,7 +60,9 @@ def test_symbols_of_every_kind_of_market_are_taken(value: str) -> None:
     assert parse_symbol(value) == value
 
 
-@pytest.mark.parametrize("value", ["", " ", "..", "../SPY", "SPY QQQ", "SPY,QQQ", "É", "A" * 33, "SPY\n/x", "*"])
+@pytest.mark.parametrize(
+    "value", ["", " ", "..", "../SPY", "SPY QQQ", "SPY,QQQ", "É", "A" * 33, "SPY\n/x", "*", "\u017fpy"]
+)
 def test_what_is_no_symbol_is_refused_with_the_rule(value: str) -> None:
     with pytest.raises(InvalidInputError, match="use 1 to 32"):
         parse_symbol(value)

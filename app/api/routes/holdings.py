@@ -16,6 +16,7 @@ from app.api.deps import LakeDep
 from app.api.routes.bars import AsOf, Cursor, End, Start, Symbol
 from app.use_cases.coverage import holdings
 from app.use_cases.frame_pages import page_after
+from barlake.keys import parse_symbol
 
 __all__ = ["router"]
 
@@ -116,6 +117,7 @@ def sessions(
     cursor: Cursor = None,
 ) -> Response:
     """Sessions held of one symbol, now or at an instant: bars beside regular minutes, and what the source said."""
+    symbol = parse_symbol(symbol)
     found = lake.coverage(symbol, start, end, feed=feed, as_of=as_of)
     question = {"symbol": symbol, "start": start, "end": end, "feed": feed, "as_of": as_of}
     return _paged(

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from app.api.deps import OperationsDep
+from app.api.access import Role
+from app.api.deps import OperationsDep, Reader
 from app.use_cases.log_pages import LogFilter, log_page
 
 __all__ = ["LogLine", "LogLines", "router"]
@@ -27,7 +28,9 @@ class LogLine(BaseModel):
     stage: str | None = Field(examples=["fetch"])
     job: str | None = Field(examples=["bars/sip/SPY/2024-01"])
     message: str
-    fields: dict[str, Any] = Field(description="What has no field of its own, such as request_id.")
+    fields: dict[str, Any] = Field(
+        description="What has no field of its own, such as request_id; `exception`, a trace, is for operators."
+    )
 
 
 class LogLines(BaseModel):
@@ -40,6 +43,7 @@ class LogLines(BaseModel):
 @router.get("/logs")
 def logs(
     operations: OperationsDep,
+    caller: Reader,
     agent: Annotated[str | None, Query(max_length=64, description="Only of this agent.")] = None,
     symbol: Annotated[str | None, Query(max_length=64, description="Only about this symbol.")] = None,
     level: Annotated[str | None, Query(description="Of this level and above.", examples=["warning"])] = None,
@@ -58,4 +62,8 @@ def logs(
     """Records of the log, the newest first, or with `after` those that came since."""
     wanted = LogFilter(agent=agent, symbol=symbol, level=level, job=job, since=since)
     page = log_page(operations.logs, wanted, limit=limit, cursor=cursor, after=after)
-    return LogLines(items=[LogLine(**vars(one)) for one in page.items], next_cursor=page.next_cursor)
+    lines = [LogLine(**vars(one)) for one in page.items]
+    if caller.role is not Role.OPERATOR:
+        for line in lines:  # a trace tells where the service lies on its machine
+            line.fields = {name: value for name, value in line.fields.items() if name != "exception"}
+    return LogLines(items=lines, next_cursor=page.next_cursor)

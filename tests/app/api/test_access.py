@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.testclient import TestClient
 from app.api import access
 from app.api.main import OPEN_ROUTERS, create_app
 from app.api.rates import WRONG_KEYS_PER_MINUTE
-from app.operations.api_keys import ApiKeys
+from app.operations.api_keys import ApiKeys, Role
 from barlake.records import utc_now
 from barlake.settings import Settings
 from tests.app.api.conftest import LOCAL
@@ -201,3 +202,16 @@ def test_no_page_of_another_site_is_given_leave_to_read(still: TestClient) -> No
     for answer in (still.options("/stats", headers=asked), still.get("/health", headers=asked)):
         assert not [name for name in answer.headers if name.startswith("access-control-")]
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_readers_see_the_log_without_traces(remote: TestClient, keys: ApiKeys) -> None:
+    fields = json.dumps({"exception": "Traceback ...", "request_id": "1"})
+    line = dict.fromkeys(("agent", "symbol", "stage", "job"))
+    house = remote.app.state.house  # type: ignore[attr-defined]
+    house.operations.logs.append([{**line, "logged_at": utc_now(), "level": 40, "message": "broke", "fields": fields}])
+    told = {}
+    for role in Role:
+        _, text = keys.create(str(role), role)
+        told[role] = remote.get("/logs?level=error", headers=bearer(text)).json()["items"][0]["fields"]
+    assert told[Role.READER] == {"request_id": "1"}
+    assert told[Role.OPERATOR]["exception"] == "Traceback ..."

@@ -19,6 +19,8 @@ from fastapi.testclient import TestClient
 from app.api.answering import BATCH_ROWS, Rows, answer
 from app.api.formats import Media
 from app.api.negotiation import preferred_media
+from app.api.paging import number_of
+from barlake.errors import InvalidInputError
 
 START = dt.datetime(2025, 1, 2, 14, 30, tzinfo=dt.UTC)
 OFFERED = [media.value for media in Media]
@@ -177,3 +179,9 @@ def test_a_client_that_takes_none_of_the_forms_is_told_which_there_are(accept: s
     response = client_of(lambda: bars(1)).get("/rows", headers={"Accept": accept})
     assert response.status_code == 406
     assert all(name in response.json()["detail"] for name in OFFERED)
+
+
+@pytest.mark.parametrize("number", ["0" * 20 + "9" * 30, "9" * 18, "-1", "\u0663", ""])
+def test_a_number_in_a_cursor_that_no_page_gave_is_refused(number: str) -> None:
+    with pytest.raises(InvalidInputError, match="cursor was changed"):
+        number_of({"row": number}, "row")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,6 +198,17 @@ def test_what_cannot_be_answered_is_told_as_a_problem(client: TestClient, path: 
     found = client.get(path)
     assert (found.status_code, found.headers["content-type"]) == (status, "application/problem+json")
     assert said in found.json()["detail"]
+
+
+@pytest.mark.parametrize("content", ["[" * 20_000, '{"a":' * 5_000])
+def test_a_cursor_of_endless_brackets_is_refused(client: TestClient, content: str) -> None:
+    cursor = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+    assert client.get("/symbols", params={"cursor": cursor}).status_code == 400
+
+
+def test_a_symbol_is_named_in_the_answer_as_it_is_stored(client: TestClient) -> None:
+    found = client.get("/coverage/aaa%20")
+    assert (found.json()["symbol"], found.headers["x-barlake-symbol"]) == ("AAA", "AAA")
 
 
 def test_a_cursor_of_another_list_is_refused(client: TestClient) -> None:

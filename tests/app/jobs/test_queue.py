@@ -16,7 +16,7 @@ from app.jobs.database import queue_engine
 from app.jobs.job import Job, JobState
 from app.jobs.job_rows import jobs_table
 from app.jobs.queue import JobQueue, open_queue
-from barlake.errors import InvalidInputError, NotFoundError
+from barlake.errors import ConflictError, InvalidInputError, NotFoundError
 from barlake.settings import Settings
 
 KEY = "bars/sip/SPY/2024-01"
@@ -157,3 +157,15 @@ def test_dbos_has_the_private_parts_that_are_relied_on() -> None:
     assert callable(SystemDatabase.run_migrations)
     columns = set(SystemSchema.workflow_status.c.keys())
     assert {*jobs_table(None).c.keys()} <= columns
+
+
+def test_of_two_who_retry_a_job_at_once_one_is_told(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.put(job())
+    queue.cancel(KEY)
+    seen_by_both = queue.get(KEY)
+    queue.retry(KEY)
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "get", lambda _job_id: seen_by_both)
+        with pytest.raises(ConflictError, match="changed by somebody else"):
+            queue.retry(KEY)
+    assert states(queue) == {KEY: "queued"}
