@@ -6,6 +6,7 @@ page in the user's browser that asks in the user's name, and not to a proxy that
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -30,7 +31,12 @@ KEY_LIVES_S = 1.0
 """So long a key that was looked up is believed: one that is revoked opens nothing a second later."""
 
 _KNOWN_KEYS = 256
-_PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+_PASSED_ON = {
+    "cf-connecting-ip", "forwarded", "true-client-ip", "via", "x-client-ip", "x-cluster-client-ip", "x-real-ip",
+}  # fmt: skip
+"""Headers by which proxies tell for whom they ask; so do all that begin with `x-forwarded` or `x-original-`."""
+_PASSED_ON_PREFIXES = ("x-forwarded", "x-original-")
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]{1,5})?")
 _OWN_PAGES = {"none", "same-origin"}
 _READING = {"GET", "HEAD", "OPTIONS"}
 _READERS_POSTS = {"/sql"}
@@ -109,19 +115,21 @@ def is_local(connection: HTTPConnection) -> bool:
     server, client, headers = connection.scope.get("server"), connection.client, connection.headers
     if server is None or client is None or not (is_loopback(server[0]) and is_loopback(client.host)):
         return False
-    if any(name in headers for name in _PASSED_ON) or not is_loopback(_name_of(headers.get("host", ""))):
+    if any(map(_is_of_a_proxy, headers)) or not is_loopback(_name_of(headers.get("host", ""))):
         return False
-    if headers.get("sec-fetch-site", "none") not in _OWN_PAGES:
+    if not _OWN_PAGES.issuperset(headers.getlist("sec-fetch-site")):
         return False
-    origin = headers.get("origin")
-    return origin is None or origin.partition("://")[2] == headers["host"]
+    return all(origin.partition("://")[2] == headers["host"] for origin in headers.getlist("origin"))
+
+
+def _is_of_a_proxy(header: str) -> bool:
+    return header in _PASSED_ON or header.startswith(_PASSED_ON_PREFIXES)
 
 
 def _name_of(host: str) -> str:
-    """The name in a `Host` header, without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """The name in a `Host` header, without its port; empty when it is none."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]) if found else ""
 
 
 def _refused(detail: str) -> HTTPException:

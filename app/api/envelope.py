@@ -76,6 +76,13 @@ class Envelope:
                 _log(scope, exchange, seconds)
 
     async def _answer(self, exchange: _Exchange) -> None:
+        headers = Headers(scope=exchange.scope)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # A proxy that believes the other one takes the rest of the body for a request of its own.
+            exchange.ends_connection = True
+            detail = "Content-Length and Transfer-Encoding are both sent: a body has one length."
+            await self._refuse(exchange, 400, detail)
+            return
         if "\0" in exchange.scope["path"] or b"%00" in exchange.scope.get("query_string", b""):
             # PostgreSQL stores no such text (https://www.postgresql.org/docs/current/datatype-character.html).
             await self._refuse(exchange, 400, "the address holds the character NUL, which no name and no value has.")
@@ -101,6 +108,7 @@ class _Exchange:
         self.began = time.monotonic()
         self.status = 0
         self.sent_bytes = 0
+        self.ends_connection = False
         self._receive = receive
         self._send = send
         self._received = 0
@@ -152,7 +160,7 @@ class _Exchange:
         if "rate" in state:
             for name, value in state["rate"].headers.items():
                 headers.setdefault(name, value)
-        if self.status in {408, 413}:
+        if self.ends_connection or self.status in {408, 413}:
             headers["Connection"] = "close"  # the rest of the body is not read
 
 

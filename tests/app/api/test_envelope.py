@@ -107,6 +107,12 @@ def test_a_body_that_is_too_large_is_refused_also_when_it_does_not_say_so(faulty
             parts = (b"x" * 65_536 for _ in range(17))
 
 
+def test_a_body_of_two_lengths_is_refused_and_ends_the_connection(still: TestClient) -> None:
+    answer = still.post("/sql", content=b"0\r\n", headers={"Transfer-Encoding": "chunked", "Content-Length": "3"})
+    assert (answer.status_code, answer.headers["connection"]) == (400, "close")
+    assert "one length" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/logs?symbol=%00", "/logs?symbol=a%00b", "/nowhere%00", "/schedule/%00/run"])
 def test_a_character_that_no_database_stores_is_refused_at_the_door(still: TestClient, path: str) -> None:
     answer = still.get(path)
