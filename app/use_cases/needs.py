@@ -13,7 +13,7 @@ from app.operations.rules import Rule, disk_fills
 from barlake.keys import SYNTHETIC_FEED
 from barlake.settings import Settings
 
-__all__ = ["Gravity", "Need", "Place", "needs_of"]
+__all__ = ["Gravity", "Need", "Place", "lacks_key", "needs_of"]
 
 _LATE = dt.timedelta(days=1)
 """A feed that is further behind than that is no longer fetched by anybody."""
@@ -49,6 +49,11 @@ def needs_of(standing: Standing, settings: Settings) -> list[Need]:
     """All of them, the gravest first; empty where nothing is to be done."""
     found = [*_broken(standing), *_alerts(standing), *_work(standing), *_old(standing), *_keys(settings)]
     return sorted(found, key=lambda one: list(Gravity).index(one.gravity))
+
+
+def lacks_key(settings: Settings) -> bool:
+    """Whether half of Alpaca's key, or all of it, is not set: its bars cannot be fetched then."""
+    return settings.alpaca_key_id is None or settings.alpaca_secret_key is None
 
 
 def _broken(standing: Standing) -> Iterator[Need]:
@@ -102,6 +107,6 @@ def _old(standing: Standing) -> Iterator[Need]:
 
 
 def _keys(settings: Settings) -> Iterator[Need]:
-    if settings.alpaca_key_id is None or settings.alpaca_secret_key is None:
+    if lacks_key(settings):
         text = "No key of Alpaca is set: nothing new comes from there. `barlake init` asks for one and checks it."
         yield Need(Gravity.HINT, text, Place.SETTINGS)

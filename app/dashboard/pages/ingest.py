@@ -15,6 +15,7 @@ from app.jobs.job import Agent
 from app.operations.durations import age
 from app.use_cases.agents import start_agent
 from app.use_cases.ingest import DEFAULT_DAYS, ask_for_bars, is_served
+from app.use_cases.needs import lacks_key
 from app.use_cases.progress import asked_work, cancel_all, held_up_jobs, newest_jobs, running_jobs
 from barlake.errors import InvalidInputError
 from barlake.keys import SYNTHETIC_FEED
@@ -103,7 +104,15 @@ def _asked() -> None:
         st.progress(work.done / work.total, said, width="stretch")
         if not work.is_over and st.button("Cancel all", icon=":material/close:", type="tertiary"):
             cancel_all(queue(), ids)
-    if not work.is_over and not is_served(operations(), Agent.BACKFILL):
+    if work.is_over or is_served(operations(), Agent.BACKFILL):
+        return
+    if lacks_key(operations().settings):
+        st.warning(
+            "No key of Alpaca is set: a worker that is begun here could not do them. `barlake init` asks for one "
+            "and checks it; then start the dashboard again.",
+            icon=":material/key:",
+        )  # fmt: skip
+    else:
         _offer_worker()
 
 

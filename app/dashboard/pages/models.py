@@ -31,10 +31,10 @@ def page() -> None:
     look.page_header("Models", "What was learned, and whether it beats baselines that look at no feature.")
     read, train = st.tabs(_TABS, key="models_tab", on_change="rerun", bind="query-params")
     if train.open:
-        # Its libraries take seconds to load, and whoever reads does not need them.
-        from app.dashboard.parts.train_form import train_tab  # noqa: PLC0415 - as just said
-
         with train:
+            # Its libraries take seconds to load, and whoever reads does not need them.
+            with st.spinner("Loading estimators"):
+                from app.dashboard.parts.train_form import train_tab  # noqa: PLC0415 - as just said
             train_tab(shown=SHOWN, first_tab=_TABS[0])
     with read:
         if models.is_empty():

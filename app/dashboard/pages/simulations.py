@@ -32,10 +32,10 @@ def page() -> None:
     )
     read, start = st.tabs(_TABS, key="runs_tab", on_change="rerun", bind="query-params")
     if start.open:
-        # Its libraries take seconds to load, and whoever reads does not need them.
-        from app.dashboard.parts.simulate_form import simulate_tab  # noqa: PLC0415 - as just said
-
         with start:
+            # Its libraries take seconds to load, and whoever reads does not need them.
+            with st.spinner("Loading strategies"):
+                from app.dashboard.parts.simulate_form import simulate_tab  # noqa: PLC0415 - as just said
             simulate_tab(shown=SHOWN, first_tab=_TABS[0])
     with read:
         if older := count_older_runs(lake()):

@@ -13,8 +13,8 @@ from app.use_cases.trade_picture import TradePicture
 
 __all__ = ["equity_chart", "growth_chart", "ladder_chart", "trades_chart"]
 
-_TEXT_ROOM = 0.22
-"""Share of the width that the figure beside the longest bar needs."""
+_TEXT_ROOM = 0.42
+"""Room for the figure beside the longest bar, as a share of the bars' own span: enough on a phone."""
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 

@@ -83,6 +83,17 @@ def test_a_ticker_that_is_none_is_refused_in_words(run_page: Callable[..., Any],
     assert any("symbol 'Y;DROP'" in one.value for one in page.error)
 
 
+def test_without_a_key_it_says_what_is_missing_and_offers_no_worker(
+    run_page: Callable[..., Any], empty_root: Path
+) -> None:
+    page = run_page(empty_root, "ingest")
+    page.text_input[0].set_value("SPY").run()
+    page.button[0].click().run()
+    assert not page.exception
+    assert any("No key of Alpaca is set" in one.value for one in page.warning)
+    assert "Start one here" not in {one.label for one in page.button}
+
+
 def test_a_job_that_failed_says_why_and_is_done_again(run_page: Callable[..., Any], empty_root: Path) -> None:
     with barlake.open(empty_root) as lake, open_queue(lake.settings) as queue:
         queue.pause(queue.put(Job("bars/sip/SPY/2024-01", "bars")), reason="the key was refused")
