@@ -11,15 +11,18 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.operations.heartbeats import Heartbeat, Heartbeats
+from app.operations.heartbeats import STARTING, Heartbeat, Heartbeats
 from barlake.errors import InvalidInputError
 
-__all__ = ["Identity", "Roster", "has_ended", "host_name"]
+__all__ = ["STARTING_S", "Identity", "Roster", "has_ended", "host_name"]
+
+STARTING_S = 20.0
+"""Three of these may pass before a worker that has not begun yet counts as stalled: its imports take seconds."""
 
 _MISSED_BEATS = 3
 _LOOK_S = 0.1
@@ -69,8 +72,10 @@ class Roster:
         self._rows: dict[str, list[Heartbeat]] = {}
         self._seen: dict[str, tuple[object, float]] = {}
 
-    def claim(self, stop: threading.Event) -> None:
-        """Take the name, from a dead worker if need be.
+    def claim(self, stop: threading.Event, agents: Collection[str] = ()) -> None:
+        """Take the name, from a dead worker if need be, and say that these agents are starting under it.
+
+        What was announced of this worker is overwritten, never absent: else another would be begun in its place.
 
         Raises
         ------
@@ -86,8 +91,13 @@ class Roster:
                     f"worker {self._me.name!r} is at work already, {self._where(self._me.name)}: give this one "
                     "another --name, or none, and it takes one that nobody has."
                 )
+        for agent in agents:
+            self._heartbeats.beat(
+                worker=self._me.name, agent=agent, state=STARTING, details=self._me.details(), period_s=STARTING_S
+            )
         for row in self._rows.get(self._me.name, []):
-            self._heartbeats.forget(row.worker, row.agent)
+            if row.agent not in agents:
+                self._heartbeats.forget(row.worker, row.agent)
 
     def is_mine(self) -> bool:
         """Whether nobody else beats under this worker's name."""

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.jobs.names import host_name
+from app.jobs.names import STARTING_S, host_name
 from app.operations import Operations
 from app.operations.database import OPERATIONS_FOLDER
 from barlake.durable import storage_errors
@@ -17,9 +17,6 @@ from barlake.errors import InvalidInputError
 from barlake.stores import folder_of
 
 __all__ = ["StartedWorker", "start_worker", "worker_log"]
-
-STARTING_S = 20.0
-"""Three of these may pass before a worker that has not beaten yet counts as stalled: its imports take seconds."""
 
 MOST_LOG_BYTES = 10_000_000
 

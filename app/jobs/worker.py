@@ -95,7 +95,17 @@ class Worker:
         load_tasks()
         period_s = self._settings.heartbeat_s
         roster = Roster(self._operations.heartbeats, self._me, period_s=period_s)
-        roster.claim(stop)
+        roster.claim(stop, self._agents)
+        try:
+            self._serve(roster, stop)
+        finally:
+            self._operations.heartbeats.forget(self._me.name)
+        if self._fatal is not None:
+            raise self._fatal
+        return self._report
+
+    def _serve(self, roster: Roster, stop: threading.Event) -> None:
+        period_s = self._settings.heartbeat_s
         with open_queue(self._settings) as queue, open_lake(settings=self._settings) as lake:
             resumed = queue.resume_needing_key()
             if resumed:
@@ -118,9 +128,6 @@ class Worker:
             )  # fmt: skip
             self._keeper = keeper
             self._work(queue, runner, keeper, threads, stop)
-        if self._fatal is not None:
-            raise self._fatal
-        return self._report
 
     def _work(self, queue: JobQueue, runner: Runner, keeper: Keeper, threads: Loops, stop: threading.Event) -> None:
         for agent in self._agents:

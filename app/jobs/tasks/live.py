@@ -8,6 +8,7 @@ import time
 
 from app.jobs.loops import LoopContext, loop
 from app.live import beat_details, live_agent, streamed
+from app.operations.heartbeats import STARTING
 from barlake.errors import BarlakeError, StorageError
 from barlake.lake import Lake, open_lake
 from ingest_service.live.agent import Beat, LiveState
@@ -22,7 +23,7 @@ LOOK_S, NAP_S = 5.0, 0.2
 
 
 IDLE, STANDING_BY = "idle", "standing by"
-_RESTING = {IDLE, STANDING_BY, LiveState.STOPPED.value}
+_RESTING = {IDLE, STANDING_BY, STARTING, LiveState.STOPPED.value}
 
 
 @loop("live", agent="live")

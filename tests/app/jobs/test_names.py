@@ -104,6 +104,19 @@ def test_the_name_of_a_dead_worker_is_taken(operations: Operations) -> None:
     assert operations.heartbeats.all() == []
 
 
+def test_what_was_announced_of_a_worker_is_its_own_from_the_claim_on(operations: Operations) -> None:
+    me = Identity.here("anna")
+    announced = {**me.details(), "token": ""}
+    for agent in ("live", "research"):
+        operations.heartbeats.announce(worker="anna", agent=agent, details=announced, period_s=5.0)
+    roster = Roster(operations.heartbeats, me, period_s=5.0)
+    roster.claim(threading.Event(), ["research"])
+    (beat,) = operations.heartbeats.all()
+    assert (beat.agent, beat.state, beat.details) == ("research", "starting", me.details())
+    roster.look()
+    assert roster.is_mine()
+
+
 def test_one_whose_name_was_taken_notices(operations: Operations) -> None:
     watcher = roster(operations, Clock())
     watcher.look()
