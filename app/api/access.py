@@ -25,7 +25,7 @@ from app.operations.api_keys import ApiKey, ApiKeys, Role
 from barlake.errors import StorageError
 from barlake.settings import Settings
 
-__all__ = ["Caller", "Doorkeeper", "Role", "anyone", "guard", "is_local", "is_still_welcome"]
+__all__ = ["AnyCaller", "Caller", "Doorkeeper", "Role", "anyone", "guard", "is_local", "is_still_welcome"]
 
 KEY_LIVES_S = 1.0
 """So long a key that was looked up is believed: one that is revoked opens nothing a second later."""

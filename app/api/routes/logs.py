@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from app.api.access import Role
-from app.api.deps import OperationsDep, Reader
+from app.api.access import AnyCaller, Role
+from app.api.deps import OperationsDep
 from app.use_cases.log_pages import LogFilter, log_page
 
 __all__ = ["LogLine", "LogLines", "router"]
@@ -43,7 +43,7 @@ class LogLines(BaseModel):
 @router.get("/logs")
 def logs(
     operations: OperationsDep,
-    caller: Reader,
+    caller: AnyCaller,
     agent: Annotated[str | None, Query(max_length=64, description="Only of this agent.")] = None,
     symbol: Annotated[str | None, Query(max_length=64, description="Only about this symbol.")] = None,
     level: Annotated[str | None, Query(description="Of this level and above.", examples=["warning"])] = None,
