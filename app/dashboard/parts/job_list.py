@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.dashboard.parts.chosen import show_next
 from app.dashboard.parts.lake import operations, queue
+from app.dashboard.parts.look import plain
 from app.dashboard.parts.refresh import refreshed
 from app.jobs.job import Agent, JobRecord, JobState
 from app.use_cases.agents import agent_standing, start_agent
@@ -70,7 +71,7 @@ def _draw(job: JobRecord, *, shown: str, first_tab: str, result: str) -> None:
     if job.progress is not None and job.progress.total:
         st.progress(min((job.progress.done or 0) / job.progress.total, 1.0), _how_far(job))
     if job.error:
-        st.caption(f":material/error: {job.error}")
+        st.caption(f":material/error: {plain(job.error)}")
     elif verdict := (job.result or {}).get("verdict"):
         st.caption(verdict)
 

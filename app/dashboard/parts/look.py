@@ -18,7 +18,8 @@ __all__ = [
     "apply_style", "empty_state", "errors_told", "page_header", "page_link", "plain", "sidebar_foot", "synthetic_badge",
 ]  # fmt: skip
 
-_MARKS = re.compile(r"([\\$*_\[\]~<>#:|])")
+_MARKS = re.compile(r"([\\$*_\[\]~<>#:|`!])")
+_CODE = re.compile(r"((?<!`)`[^`\n]+`(?!`))")
 _STYLE = Path(__file__).parent.parent / "style.css"
 
 
@@ -81,8 +82,9 @@ def plain(text: str) -> str:
     >>> plain("a $5 fee, 2*3; see `my_file`")
     'a \\$5 fee, 2\\*3; see `my_file`'
     """
-    parts = text.split("`")
-    return "`".join(part if number % 2 else _MARKS.sub(r"\\\1", part) for number, part in enumerate(parts))
+    # A backtick without its fellow ends no code: what follows it would be read as markdown.
+    parts = _CODE.split(text)
+    return "".join(part if number % 2 else _MARKS.sub(r"\\\1", part) for number, part in enumerate(parts))
 
 
 def sidebar_foot(lake: Lake) -> None:
@@ -98,4 +100,4 @@ def errors_told() -> Iterator[None]:
     try:
         yield
     except BarlakeError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")

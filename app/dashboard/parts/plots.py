@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import plotly.graph_objects as go
@@ -9,7 +10,7 @@ import streamlit as st
 
 from app.use_cases.bar_axis import Ticks
 
-__all__ = ["bar_axis", "draw", "figure"]
+__all__ = ["bar_axis", "draw", "figure", "literal"]
 
 _LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0, "title": None}
 _MARGIN = {"l": 8, "r": 12, "t": 36, "b": 8}
@@ -36,6 +37,17 @@ def bar_axis(ticks: Ticks, bars: int) -> dict[str, Any]:
         "range": [-0.5, bars - 0.5],
         "tickangle": 0,
     }
+
+
+def literal(value: Any) -> Any:
+    """Text as a picture shows it as it is: plotly reads some HTML in names, links among it. Others are left alone.
+
+    Examples
+    --------
+    >>> literal("<a href='http://example.com'>AT&T</a>"), literal(1.5)
+    ("&lt;a href='http://example.com'&gt;AT&amp;T&lt;/a&gt;", 1.5)
+    """
+    return html.escape(value, quote=False) if isinstance(value, str) else value
 
 
 def draw(found: go.Figure, *, key: str, alt: str) -> None:

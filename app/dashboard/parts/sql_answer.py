@@ -9,7 +9,8 @@ import polars as pl
 import streamlit as st
 
 from app.dashboard.parts.colours import Palette, palette
-from app.dashboard.parts.plots import draw, figure
+from app.dashboard.parts.look import plain
+from app.dashboard.parts.plots import draw, figure, literal
 from app.dashboard.parts.refresh import refreshed
 from app.dashboard.parts.sql_editor import ANSWER, Asked
 from app.use_cases.bar_downloads import FileKind
@@ -29,7 +30,7 @@ def show_answer() -> None:
         return
     if asked.answer is None:
         head, _, rest = asked.message.partition("\n")
-        st.error(head, icon=":material/error:")
+        st.error(plain(head), icon=":material/error:")
         if rest.strip():
             st.code(rest.strip("\n"), language=None)
         return
@@ -103,14 +104,14 @@ def _drawn(
             _add(
                 found,
                 kind,
-                own[along].to_list(),
+                [literal(one) for one in own[along].to_list()],
                 own[value].to_list(),
-                name,
+                literal(name),
                 colours.series[number % len(colours.series)],
             )
             number += 1
-    found.update_xaxes(title=along)
-    found.update_yaxes(title=values[0] if len(values) == 1 else None)
+    found.update_xaxes(title=literal(along))
+    found.update_yaxes(title=literal(values[0]) if len(values) == 1 else None)
     return found, "" if step == 1 else f"One row in {step} is drawn: the picture holds 2,000 points. The table has all."
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from app.dashboard.parts.look import plain
 from app.sandbox.offer import OfferedView, schema_of
 from app.use_cases.sql import SqlAnswer, ask_sql
 from barlake.errors import BarlakeError
@@ -92,7 +93,7 @@ def history() -> None:
         for place, one in enumerate(asked):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.button("Bring back", key=f"sql.again.{place}", on_click=_write, args=(one.sql,))
-                st.caption(f"{one.at:%H:%M:%S} UTC, {one.message.splitlines()[0]}")
+                st.caption(f"{one.at:%H:%M:%S} UTC, {plain(one.message.splitlines()[0])}")
             st.code(one.sql, language="sql", wrap_lines=True)
 
 
