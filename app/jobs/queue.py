@@ -41,7 +41,6 @@ PROGRESS = "progress"
 POLLING_S = 0.2
 """How often a worker looks for work. It also bounds how many jobs one can begin: `concurrency / POLLING_S` a second."""
 
-
 _PAGE = 500
 _WAITING = ["DELAYED", "ENQUEUED", "PENDING"]
 
