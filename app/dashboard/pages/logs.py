@@ -92,8 +92,8 @@ def _table(found: list[LogRecord]) -> None:
     newest = found[::-1]
     st.session_state[_SHOWN] = newest
     st.dataframe(
-        pl.DataFrame([_row(one) for one in newest], infer_schema_length=None), hide_index=True, height=520,
-        row_height=30, key=_TABLE, on_select=_pick, selection_mode="single-row",
+        pl.DataFrame([_row(one) for one in newest], infer_schema_length=None), hide_index=True,
+        height=min(520, 40 + 30 * len(newest)), row_height=30, key=_TABLE, on_select=_pick, selection_mode="single-row",
         column_config={
             "time": st.column_config.DatetimeColumn("Time, UTC", format="MM-DD HH:mm:ss", timezone="UTC", width=115),
             "level": st.column_config.TextColumn("Level", width=80),
@@ -102,7 +102,7 @@ def _table(found: list[LogRecord]) -> None:
             "message": st.column_config.TextColumn("Message", width="large"),
         },
     )  # fmt: skip
-    st.caption(f"{len(found):,} lines, newest first. Select one to see all of it.")
+    st.caption(f"{len(found):,} line{'s' if len(found) > 1 else ''}, newest first. Select one to see all of it.")
     picked = st.session_state.get(_PICKED)
     if picked is not None:
         _whole(picked)
