@@ -131,7 +131,13 @@ async def _on_purpose(connection: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s: %s", type(error).__name__, error, extra={"stage": "http"}, exc_info=error)
-    return await _answer(connection, problem_response(connection, status, str(error)))
+    return await _answer(connection, problem_response(connection, status, _within_lake(connection, str(error))))
+
+
+def _within_lake(connection: Request, text: str) -> str:
+    """The text with files named from the lake's folder on: where that lies is nothing to whoever asks."""
+    house = getattr(connection.app.state, "house", None)
+    return text if house is None else text.replace(f"{str(house.lake.store.name).rstrip('/')}/", "")
 
 
 async def _no_text(connection: Request, error: Exception) -> JSONResponse:

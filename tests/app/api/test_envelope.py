@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from app.api.envelope import MOST_BODY_BYTES
 from app.api.main import create_app
 from barlake import errors
+from barlake.errors import StorageError
 from barlake.settings import Settings, load_settings
 from tests.app.api.conftest import LOCAL
 
@@ -147,3 +148,14 @@ def test_the_page_for_people_names_every_path_and_loads_nothing(still: TestClien
     assert not re.findall(r"<(?:script|link|img|iframe)|https?://|url\(|@import| on\w+=", page.text)
     assert re.search(r"default-src 'none'; style-src 'sha256-[\w+/]+=*'", page.headers["content-security-policy"])
     assert still.get("/").url.path == "/docs"
+
+
+def test_a_problem_names_files_from_the_lakes_folder_on(settings: Settings) -> None:
+    app = create_app(settings)
+
+    @app.get("/gone")
+    def gone() -> None:
+        raise StorageError(f"{app.state.house.lake.store.name}/parquet/x cannot be read")
+
+    with TestClient(app) as client:
+        assert client.get("/gone").json()["detail"] == "parquet/x cannot be read"
