@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.house import House
 from app.jobs.job import JobState
 from app.operations.desired import Desired
-from app.use_cases.ingest import is_served
+from app.use_cases.agents import is_served
 
 __all__ = ["AgentAnswer", "Asked", "JobAnswer", "JobList", "Progress", "WorkerAnswer", "asked"]
 

@@ -198,7 +198,7 @@ def _print_asked(queue: JobQueue, ids: list[str], *, as_json: bool) -> None:
 
 def _tell_if_nobody_works(lake: barlake.Lake) -> None:
     from app.operations import open_operations
-    from app.use_cases.ingest import is_served
+    from app.use_cases.agents import is_served
 
     with open_operations(lake.settings) as operations:
         served = is_served(operations, "backfill")

@@ -27,6 +27,7 @@ __all__ = [
     "WorkerStanding",
     "agent_standing",
     "agent_standings",
+    "is_served",
     "pause_agent",
     "resume_agent",
     "start_agent",
@@ -151,6 +152,11 @@ def agent_standing(operations: Operations, queue: JobQueue, name: str) -> AgentS
     return next(one for one in agent_standings(operations, queue) if one.name == agent)
 
 
+def is_served(operations: Operations, agent: str) -> bool:
+    """Whether a worker takes an agent's jobs now, or will when it is started."""
+    return any(one.is_there for one in _workers(operations).get(agent, ()))
+
+
 def start_agent(operations: Operations, queue: JobQueue, name: str) -> AgentStanding:
     """Have an agent run: its workers go on, and where there is none, one is begun on this machine.
 
@@ -164,8 +170,7 @@ def start_agent(operations: Operations, queue: JobQueue, name: str) -> AgentStan
     StorageError
         If a database or the log refuses.
     """
-    agent = _agent(name)
-    _say(operations, queue, agent, Desired.RUNNING)
+    agent = _say(operations, queue, name, Desired.RUNNING)
     lock = worker_log(operations, agent).with_suffix(".lock")
     with storage_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -187,9 +192,7 @@ def resume_agent(operations: Operations, queue: JobQueue, name: str) -> AgentSta
     NotFoundError
         If there is no agent of that name.
     """
-    agent = _agent(name)
-    _say(operations, queue, agent, Desired.RUNNING)
-    return agent_standing(operations, queue, agent)
+    return agent_standing(operations, queue, _say(operations, queue, name, Desired.RUNNING))
 
 
 def pause_agent(operations: Operations, queue: JobQueue, name: str) -> AgentStanding:
@@ -200,9 +203,7 @@ def pause_agent(operations: Operations, queue: JobQueue, name: str) -> AgentStan
     NotFoundError
         If there is no agent of that name.
     """
-    agent = _agent(name)
-    _say(operations, queue, agent, Desired.PAUSED)
-    return agent_standing(operations, queue, agent)
+    return agent_standing(operations, queue, _say(operations, queue, name, Desired.PAUSED))
 
 
 def stop_agent(operations: Operations, queue: JobQueue, name: str) -> AgentStanding:
@@ -213,19 +214,22 @@ def stop_agent(operations: Operations, queue: JobQueue, name: str) -> AgentStand
     NotFoundError
         If there is no agent of that name.
     """
+    return agent_standing(operations, queue, _say(operations, queue, name, Desired.STOPPED))
+
+
+def _say(operations: Operations, queue: JobQueue, name: str, desired: Desired) -> str:
+    """The agent's name, once it is written down what is wanted of it.
+
+    The queue holds jobs back at once, also for workers of an earlier release.
+    """
     agent = _agent(name)
-    _say(operations, queue, agent, Desired.STOPPED)
-    return agent_standing(operations, queue, agent)
-
-
-def _say(operations: Operations, queue: JobQueue, agent: str, desired: Desired) -> None:
-    """Write down what is wanted; the queue holds jobs back at once, also for workers of an earlier release."""
     operations.desired.set(agent, desired)
     if desired is Desired.RUNNING:
         queue.resume_agent(agent)
     else:
         queue.pause_agent(agent)
     logger.info("agent %s is to be %s", agent, desired, extra={"stage": "agents"})
+    return agent
 
 
 def _agent(name: str) -> str:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 from app.jobs.backfilling import backfill_jobs
 from app.jobs.queue import JobQueue
-from app.operations import Operations
 from barlake.clock import clock_of
 from barlake.lake import Lake
 from barlake.ranges import Boundary
 from barlake.sessions import NEW_YORK
 
-__all__ = ["DEFAULT_DAYS", "ask_for_bars", "is_served"]
+__all__ = ["DEFAULT_DAYS", "ask_for_bars"]
 
 DEFAULT_DAYS = 30
 """So far back is asked for where nobody says how far."""
@@ -61,9 +60,3 @@ def ask_for_bars(
         refetch=refetch,
     )
     return list(dict.fromkeys(queue.put_all(jobs, force=True)))
-
-
-def is_served(operations: Operations, agent: str) -> bool:
-    """Whether a worker that is alive does the jobs of an agent."""
-    now = operations.heartbeats.now()
-    return any(one.agent == agent and not one.is_stalled(now) for one in operations.heartbeats.all())

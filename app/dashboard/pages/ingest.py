@@ -13,8 +13,8 @@ from app.dashboard.parts.lake import lake, operations, queue
 from app.dashboard.parts.refresh import refreshed
 from app.jobs.job import Agent
 from app.operations.durations import age
-from app.use_cases.agents import start_agent
-from app.use_cases.ingest import DEFAULT_DAYS, ask_for_bars, is_served
+from app.use_cases.agents import is_served, start_agent
+from app.use_cases.ingest import DEFAULT_DAYS, ask_for_bars
 from app.use_cases.needs import lacks_key
 from app.use_cases.progress import asked_work, cancel_all, held_up_jobs, newest_jobs, running_jobs
 from barlake.errors import InvalidInputError

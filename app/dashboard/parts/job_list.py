@@ -9,7 +9,7 @@ from app.dashboard.parts.lake import operations, queue
 from app.dashboard.parts.look import plain
 from app.dashboard.parts.refresh import refreshed
 from app.jobs.job import Agent, JobRecord, JobState
-from app.use_cases.agents import agent_standing, start_agent
+from app.use_cases.agents import is_served, start_agent
 from app.use_cases.research_jobs import newest_jobs
 
 __all__ = ["watch_jobs"]
@@ -51,7 +51,7 @@ def watch_jobs(task: str, *, shown: str, first_tab: str, result: str) -> None:
 
 def _require_agent() -> None:
     """Say so where nobody does the work, with the way out."""
-    if agent_standing(operations(), queue(), Agent.RESEARCH).is_served:
+    if is_served(operations(), Agent.RESEARCH):
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown("No worker does research now: these jobs wait.", width="stretch")
