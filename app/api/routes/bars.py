@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.answering import answer, etag_of, forms, is_known, media_of, not_modified
 from app.api.cursors import make_cursor, read_cursor
 from app.api.deps import LakeDep
+from app.api.parameters import AsOf, Cursor, End, Feed, Start, Symbol
 from app.use_cases.bars import BarQuestion, PagePlace, bars_of, newest_page, whole_range
 from barlake.errors import InvalidInputError
 from barlake.keys import Adjustment, SessionFilter, Timeframe
@@ -59,18 +60,6 @@ class Bars(BaseModel):
     as_of: dt.datetime | None = Field(description="Asking `as_of` this instant gives the same bars for ever.")
     next_cursor: str | None = Field(description="Of the page of earlier bars; null on the last page, or without limit.")
     items: list[Bar]
-
-
-_EXAMPLES: dict[str, Any] = {"a session": {"value": "2024-01-02"}, "an instant": {"value": "2024-01-02T14:30:00Z"}}
-Symbol = Annotated[str, Path(description="Such as `SPY`, `BRK.B`, `BTC/USD`.", examples=["SPY"])]
-Start = Annotated[
-    str | None,
-    Query(description="First session date (New York), or first instant with its zone.", openapi_examples=_EXAMPLES),
-]
-End = Annotated[str | None, Query(description="The same; itself not included.", openapi_examples=_EXAMPLES)]
-Feed = Annotated[str | None, Query(description="Without one: `sip`, else `iex`, else the only other.")]
-AsOf = Annotated[str | None, Query(description="What the lake held at that instant, given with its zone.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before, with the same parameters.")]
 
 
 def _question(

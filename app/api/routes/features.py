@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.answering import answer, etag_of, forms, is_known, media_of, not_modified
 from app.api.cursors import make_cursor, read_cursor
 from app.api.deps import LakeDep
-from app.api.routes.bars import Cursor, End, Start, Symbol
+from app.api.parameters import Cursor, End, Feed, Limit, Start, Symbol
 from app.use_cases.feature_rows import FeaturePlace, FeatureQuestion, PinnedFeatures, newest_features, pin_features
 from app.use_cases.frame_pages import page_after
 from barlake.errors import InvalidInputError
@@ -81,7 +81,7 @@ def feature_sets(
     request: Request,
     lake: LakeDep,
     name: Annotated[str | None, Query(description="Only of this set.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="At most so many.")] = 1_000,
+    limit: Limit = 1_000,
     cursor: Cursor = None,
 ) -> Response:
     """Every version of every feature set that was built, and for which symbols."""
@@ -110,7 +110,7 @@ def features(
     symbol: Symbol,
     set_name: SetName = "core",
     version: Version = None,
-    feed: Annotated[str | None, Query(description="Without one: `sip`, else `iex`, else the only other.")] = None,
+    feed: Feed = None,
     start: Start = None,
     end: End = None,
     column: Annotated[list[str] | None, Query(description="Only these, each named; without one all.")] = None,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from app.api.answering import answer, forms
 from app.api.cursors import make_cursor, read_cursor
 from app.api.deps import LakeDep
-from app.api.routes.bars import AsOf, Cursor, End, Start, Symbol
+from app.api.parameters import AsOf, Cursor, End, Limit, Start, Symbol
 from app.use_cases.coverage import holdings
 from app.use_cases.frame_pages import page_after
 from barlake.keys import parse_symbol
@@ -23,7 +23,6 @@ __all__ = ["router"]
 router = APIRouter(tags=["lake"])
 
 Feed = Annotated[str | None, Query(description="Only of this feed.", examples=["sip"])]
-Limit = Annotated[int, Query(ge=1, le=100_000, description="Rows of a page.")]
 
 
 class Symbols(BaseModel):

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from app.api.cursors import make_cursor, read_cursor
 from app.api.deps import QueueDep
 from app.api.paging import number_of
+from app.api.parameters import Cursor
 from app.api.work_answers import JobAnswer, JobList
 from app.jobs.job import Agent, JobState
 from app.jobs.queue import JobQueue, Place
@@ -40,7 +41,7 @@ def jobs(
     status: Annotated[JobState | None, Query(description="Only jobs that stand so.")] = None,
     agent: Annotated[Agent | None, Query(description="Only jobs of this agent.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Jobs of a page.")] = 100,
-    cursor: Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> JobList:
     """List jobs, those asked for last first; what is asked for between two pages moves nothing."""
     question = {"prefix": prefix, "status": status, "agent": agent}

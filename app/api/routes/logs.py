@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from app.api.access import AnyCaller, Role
 from app.api.deps import OperationsDep
+from app.api.parameters import Cursor
 from app.use_cases.log_pages import LogFilter, log_page
 
 __all__ = ["LogLine", "LogLines", "router"]
@@ -54,7 +55,7 @@ def logs(
         str | None, Query(description="From here on: 15m, 2h, 1d, or an instant with its zone.", examples=["2h"])
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1_000, description="At most so many records.")] = 100,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
     after: Annotated[
         int | None, Query(ge=0, le=2**63 - 1, description="What came since the record of this number, oldest first.")
     ] = None,

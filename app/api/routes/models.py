@@ -6,25 +6,19 @@ import datetime as dt
 from typing import Annotated, Any
 
 import polars as pl
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.answering import answer, answer_document, forms
 from app.api.deps import LakeDep
 from app.api.paging import newest_page
+from app.api.parameters import ArtifactId, Cursor, Limit
 from app.api.row_models import list_of, row_model
 from barlake.keys import SYNTHETIC_FEED, ArtifactKind
 
-__all__ = ["ArtifactId", "Cursor", "Limit", "router"]
+__all__ = ["File", "router"]
 
 router = APIRouter(prefix="/models", tags=["models"])
-
-ArtifactId = Annotated[
-    str,
-    Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Its id, or the first digits.", examples=["0f8b2c7e91d64a53"]),
-]
-Limit = Annotated[int, Query(ge=1, le=100_000, description="Rows of a page.")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
 
 _COLUMNS = {
     "model": pl.String(), "created_at": pl.Datetime("us", "UTC"), "symbols": pl.String(), "target": pl.String(),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from app.api.answering import answer, forms
 from app.api.deps import LakeDep
+from app.api.parameters import Cursor, End, Limit, Start
 from app.use_cases.findings import findings_by_check, findings_on_record, findings_page
 
 __all__ = ["Finding", "FindingCount", "FindingCounts", "Findings", "router"]
@@ -59,8 +60,6 @@ Symbol = Annotated[str | None, Query(description="Only of this symbol.", example
 Feed = Annotated[str | None, Query(description="Only of this feed.", examples=["sip"])]
 Check = Annotated[str | None, Query(description="Only of this check.", examples=["spike"])]
 Level = Annotated[str | None, Query(description="info, warning or error.", examples=["warning"])]
-Start = Annotated[str | None, Query(description="First session, or an instant with its zone.", examples=["2024-01-02"])]
-End = Annotated[str | None, Query(description="First session, or instant, that is left out.", examples=["2024-02-01"])]
 
 
 @router.get("", response_model=Findings, responses=forms("Findings, by feed, symbol, session and time."))
@@ -73,8 +72,8 @@ def quality(
     severity: Level = None,
     start: Start = None,
     end: End = None,
-    limit: Annotated[int, Query(ge=1, le=100_000, description="At most so many findings.")] = 1_000,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Limit = 1_000,
+    cursor: Cursor = None,
 ) -> Response:
     """What the checks found in the bars held now, as `barlake quality` left it on record."""
     found = findings_on_record(lake, symbol=symbol, feed=feed, check=check, severity=severity, start=start, end=end)

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from app.api.answering import answer, answer_document, forms
 from app.api.deps import LakeDep
 from app.api.paging import newest_page, row_page
-from app.api.routes.models import ArtifactId, Cursor, File, Limit
+from app.api.parameters import ArtifactId, Cursor, Limit
+from app.api.routes.models import File
 from app.api.row_models import list_of, row_model
 from barlake.keys import SYNTHETIC_FEED, ArtifactKind
 from barlake.lake import Lake
