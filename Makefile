@@ -10,8 +10,8 @@ PEERS := .venv-peers
 VECTORBT := .venv-vectorbt
 PACKAGES := barlake ingest_service feature_service training_service simulation_service app
 CHECKED := $(PACKAGES) tests benchmarks docs
-# pytest-xdist workers: `auto` is one per core, `0` is none.
-WORKERS ?= auto
+# pytest-xdist workers, `0` is none: one more than there are cores, because many tests wait for processes they started.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)' 2>/dev/null || echo 2)
 
 # Tests start hundreds of processes: each would compile the house anew if nobody kept what was compiled.
 export PYTHONDONTWRITEBYTECODE :=
