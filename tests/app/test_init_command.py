@@ -178,6 +178,7 @@ def told(terminal: int, awaited: str) -> str:
     return shown
 
 
+@pytest.mark.slow
 def test_a_person_is_asked_and_the_secret_is_not_shown(here: Path, alpaca: str) -> None:
     ours, theirs = pty.openpty()
     alone = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}

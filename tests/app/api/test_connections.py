@@ -153,6 +153,7 @@ def test_a_body_that_trickles_in_is_refused(port: int) -> None:
     assert is_served(port)
 
 
+@pytest.mark.slow
 def test_an_answer_that_nobody_reads_is_ended(port: int) -> None:
     with connection(port) as found:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -162,6 +163,7 @@ def test_an_answer_that_nobody_reads_is_ended(port: int) -> None:
     assert is_served(port)
 
 
+@pytest.mark.slow
 def test_messages_that_nobody_reads_are_ended(port: int) -> None:
     with connection(port) as found:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
