@@ -82,7 +82,7 @@ def test_a_question_that_makes_no_sense_is_a_sentence_and_no_job(run_page: Calla
     page.selectbox(key="simulate_strategy").select("time_of_day").run()
     page.button(key="simulate_start").click().run()
     assert not page.exception
-    assert "'time_of_day' needs strategy" in page.error[0].value
+    assert "'time\\_of\\_day' needs strategy" in page.error[0].value
     with open_queue(Settings(_env_file=None, BARLAKE_ROOT=str(root))) as queue:
         assert queue.list(prefix="simulate/") == []
 

@@ -34,7 +34,7 @@ def test_a_query_shows_its_rows_and_is_kept_in_the_history(run_page: Callable[..
     assert page.dataframe[-1].value["symbol"].to_list() == sorted(small_lake.symbols)
 
     page = asked(page, "SELECT * FROM read_text('/etc/passwd')")
-    assert "table function read_text is not offered here" in texts(page)
+    assert "table function read\\_text is not offered here" in texts(page)
     assert "Asked before: 2" in [one.label for one in page.expander]
 
     page.button(key="sql.again.1").click().run()
