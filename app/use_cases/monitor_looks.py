@@ -79,7 +79,8 @@ class Looks:
         known = self._jobs or {}
         stamps = self._queue.stamps(limit=CHANGED_LAST)
         changed = [job_id for job_id, at in stamps.items() if job_id not in known or known[job_id].updated_at != at]
-        running = [one.id for one in known.values() if one.state is JobState.RUNNING]
+        # What is set aside may be let go without its stamp moving.
+        running = [one.id for one in known.values() if one.state in {JobState.RUNNING, JobState.PAUSED}]
         if self._jobs is None:
             running = [one.id for one in self._queue.list(status=JobState.RUNNING, limit=_RUNNING)]
         found = {one.id: one for one in self._queue.records(list(dict.fromkeys([*changed, *running])))}

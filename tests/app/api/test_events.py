@@ -163,7 +163,6 @@ def test_only_what_was_asked_for_is_told(url: str, settings: Settings) -> None:
     assert "Did you mean 'bars'?" in refused.json()["detail"]
 
 
-@pytest.mark.slow
 def test_whoever_comes_again_hears_the_whole_state_first(url: str, settings: Settings) -> None:
     with Stream(url, "job") as stream:
         stream.next("state")
