@@ -26,7 +26,7 @@ _SHOWN = 6
 
 def needs_list(needs: Sequence[Need]) -> None:
     """Draw the list, the gravest first; where there is nothing, say so."""
-    with st.container(border=True, gap="small"):
+    with st.container(border=True, gap="small", key="needs"):
         if not needs:
             st.markdown(":green[:material/check_circle:] **Nothing needs you.**")
             return

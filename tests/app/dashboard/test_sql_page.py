@@ -62,6 +62,7 @@ def test_a_query_is_drawn_and_taken_away(
     page = browser_page
     open_page(page, dashboard_server(small_lake.root), "sql")
     page.get_by_role("button", name="Closes by session").click()
+    page.wait_for_function("() => document.querySelector('textarea')?.value.includes('FROM bars_1d')")
     settle(page)
     page.get_by_role("button", name="Run").click()
     with barlake.open(small_lake.root) as lake:
