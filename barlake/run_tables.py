@@ -6,8 +6,11 @@ and name a bar by its opening; shares are whole numbers unless the run trades fr
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
@@ -15,6 +18,8 @@ from barlake.artifacts import Artifact
 from barlake.catalogue_parts import ParquetView
 
 __all__ = ["EQUITY", "FILLS", "ORDERS", "RUN_TABLES", "SIGNALS", "TRADES", "run_views"]
+
+logger = logging.getLogger(__name__)
 
 _INSTANT = pl.Datetime("us", "UTC")
 
@@ -72,17 +77,42 @@ RUN_TABLES = {"signals": SIGNALS, "orders": ORDERS, "fills": FILLS, "trades": TR
 """By the name of the file, less `.parquet`."""
 
 _SHOWN = ("trades", "equity")
+_MARK = b"PAR1"
+"""At both ends of a Parquet file: https://parquet.apache.org/docs/file-format/."""
 
 
 def run_views(runs: Sequence[Artifact]) -> tuple[dict[str, pl.DataFrame], list[ParquetView]]:
-    """Views `trades` and `equity` over the files of all runs, with a column `run`; empty tables without any."""
+    """Views `trades` and `equity` over the files of all runs, with a column `run`; empty tables without any.
+
+    A damaged file is left out, with a warning in the log: one run must not hide all others.
+    """
     tables, views = {}, []
     for name in _SHOWN:
+        file = f"{name}.parquet"
         # A folder without fills was written by a release whose tables had other columns.
-        held = [one.path / f"{name}.parquet" for one in runs if {f"{name}.parquet", "fills.parquet"} <= set(one.files)]
-        present: list[Path | str] = [path for path in held if path.is_file()]
+        held = [one for one in runs if {file, "fills.parquet"} <= set(one.files)]
+        present: list[Path | str] = [one.path / file for one in held if _is_whole(one, file)]
         if present:
             views.append(ParquetView(name, present, keys=(), hidden=(), folder="run"))
         else:
             tables[name] = pl.DataFrame(schema={"run": pl.String(), **RUN_TABLES[name]})
     return tables, views
+
+
+def _is_whole(run: Artifact, name: str) -> bool:
+    """Whether a file is there, and ends as a Parquet file of its registered length; its hash would take too long."""
+    path = run.path / name
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        is_whole = stream.seek(0, os.SEEK_END) == run.files[name]["bytes"] and _ends(stream) == (_MARK, _MARK)
+    if not is_whole:
+        logger.warning("%s is damaged, and no view shows it: make the run again", path)
+    return is_whole
+
+
+def _ends(stream: BinaryIO) -> tuple[bytes, bytes]:
+    stream.seek(0)
+    first = stream.read(len(_MARK))
+    stream.seek(-len(_MARK), os.SEEK_END)
+    return first, stream.read()

@@ -137,6 +137,19 @@ def test_trades_and_equity_of_all_runs_are_views_of_the_catalogue(lake: Lake, si
     assert is_current(lake)
 
 
+@pytest.mark.parametrize("damage", [b"", b"PAR1 cut short", None])
+def test_a_damaged_run_is_told_of_and_hides_no_other(
+    lake: Lake, signals_file: Path, caplog: pytest.LogCaptureFixture, damage: bytes | None
+) -> None:
+    made = [simulate(lake, SimulationPlan(("SPY",), FileSource(signals_file), cash_usd=cash)) for cash in (10_000, 500)]
+    hurt = made[0].run.path / "equity.parquet"
+    hurt.chmod(0o600)
+    hurt.write_bytes(b"PAR1" + bytes(hurt.stat().st_size - 4) if damage is None else damage)
+    lake.publish()
+    assert lake.sql("select distinct run from equity")["run"].to_list() == [made[1].run_id]
+    assert f"{hurt} is damaged" in caplog.text
+
+
 def test_options_of_a_command_line_make_the_plan_they_name() -> None:
     given = {"strategy": "threshold", "settings": ["enter=0.6"], "model": "abc", "fill": "next_close", "delay_bars": 1,
              "half_spread_bps": 1.0, "per_order_usd": 0.5, "volume_share": 0.1, "direction": "both", "stop_loss": 0.01,
