@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -15,12 +12,12 @@ from app.api.connections import ImpatientProtocol, ImpatientWebSocket
 from app.api.house import House, open_house
 from app.api.main import create_app
 from app.loopback import is_loopback
-from barlake.errors import InvalidInputError, StorageError
+from barlake.errors import InvalidInputError
+from barlake.listening import bound, in_a_thread, url_of
 from barlake.settings import Settings
 
 __all__ = ["serve", "serving"]
 
-_START_SECONDS = 30.0
 _PARTING_S = 10
 """How long requests that run may go on after the service is told to end."""
 _RESTING_S = 60
@@ -55,8 +52,8 @@ def serve(
     """
     with open_house(settings) as house:
         _require_a_key(house, host)
-        with _bound(host, port) as listener:
-            on_ready(_url(listener))
+        with bound(host, port) as listener:
+            on_ready(url_of(listener))
             _Server(house, host, keeps_log=True).run([listener])
 
 
@@ -71,16 +68,10 @@ def serving(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Itera
     StorageError
         If the lake or a database of it cannot be opened.
     """
-    with open_house(settings) as house, _bound(host, port) as listener:
+    with open_house(settings) as house, bound(host, port) as listener:
         server = _Server(house, host)
-        thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
-        thread.start()
-        try:
-            _wait_until_started(server, thread)
-            yield _url(listener)
-        finally:
-            server.end()
-            thread.join()
+        with in_a_thread(server, listener, name="service"):
+            yield url_of(listener)
 
 
 class _Server(uvicorn.Server):
@@ -108,10 +99,6 @@ class _Server(uvicorn.Server):
         """End in order; a second Ctrl-C ends at once. The signal is dealt with, and not raised again afterwards."""
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
-        self.end()
-
-    def end(self) -> None:
-        """End in order."""
         self._house.stopping.set()
         self.should_exit = True
 
@@ -123,31 +110,3 @@ def _require_a_key(house: House, host: str) -> None:
             f"host {host!r} is reached from other machines, and no key was made yet: `barlake keys create NAME` "
             "makes one; --host 127.0.0.1 serves this machine alone."
         )
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket: connections queue up from here on, before the server runs."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family)
-        # Connections inherit it. Without it the body of a short answer waits 40 ms for the headers to be acknowledged:
-        # asyncio sets it only on sockets that were made with their protocol by number.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener  # noqa: TRY300 - all of it may be refused
-    except (OSError, OverflowError) as error:
-        raise InvalidInputError(
-            f"port {port} on host {host!r} cannot be served from: {error}. Name a free port, or 0 for any."
-        ) from error
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise StorageError("the service did not start; what it logged says why.")
-        time.sleep(0.01)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from barlake.errors import InvalidInputError, SourceError
+from barlake.listening import bound, in_a_thread, url_of
 from barlake.sessions import Calendar
 from ingest_service.emulator.application import create_app
 from ingest_service.emulator.config import EmulatorConfig
 
 __all__ = ["run", "serve"]
-
-_START_SECONDS = 30.0
 
 
 @contextlib.contextmanager
@@ -42,15 +37,8 @@ def serve(
         If the address is taken or the bars cannot be served.
     """
     server = _server(config, calendar)
-    with _bound(host, port) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), name="emulator", daemon=True)
-        thread.start()
-        try:
-            _wait_until_started(server, thread)
-            yield _url(listener)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with bound(host, port) as listener, in_a_thread(server, listener, name="emulator"):
+        yield url_of(listener)
 
 
 def run(
@@ -71,8 +59,8 @@ def run(
         After an interrupt, when open requests have ended.
     """
     server = _server(config, calendar)
-    with _bound(host, port) as listener:
-        on_ready(_url(listener))
+    with bound(host, port) as listener:
+        on_ready(url_of(listener))
         server.run([listener])
 
 
@@ -97,27 +85,3 @@ def _server(config: EmulatorConfig, calendar: Calendar | None) -> uvicorn.Server
 def _is_not_a_drop(record: logging.LogRecord) -> bool:
     """Whether a message is worth showing: an incomplete answer is here the purpose of a fault."""
     return record.getMessage() != "ASGI callable returned without completing response."
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket: connections queue up from here on, before the server runs."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        raise InvalidInputError(
-            f"port {port} on host {host!r} cannot be served from: {error}. Name a free port, or 0 for any."
-        ) from error
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise SourceError("the emulator did not start: run it in the foreground to see why.")
-        time.sleep(0.01)
