@@ -9,7 +9,8 @@ from typing import Literal
 
 import polars as pl
 
-from app.sandbox.run import run_sql
+from app.sandbox.limits import Limits
+from app.sandbox.run import ask
 from app.use_cases.bar_downloads import FileKind
 from app.use_cases.workbook import workbook
 from barlake.lake import Lake
@@ -19,6 +20,7 @@ __all__ = ["MOST_POINTS", "Axes", "SqlAnswer", "answer_file", "ask_sql", "axes_o
 MOST_POINTS = 2_000
 """Points of one picture."""
 
+_USUAL = Limits()
 _MOST_LINES = 12
 """Values of a column that each get a line of their own; more could not be told apart."""
 
@@ -61,17 +63,15 @@ class Axes:
     groups: tuple[str, ...]
 
 
-def ask_sql(lake: Lake, sql: str, *, max_rows: int = 1_000) -> SqlAnswer:
-    """Rows of one SELECT, asked in the sandbox; see `app.sandbox.run.run_sql`.
+def ask_sql(lake: Lake, sql: str, limits: Limits = _USUAL) -> SqlAnswer:
+    """Rows of one SELECT, asked in the sandbox.
 
     Raises
     ------
-    InvalidInputError
-        If the query is refused, by the sandbox or by DuckDB, or takes too long or too much.
-    ConflictError
-        If too many queries run already.
+    BarlakeError
+        As `app.sandbox.run.run_sql` raises them.
     """
-    found = run_sql(lake, sql, max_rows=max_rows)
+    found = ask(lake, sql, limits)
     rows = pl.from_arrow(found.table)
     assert isinstance(rows, pl.DataFrame)  # noqa: S101 - narrows polars' union type
     return SqlAnswer(sql, rows, found.truncated, found.seconds, found.mode)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import polars as pl
 from fastapi import APIRouter, HTTPException, Request, Response, status
 from pydantic import BaseModel, Field
 
@@ -13,7 +12,7 @@ from app.api.deps import LakeDep
 from app.sandbox.errors import SqlBusyError
 from app.sandbox.limits import LONGEST_S, MOST_BYTES, MOST_ROWS, Limits
 from app.sandbox.offer import schema_of
-from app.sandbox.run import ask
+from app.use_cases.sql import ask_sql
 
 __all__ = ["router"]
 
@@ -97,18 +96,16 @@ def sql(request: Request, lake: LakeDep, query: Query) -> Response:
     """Answer one SELECT, in a process that reaches nothing but the views of `/schema`."""
     limits = Limits(timeout_s=query.timeout_s, max_rows=query.max_rows, max_bytes=query.max_bytes)
     try:
-        result = ask(lake, query.sql, limits)
+        found = ask_sql(lake, query.sql, limits)
     except SqlBusyError as error:
         headers = {"Retry-After": str(_RETRY_AFTER_S)}
         raise HTTPException(status.HTTP_429_TOO_MANY_REQUESTS, detail=str(error), headers=headers) from error
     facts = {
-        "truncated": result.truncated,
-        "seconds": round(result.seconds, 3),
-        "mode": result.mode,
+        "truncated": found.truncated,
+        "seconds": round(found.seconds, 3),
+        "mode": found.mode,
         "feeds": sorted(lake.manifest.feeds()),
     }
-    rows = pl.from_arrow(result.table)
-    assert isinstance(rows, pl.DataFrame)  # noqa: S101 - narrows polars' union type
-    response = answer(request, rows, name="query", facts=facts)
-    response.headers["X-Barlake-Truncated"] = str(result.truncated).lower()
+    response = answer(request, found.rows, name="query", facts=facts)
+    response.headers["X-Barlake-Truncated"] = str(found.truncated).lower()
     return response

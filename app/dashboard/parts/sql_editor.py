@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app.dashboard.parts.look import plain
+from app.sandbox.limits import Limits
 from app.sandbox.offer import OfferedView, schema_of
 from app.use_cases.sql import SqlAnswer, ask_sql
 from barlake.errors import BarlakeError
@@ -71,7 +72,7 @@ def _run(lake: Lake, sql: str, max_rows: int) -> None:
     answer, message = None, ""
     with st.spinner("Asking", show_time=True):
         try:
-            answer = ask_sql(lake, sql, max_rows=max_rows)
+            answer = ask_sql(lake, sql, Limits(max_rows=max_rows))
         except BarlakeError as error:
             message = str(error)
     st.session_state[ANSWER] = Asked(sql, dt.datetime.now(dt.UTC), answer, message)
