@@ -31,10 +31,9 @@ def new_york_dates(instants: pl.Series) -> pl.Series:
     >>> new_york_dates(instants).to_list()
     [datetime.date(2024, 1, 2), datetime.date(2024, 1, 3)]
     """
-    stamps = instants.dt.cast_time_unit("us").dt.epoch("us")
-    if stamps.null_count() or stamps.is_empty():
+    if instants.null_count() or instants.is_empty():
         return _slowly(instants)
-    epoch = stamps.to_numpy()
+    epoch = instants.to_numpy().astype("datetime64[us]", copy=False).view(np.int64)
     first, last = int(epoch.min()), int(epoch.max())
     changes, offsets = _clock()
     if first < changes[0] or last >= _KNOWN[1].timestamp() * 1e6:

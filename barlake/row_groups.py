@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
@@ -25,8 +26,10 @@ MOST_FILES = 3
 MOST_GROUPS = 3
 """More than these are the scan's."""
 
-KEPT_GROUPS = 48
-"""Unpacked groups kept in memory, the last ones asked for: 60 MB. The newest bars are asked for again and again."""
+KEPT_GROUPS = 64
+"""Unpacked groups kept in memory, the last ones asked for: 80 MB. The newest bars are asked for again and again."""
+
+KEPT_FOOTERS = 256
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -56,7 +59,9 @@ def read_narrow(store: Store, paths: Sequence[str], span: TimeRange) -> pl.DataF
         if rows is None:
             return None
         key = parse_partition_path(PurePosixPath(path).parent)[1]
-        parts.append(rows.select(pl.lit(key.feed).alias("feed"), pl.lit(key.symbol).alias("symbol"), *BARS.names))
+        # A slice of what is kept: columns that are put into it are not in the kept frame.
+        rows.insert_column(0, _constant("symbol", key.symbol, rows.height))
+        parts.append(rows.insert_column(0, _constant("feed", key.feed, rows.height)))
     return pl.concat(parts)
 
 
@@ -95,7 +100,7 @@ def _rows(address: str, span: TimeRange) -> pl.DataFrame | None:
         return None
     return pl.concat(
         [_trimmed(_group(address, version, number), start, end) for number in groups]
-        or [_group(address, version, 0).clear()]
+        or [_group(address, version, 0)[:0]]
     )
 
 
@@ -106,25 +111,33 @@ _Version = tuple[int, int]
 @functools.lru_cache(maxsize=4_096)
 def _groups_of(address: str, version: _Version, start: int | None, end: int | None) -> tuple[int, ...]:
     """Numbers of the groups of a range."""
+    return tuple(_groups(_footer(address, version), start, end))
+
+
+@functools.lru_cache(maxsize=KEPT_FOOTERS)
+def _footer(address: str, version: _Version) -> pq.FileMetaData:
+    """What a file says of its groups."""
     del version
-    with pq.ParquetFile(address, pre_buffer=False) as file:
-        return tuple(_groups(file.metadata, start, end))
+    return pq.read_metadata(address)
 
 
 @functools.lru_cache(maxsize=KEPT_GROUPS)
 def _group(address: str, version: _Version, number: int) -> pl.DataFrame:
     """The rows of one group."""
-    del version
-    with pq.ParquetFile(address, pre_buffer=False) as file:
+    with pq.ParquetFile(address, metadata=_footer(address, version), pre_buffer=False) as file:
         table = file.read_row_group(number, columns=BARS.names, use_threads=False)
     rows = pl.from_arrow(table)
     assert isinstance(rows, pl.DataFrame)  # noqa: S101 - narrows polars' union type
     return rows
 
 
+def _constant(name: str, value: str, count: int) -> pl.Series:
+    return pl.Series(name, [value], dtype=pl.String).new_from_index(0, count)
+
+
 def _trimmed(rows: pl.DataFrame, start: int | None, end: int | None) -> pl.DataFrame:
     """The rows of a range; they are sorted."""
-    stamps = rows["timestamp"].to_physical().to_numpy()
+    stamps = rows["timestamp"].to_numpy().view(np.int64)
     begin = 0 if start is None else int(stamps.searchsorted(start))
     stop = rows.height if end is None else int(stamps.searchsorted(end))
     return rows[begin:stop]

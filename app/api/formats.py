@@ -5,6 +5,7 @@ Every form holds the same columns and rows. One frame is in memory at a time, be
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -66,12 +67,14 @@ def encode(frames: Frames, media: Media, facts: Mapping[str, Any]) -> Iterator[b
 def _json(frames: Frames, facts: Mapping[str, Any]) -> Iterator[bytes]:
     """`{<facts>, "items": [...]}`; an array of rows per frame, joined into one."""
     said = json.dumps(dict(facts), default=_as_text, allow_nan=False)[:-1]
-    before = f'{said}{", " if facts else ""}"items": ['
+    before = f'{said}{", " if facts else ""}"items": ['.encode()
     for frame in frames:
         if frame.height:
-            yield f"{before}{frame.write_json()[1:-1]}".encode()
-            before = ","
-    yield ("]}" if before == "," else f"{before}]}}").encode()
+            rows = io.BytesIO()
+            frame.write_json(rows)
+            yield b"".join((before, rows.getbuffer()[1:-1]))
+            before = b","
+    yield b"]}" if before == b"," else before + b"]}"
 
 
 def _as_text(value: Any) -> str:

@@ -62,7 +62,7 @@ class Bars(BaseModel):
     items: list[Bar]
 
 
-def _question(
+async def _question(
     symbol: Symbol,
     start: Start = None,
     end: End = None,
