@@ -8,16 +8,26 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import Protocol
 
 from barlake.errors import InvalidInputError, StorageError
 
-if TYPE_CHECKING:
-    import uvicorn
-
-__all__ = ["bound", "in_a_thread", "url_of"]
+__all__ = ["Server", "bound", "in_a_thread", "url_of"]
 
 _START_SECONDS = 30.0
+
+
+class Server(Protocol):
+    """What is asked of a server, such as uvicorn's."""
+
+    started: bool
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal as its being told to end."""
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -53,7 +63,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def in_a_thread(server: uvicorn.Server, listener: socket.socket, *, name: str) -> Iterator[None]:
+def in_a_thread(server: Server, listener: socket.socket, *, name: str) -> Iterator[None]:
     """Have a server run in a thread until the block ends; it is told so as by a signal, which it never gets there.
 
     Raises

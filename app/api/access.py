@@ -58,12 +58,14 @@ class Doorkeeper:
     ----------
     is_open
         Whether who asks from this machine needs no key.
+    processes
+        Of the service, this one among them.
     """
 
-    def __init__(self, keys: ApiKeys, settings: Settings, *, is_open: bool) -> None:
+    def __init__(self, keys: ApiKeys, settings: Settings, *, is_open: bool, processes: int = 1) -> None:
         self._keys = keys
         self._is_open = is_open
-        self.rates = Rates(settings.api_requests_per_minute)
+        self.rates = Rates(settings.api_requests_per_minute, processes)
         self._known: OrderedDict[str, tuple[ApiKey, float]] = OrderedDict()
 
     async def admit(self, connection: HTTPConnection, text: str | None) -> Caller:

@@ -38,6 +38,7 @@ from app.api.routes import (
     service,
     sql,
 )
+from app.api.stopping import set_by_signals
 from app.operations.logs import configure_logging
 from barlake.settings import Settings, load_settings
 
@@ -78,6 +79,7 @@ def create_app(
     house: House | None = None,
     is_open: bool | None = None,
     keeps_log: bool = False,
+    processes: int = 1,
 ) -> FastAPI:
     """The service of one lake.
 
@@ -91,6 +93,8 @@ def create_app(
         Whether programs on this machine need no key; None does as the settings say.
     keeps_log
         Have this process log as a service does, from its start on: as JSON, and kept in the operations database.
+    processes
+        How many serve together, this one among them.
     """
     chosen = settings or (house.settings if house else load_settings())
     metrics = RequestMetrics()
@@ -101,12 +105,13 @@ def create_app(
             opened = house
             if opened is None:
                 opened = await to_thread.run_sync(stack.enter_context, open_house(chosen))
+                stack.enter_context(set_by_signals(opened.stopping))
             if keeps_log:
                 stack.callback(configure_logging(chosen, agent="api", operations=opened.operations).close)
             opens = chosen.api_open_on_loopback if is_open is None else is_open
             app.state.house = opened
             app.state.metrics = metrics
-            app.state.doorkeeper = Doorkeeper(opened.operations.api_keys, chosen, is_open=opens)
+            app.state.doorkeeper = Doorkeeper(opened.operations.api_keys, chosen, is_open=opens, processes=processes)
             try:
                 yield
             finally:

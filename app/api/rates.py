@@ -43,12 +43,15 @@ class Rates:
     ----------
     per_minute
         Of a key that says nothing else.
+    processes
+        How many count; each grants its share, so that all of them together grant no more than a key may ask.
     """
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: int, processes: int = 1) -> None:
         self._per_minute = per_minute
+        self._processes = processes
         self._window = MovingWindowRateLimiter(MemoryStorage())
-        self._wrong = RateLimitItemPerMinute(WRONG_KEYS_PER_MINUTE)
+        self._wrong = RateLimitItemPerMinute(self._share(WRONG_KEYS_PER_MINUTE))
 
     def take(self, key: ApiKey) -> Rate:
         """Count one request of a key; what is left.
@@ -58,17 +61,23 @@ class Rates:
         HTTPException
             429 when nothing was left.
         """
-        limit = key.requests_per_minute or self._per_minute
+        limit = self._share(key.requests_per_minute or self._per_minute)
         item = RateLimitItemPerMinute(limit)
         is_granted = self._window.hit(item, "key", key.key_id)
         reset_at, remaining = self._window.get_window_stats(item, "key", key.key_id)
         rate = Rate(limit, remaining, _seconds_until(reset_at))
         if not is_granted:
             headers = {"Retry-After": str(rate.reset_s), **rate.headers}
+            part = f" each of {self._processes} processes" if self._processes > 1 else ""
             raise HTTPException(
-                429, f"key {key.name!r} may ask {limit:,} times a minute: go on in {rate.reset_s} s.", headers=headers
+                429,
+                f"key {key.name!r} may ask{part} {limit:,} times a minute: go on in {rate.reset_s} s.",
+                headers=headers,
             )
         return rate
+
+    def _share(self, limit: int) -> int:
+        return max(limit // self._processes, 1)
 
     def count_wrong(self, address: str) -> None:
         """Count a wrong key from an address; right ones go on being served, for others may share the address.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 
 from app.api.connections import ImpatientProtocol, ImpatientWebSocket
 from app.api.house import House, open_house
 from app.api.main import create_app
+from app.api.processes import run_processes
 from app.loopback import is_loopback
 from barlake.errors import InvalidInputError
 from barlake.listening import bound, in_a_thread, url_of
@@ -26,12 +28,25 @@ _MOST_CONNECTIONS = 500
 """More are answered with 503; each may hold a file or two."""
 _MOST_MESSAGE_BYTES = 65_536
 
+_OPTIONS: dict[str, Any] = {
+    "http": ImpatientProtocol,
+    "ws": ImpatientWebSocket,
+    "ws_max_size": _MOST_MESSAGE_BYTES,
+    "limit_concurrency": _MOST_CONNECTIONS,
+    "log_config": None,  # whoever runs it decides where messages go
+    "access_log": False,
+    "server_header": False,
+    "timeout_keep_alive": _RESTING_S,
+    "timeout_graceful_shutdown": _PARTING_S,
+}
+
 
 def serve(
     settings: Settings,
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
+    processes: int = 1,
     on_ready: Callable[[str], None] = lambda _url: None,
 ) -> None:
     """Serve a lake until SIGINT or SIGTERM; requests that run are finished first. The process logs as a worker does.
@@ -40,6 +55,8 @@ def serve(
     ----------
     port
         0 takes a free one.
+    processes
+        How many answer side by side; each grants its share of what a key may ask.
     on_ready
         Gets the base URL once connections are accepted.
 
@@ -50,11 +67,16 @@ def serve(
     StorageError
         If the lake or a database of it cannot be opened.
     """
-    with open_house(settings) as house:
+    with contextlib.ExitStack() as stack:
+        house = stack.enter_context(open_house(settings))
         _require_a_key(house, host)
         with bound(host, port) as listener:
             on_ready(url_of(listener))
-            _Server(house, host, keeps_log=True).run([listener])
+            if processes == 1:
+                _Server(house, host, keeps_log=True).run([listener])
+                return
+            stack.close()  # each process opens a house of its own
+            run_processes(settings, listener, processes, is_open=_is_open(settings, host), options=_OPTIONS)
 
 
 @contextlib.contextmanager
@@ -79,21 +101,8 @@ class _Server(uvicorn.Server):
 
     def __init__(self, house: House, host: str, *, keeps_log: bool = False) -> None:
         self._house = house
-        is_open = house.settings.api_open_on_loopback and is_loopback(host)
-        super().__init__(
-            uvicorn.Config(
-                create_app(house=house, is_open=is_open, keeps_log=keeps_log),
-                http=ImpatientProtocol,
-                ws=ImpatientWebSocket,
-                ws_max_size=_MOST_MESSAGE_BYTES,
-                limit_concurrency=_MOST_CONNECTIONS,
-                log_config=None,  # whoever runs it decides where messages go
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=_RESTING_S,
-                timeout_graceful_shutdown=_PARTING_S,
-            )
-        )
+        app = create_app(house=house, is_open=_is_open(house.settings, host), keeps_log=keeps_log)
+        super().__init__(uvicorn.Config(app, **_OPTIONS))
 
     def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002 - as the base class has it
         """End in order; a second Ctrl-C ends at once. The signal is dealt with, and not raised again afterwards."""
@@ -101,6 +110,10 @@ class _Server(uvicorn.Server):
             self.force_exit = True
         self._house.stopping.set()
         self.should_exit = True
+
+
+def _is_open(settings: Settings, host: str) -> bool:
+    return settings.api_open_on_loopback and is_loopback(host)
 
 
 def _require_a_key(house: House, host: str) -> None:

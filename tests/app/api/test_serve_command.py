@@ -28,9 +28,9 @@ REPO = Path(__file__).resolve().parents[3]
 class Service:
     """A service in a process of its own."""
 
-    def __init__(self, root: Path, out: Path) -> None:
+    def __init__(self, root: Path, out: Path, *options: str) -> None:
         self.out = out
-        order = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--root", str(root)]
+        order = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--root", str(root), *options]
         environment = {**os.environ, "PYTHONPATH": str(REPO)}
         with out.open("w") as stream:
             self.process = subprocess.Popen(order, stdout=stream, stderr=subprocess.PIPE, text=True, env=environment)
