@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -27,7 +29,13 @@ Rows: TypeAlias = pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader | Iterator[
 """What can be answered. An iterator gives one frame at least, all of the same columns."""
 
 BATCH_ROWS = 16_384
-"""Rows encoded at a time: about 2 MB in memory, and 4 MB of JSON."""
+"""Rows encoded at a time as text: about 2 MB in memory, and 4 MB of JSON."""
+
+BINARY_ROWS = 32_768
+"""The same of Arrow and Parquet: 3 MB."""
+
+CHUNKS_AHEAD = 2
+"""Chunks made while one is on its way."""
 
 GZIP_LEVEL = 1
 GZIP_FROM_BYTES = 1_024
@@ -112,7 +120,7 @@ def answer(
     """
     media = media_of(request)
     given = dict(facts or {})
-    frames = _first_read(_batches(rows))
+    frames = _first_read(_batches(rows, is_text=media.is_text))
     body = encode(frames, media, {**given, "next_cursor": next_cursor})
     headers = _headers(request, media, name, given, next_cursor)
     is_whole = isinstance(rows, pl.DataFrame) and rows.height <= BATCH_ROWS
@@ -141,7 +149,7 @@ class _Body:
 def _finished(request: Request, body: _Body, headers: dict[str, str], etag: str | None) -> Response:
     is_packed = body.is_text and takes_gzip(request.headers.get("accept-encoding"))
     if not body.is_whole:
-        chunks = _packed(body.chunks) if is_packed else body.chunks
+        chunks = _ahead(_packed(body.chunks) if is_packed else body.chunks)
         packing = {"Content-Encoding": "gzip"} if is_packed else {}
         caching = {} if etag is None else _caching(etag)
         return StreamingResponse(chunks, media_type=body.media, headers={**headers, **packing, **caching})
@@ -178,7 +186,7 @@ def _headers(
     return headers
 
 
-def _batches(rows: Rows) -> Iterator[pl.DataFrame]:
+def _batches(rows: Rows, *, is_text: bool) -> Iterator[pl.DataFrame]:
     if isinstance(rows, pl.DataFrame):
         yield from rows.iter_slices(BATCH_ROWS) if rows.height else [rows]
         return
@@ -190,7 +198,7 @@ def _batches(rows: Rows) -> Iterator[pl.DataFrame]:
         yield from _of_arrow(rows)
         return
     for frame in rows:
-        yield from frame.iter_slices(BATCH_ROWS) if frame.height else [frame]
+        yield from frame.iter_slices(BATCH_ROWS if is_text else BINARY_ROWS) if frame.height else [frame]
 
 
 def _of_arrow(reader: pa.RecordBatchReader) -> Iterator[pl.DataFrame]:
@@ -209,6 +217,15 @@ def _first_read(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     # An empty one may only say what the columns are.
     second = next(frames, None)
     return itertools.chain([first], [] if second is None else [second], frames)
+
+
+def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks; while one is sent, those after it are made."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="answer") as maker:
+        coming = deque(maker.submit(next, chunks, None) for _ in range(CHUNKS_AHEAD))
+        while (chunk := coming.popleft().result()) is not None:
+            coming.append(maker.submit(next, chunks, None))
+            yield chunk
 
 
 def _packed(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -137,11 +137,16 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 def _arrow(frames: Frames) -> Iterator[bytes]:
     first = as_arrow(next(frames))
     yield first.schema.serialize().to_pybytes()
-    for table in itertools.chain([first], (as_arrow(frame).cast(first.schema) for frame in frames)):
+    for table in itertools.chain([first], (_fitted(as_arrow(frame), first.schema) for frame in frames)):
         messages = [batch.serialize() for batch in table.combine_chunks().to_batches()]
         if messages:
             yield b"".join(messages)
     yield _END_OF_STREAM
+
+
+def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table in the columns of the first one; to cast what fits already would copy it."""
+    return table if table.schema.equals(schema) else table.cast(schema)
 
 
 def _parquet(frames: Frames) -> Iterator[bytes]:
@@ -151,6 +156,6 @@ def _parquet(frames: Frames) -> Iterator[bytes]:
         writer.write_table(first)
         yield sink.taken()
         for frame in frames:
-            writer.write_table(as_arrow(frame).cast(first.schema))
+            writer.write_table(_fitted(as_arrow(frame), first.schema))
             yield sink.taken()
     yield sink.taken()
