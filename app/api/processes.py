@@ -25,6 +25,9 @@ from barlake.settings import Settings
 
 __all__ = ["run_processes"]
 
+_SILENT_S = 30
+"""A process that says nothing for so long is replaced."""
+
 
 def run_processes(
     settings: Settings, listener: socket.socket, count: int, *, is_open: bool, options: dict[str, Any]
@@ -46,7 +49,8 @@ def run_processes(
     share = settings.model_copy(update={"sql_concurrency": max(settings.sql_concurrency // count, 1)})
     make = functools.partial(_member, share, is_open=is_open, processes=count)
     with _environment(count):
-        members = Multiprocess(uvicorn.Config(make, factory=True, workers=count, **options), [listener])
+        config = uvicorn.Config(make, factory=True, workers=count, timeout_worker_healthcheck=_SILENT_S, **options)
+        members = Multiprocess(config, [listener])
         members.run()
     if any(one.exitcode == STARTUP_FAILURE for one in members.processes):
         raise StorageError("the service did not start; what it logged says why.")

@@ -92,10 +92,10 @@ def test_features_labels_folds_and_fills_of_real_bars_do_not_look_ahead(
     for proof in (
         ("features", "SPY"),
         ("labels", "SPY", "--target", "triple_barrier", "--horizon", "30"),
-        ("folds", "SPY,QQQ", "--bars", 6_000, "--folds", 2),
+        ("folds", "SPY,QQQ", "--folds", 2),
         ("simulation", "--symbol", "SPY", *model),
     ):
-        proven = barlake_command.json("prove", *proof, *root)
+        proven = barlake_command.json("prove", *proof, "--bars", 6_000, *root)
         assert proven["clean"], proof
         assert proven["borders"] > 0
 
