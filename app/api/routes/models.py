@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated
 
 import polars as pl
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.answering import answer, answer_document, forms
+from app.api.artifact_answers import ArtifactAnswer, facts_of
 from app.api.deps import LakeDep
 from app.api.paging import newest_page
 from app.api.parameters import ArtifactId, Cursor, Limit
 from app.api.row_models import list_of, row_model
-from barlake.keys import SYNTHETIC_FEED, ArtifactKind
+from barlake.keys import ArtifactKind
 
-__all__ = ["File", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -29,28 +29,10 @@ ModelRow = row_model("ModelRow", _COLUMNS, about="A model, and its headline scor
 ModelList = list_of(ModelRow, about="Models, the newest first.")
 
 
-class File(BaseModel):
-    """A file of a model or a run, as it was registered."""
-
-    sha256: str
-    bytes: int
-
-
-class ModelAnswer(BaseModel):
+class ModelAnswer(ArtifactAnswer):
     """A model: what it is, what it was made from, what it scored."""
 
-    id: str
-    created_at: dt.datetime
-    feed: str = Field(description="Of the bars it learned from; those of `synthetic` are made up.")
-    is_synthetic: bool
     verdict: str = Field(description="The model against the baseline that looks at no feature.")
-    parameters: dict[str, Any]
-    inputs: dict[str, Any] = Field(description="Feature tables and libraries, by their hashes and versions.")
-    code: str = Field(description="SHA-256 over the code that made it.")
-    seed: int | None
-    results: dict[str, Any] = Field(description="Folds, scores, baselines.")
-    files: dict[str, File]
-    libraries: dict[str, str]
 
 
 @router.get("", response_model=ModelList, responses=forms("Models, the newest first."))
@@ -73,21 +55,8 @@ def models(
 def one_model(lake: LakeDep, model_id: ArtifactId) -> ModelAnswer:
     """Tell what a model is, what it was made from and what it scored."""
     found = lake.artifacts.find(ArtifactKind.MODEL, model_id)
-    feed = str(found.parameters.get("feed", ""))
-    return ModelAnswer(
-        id=found.id,
-        created_at=found.created_at,
-        feed=feed,
-        is_synthetic=feed == SYNTHETIC_FEED,
-        verdict=str(found.results.get("verdict", "")),
-        parameters=found.parameters,
-        inputs=found.inputs,
-        code=found.code,
-        seed=found.seed,
-        results=found.results,
-        files={name: File.model_validate(one) for name, one in found.files.items()},
-        libraries=found.libraries,
-    )
+    facts = facts_of(found, feed=str(found.parameters.get("feed", "")))
+    return ModelAnswer(**facts, verdict=str(found.results.get("verdict", "")))
 
 
 @router.get("/{model_id}/card", response_class=Response, responses={200: {"content": {"text/html": {}}}})

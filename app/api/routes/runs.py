@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any
-
 import polars as pl
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
 
 from app.api.answering import answer, answer_document, forms
+from app.api.artifact_answers import ArtifactAnswer, facts_of
 from app.api.deps import LakeDep
 from app.api.paging import newest_page, row_page
 from app.api.parameters import ArtifactId, Cursor, Limit
-from app.api.routes.models import File
 from app.api.row_models import list_of, row_model
-from barlake.keys import SYNTHETIC_FEED, ArtifactKind
+from barlake.keys import ArtifactKind
 from barlake.lake import Lake
 from barlake.run_tables import EQUITY, TRADES
 
@@ -36,21 +32,6 @@ EquityRow = row_model("EquityRow", EQUITY, about="The account after the close of
 EquityList = list_of(EquityRow, about="The account over the bars of a run.")
 
 
-class RunAnswer(BaseModel):
-    """A run: what it was made from and what came of it."""
-
-    id: str
-    created_at: dt.datetime
-    feed: str = Field(description="Of the bars it traded; those of `synthetic` are made up.")
-    is_synthetic: bool
-    parameters: dict[str, Any]
-    inputs: dict[str, Any] = Field(description="Bars and signals, by their hashes.")
-    code: str = Field(description="SHA-256 over the code that made it.")
-    results: dict[str, Any] = Field(description="Every figure, and what stands beside the account to compare.")
-    files: dict[str, File]
-    libraries: dict[str, str]
-
-
 @router.get("", response_model=RunList, responses=forms("Runs, the newest first."))
 def runs(request: Request, lake: LakeDep, limit: Limit = 1000, cursor: Cursor = None) -> Response:
     """List the simulations of the lake, the newest first."""
@@ -63,22 +44,10 @@ def runs(request: Request, lake: LakeDep, limit: Limit = 1000, cursor: Cursor = 
 
 
 @router.get("/{run_id}")
-def one_run(lake: LakeDep, run_id: ArtifactId) -> RunAnswer:
+def one_run(lake: LakeDep, run_id: ArtifactId) -> ArtifactAnswer:
     """Tell what a run was made from, what came of it, and what stands beside it."""
     found = lake.artifacts.find(ArtifactKind.RUN, run_id)
-    feed = str(found.results.get("feed", ""))
-    return RunAnswer(
-        id=found.id,
-        created_at=found.created_at,
-        feed=feed,
-        is_synthetic=feed == SYNTHETIC_FEED,
-        parameters=found.parameters,
-        inputs=found.inputs,
-        code=found.code,
-        results=found.results,
-        files={name: File.model_validate(one) for name, one in found.files.items()},
-        libraries=found.libraries,
-    )
+    return ArtifactAnswer(**facts_of(found, feed=str(found.results.get("feed", ""))))
 
 
 @router.get("/{run_id}/trades", response_model=TradeList, responses=forms("The trades of a run."))
