@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
@@ -25,7 +28,7 @@ class _Opened:
 
 
 @st.cache_resource(show_spinner=False)
-def _open(_settings: Settings, root: str, folder: str) -> _Opened:  # noqa: ARG001 - what tells lakes apart
+def _open(_settings: Settings, known_by: int) -> _Opened:  # noqa: ARG001 - what tells settings apart
     """All parts of one lake. Names that begin with an underscore are no part of Streamlit's key."""
     found = open_lake(settings=_settings)
     queue, operations = open_queue(_settings), open_operations(_settings)
@@ -33,8 +36,22 @@ def _open(_settings: Settings, root: str, folder: str) -> _Opened:  # noqa: ARG0
 
 
 def _opened() -> _Opened:
-    settings = load_settings()
-    return _open(settings, settings.root, str(settings.local_root))
+    settings = _settings(_state_of(Path(".env")), frozenset(os.environ.items()))
+    return _open(settings, hash(settings))
+
+
+@functools.lru_cache(maxsize=1)
+def _settings(_file: object, _environment: frozenset[tuple[str, str]]) -> Settings:
+    """The settings, read anew when `.env` or the environment has changed: a key may come while the pages are open."""
+    return load_settings()
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
 
 
 def lake() -> Lake:

@@ -107,6 +107,20 @@ def test_without_a_key_it_says_what_is_missing_and_offers_no_worker(
     assert "Start one here" not in {one.label for one in page.button}
 
 
+def test_a_key_that_is_set_while_the_page_is_open_counts_at_once(
+    run_page: Callable[..., Any], empty_root: Path
+) -> None:
+    page = run_page(empty_root, "ingest")
+    page.text_input[0].set_value("SPY").run()
+    page.button[0].click().run()
+    assert any("No key of Alpaca is set" in one.value for one in page.warning)
+    Path(".env").write_text("ALPACA_API_KEY_ID=your-key-id\nALPACA_API_SECRET_KEY=your-secret-key\n", encoding="utf-8")
+    page.run()
+    assert not page.exception
+    assert not any("No key of Alpaca is set" in one.value for one in page.warning)
+    assert "Start one here" in {one.label for one in page.button}
+
+
 def test_a_job_that_failed_says_why_and_is_done_again(run_page: Callable[..., Any], empty_root: Path) -> None:
     with barlake.open(empty_root) as lake, open_queue(lake.settings) as queue:
         queue.pause(queue.put(Job("bars/sip/SPY/2024-01", "bars")), reason="the key was refused")
