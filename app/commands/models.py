@@ -31,7 +31,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the models of the lake, newest last, with their headline score beside the baseline."""
-    from app.model_figures import model_rows
+    from app.use_cases.model_figures import model_rows
 
     with barlake.open(root) as lake:
         frame = model_rows(lake.artifacts.list(ArtifactKind.MODEL), symbol=symbol)
@@ -49,7 +49,7 @@ def show(model_id: ModelId, root: Root = None, as_json: AsJson = False) -> None:
 
     Its files are compared with the hashes registered when it was made.
     """
-    from app.model_figures import model_scores, short_facts
+    from app.use_cases.model_figures import model_scores, short_facts
 
     with barlake.open(root) as lake:
         model = lake.artifacts.find(ArtifactKind.MODEL, model_id)
@@ -79,7 +79,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Put models side by side: what differs in how they were made, and whether their scores compare."""
-    from app.model_comparison import compare_models
+    from app.use_cases.model_comparison import compare_models
 
     if len(model_ids) < 2:  # noqa: PLR2004 - a comparison has two sides
         raise InvalidInputError("one model is no comparison: name two or more.")

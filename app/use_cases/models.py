@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from app.model_figures import model_rows, model_scores, short_facts
+from app.use_cases.model_figures import model_rows, model_scores, short_facts
 from barlake.artifacts import Artifact
 from barlake.keys import ArtifactKind
 from barlake.lake import Lake

@@ -9,7 +9,7 @@ from app.dashboard.parts import look
 from app.dashboard.parts.chosen import choose_shown, take_over
 from app.dashboard.parts.lake import lake
 from app.dashboard.parts.model_sections import show_model
-from app.model_comparison import compare_models
+from app.use_cases.model_comparison import compare_models
 from app.use_cases.models import list_models, names_of_models
 
 __all__ = ["page"]

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from app.console import frame_rows
-from app.model_figures import model_scores
+from app.use_cases.model_figures import model_scores
 from barlake.artifacts import Artifact, canonical_json
 from barlake.keys import ArtifactKind
 from barlake.lake import Lake
