@@ -87,7 +87,7 @@ def lines(browser: Browser, url: str, rounds: int) -> Iterator[str]:
     """The page with the figures."""
     yield "| page | first visitor of all, s | new browser, s | files known, s | refresh, ms | kept |"
     yield "|---|---:|---:|---:|---:|---|"
-    for number, entry in enumerate(one for one in PAGES if one.is_there):
+    for number, entry in enumerate(PAGES):
         found = measures(browser, url, entry.file if number else "", rounds + 1)
         middle: Callable[[str], float] = lambda name, found=found: statistics.median(found[name][1:])  # noqa: E731
         kept = middle("new") < MOST_PAINT_S and middle("refresh") < MOST_REFRESH_S
