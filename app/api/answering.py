@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -219,13 +219,17 @@ def _first_read(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     return itertools.chain([first], [] if second is None else [second], frames)
 
 
-def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _ahead(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
     """The same chunks; while one is sent, those after it are made."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="answer") as maker:
+    maker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answer")
+    try:
         coming = deque(maker.submit(next, chunks, None) for _ in range(CHUNKS_AHEAD))
         while (chunk := coming.popleft().result()) is not None:
             coming.append(maker.submit(next, chunks, None))
             yield chunk
+    finally:
+        # A client may go away while a chunk is made: the loop that learns of it must not wait for the disk.
+        maker.shutdown(wait=False, cancel_futures=True)
 
 
 def _packed(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -6,6 +6,8 @@ import datetime as dt
 import gzip
 import io
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.testclient import TestClient
 
-from app.api.answering import BATCH_ROWS, Rows, answer
+from app.api.answering import BATCH_ROWS, Rows, _ahead, answer
 from app.api.formats import Media
 from app.api.negotiation import preferred_media
 from app.api.paging import number_of
@@ -185,3 +187,31 @@ def test_a_client_that_takes_none_of_the_forms_is_told_which_there_are(accept: s
 def test_a_number_in_a_cursor_that_no_page_gave_is_refused(number: str) -> None:
     with pytest.raises(InvalidInputError, match="cursor was changed"):
         number_of({"row": number}, "row")
+
+
+def test_chunks_are_made_ahead_in_their_order_and_a_fault_comes_at_its_place() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield from (b"a", b"b", b"c")
+        raise OSError("the disk")
+
+    coming = _ahead(chunks())
+    assert [next(coming) for _ in range(3)] == [b"a", b"b", b"c"]
+    with pytest.raises(OSError, match="the disk"):
+        next(coming)
+    assert list(_ahead(iter([]))) == []
+
+
+def test_a_client_that_goes_away_waits_for_no_chunk() -> None:
+    is_let_go = threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        yield b"a"
+        is_let_go.wait(30)
+        yield b"b"
+
+    coming = _ahead(chunks())
+    assert next(coming) == b"a"
+    began = time.monotonic()
+    coming.close()
+    assert time.monotonic() - began < 10
+    is_let_go.set()
