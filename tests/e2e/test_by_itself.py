@@ -44,6 +44,7 @@ def finished(world: World) -> set[str]:
     return {symbol for symbol, count in counts.items() if count == len(days)}
 
 
+@pytest.mark.slow  # a half day with killed workers, in test_market_days, is walked through each time
 def test_three_symbols_a_worker_a_look_a_kill_and_a_restart(world: World) -> None:
     world.leap(new_york(TODAY, 8))  # from here on, time passes
     nothing = world.command("watch", "--once")

@@ -11,7 +11,6 @@ from app.dashboard.parts import chart_controls, look
 from app.dashboard.parts.candle_chart import CLASS_NAMES, action_text, candle_chart, zone_name
 from app.dashboard.parts.colours import palette
 from app.dashboard.parts.lake import lake
-from app.dashboard.parts.refresh import refreshed
 from app.dashboard.parts.tables import show_table
 from app.use_cases.bar_downloads import FileKind, bar_file, file_name
 from app.use_cases.candles import MOST_CANDLES, Candles, candles
@@ -38,7 +37,6 @@ def page() -> None:
     _view(held)
 
 
-@refreshed()
 def _view(held: pl.DataFrame) -> None:
     chosen = chart_controls.choose(lake(), held)
     with st.spinner("Reading bars", show_time=False):

@@ -7,7 +7,6 @@ import streamlit as st
 
 from app.dashboard.parts import feature_sections, look
 from app.dashboard.parts.lake import lake
-from app.dashboard.parts.refresh import refreshed
 from app.use_cases.feature_views import FeatureView, list_feature_tables, open_features
 
 __all__ = ["page"]
@@ -35,7 +34,6 @@ def page() -> None:
     _view(tables)
 
 
-@refreshed()
 def _view(tables: pl.DataFrame) -> None:
     view, feature = _choose(tables)
     one = view.of(feature)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import polars as pl
 import streamlit as st
 
-from app.dashboard.parts.refresh import draw_again
 from app.use_cases.candle_intervals import AUTO, CandleInterval
 from app.use_cases.chart_ranges import Reach, reach_back
 from barlake.keys import Adjustment, SessionFilter
@@ -127,7 +126,8 @@ def _range(lake: Lake, symbol: str, feed: str, reach: str) -> tuple[dt.date, dt.
 
 def look_closer(chosen: Choice, start: Side, end: Side) -> None:
     """Draw again, only this part of what is chosen."""
-    _redraw(chosen, [*_boxes(chosen), (start, end)])
+    _keep(chosen, [*_boxes(chosen), (start, end)])
+    st.rerun()
 
 
 def can_draw_boxes() -> bool:
@@ -144,10 +144,9 @@ def chart_key(chosen: Choice) -> str:
     return f"{chosen}-{st.session_state.get(_STEPS, 0)}"
 
 
-def _redraw(chosen: Choice, boxes: list[tuple[Side, Side]]) -> None:
+def _keep(chosen: Choice, boxes: list[tuple[Side, Side]]) -> None:
     st.session_state[_CLOSER] = (chosen.subject, boxes)
     st.session_state[_STEPS] = st.session_state.get(_STEPS, 0) + 1
-    draw_again()
 
 
 def _boxes(chosen: Choice) -> list[tuple[Side, Side]]:
@@ -162,9 +161,10 @@ def _closer(chosen: Choice) -> Choice:
     if not boxes:
         return chosen
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        if st.button("Back", icon=":material/arrow_back:", key="bars.back"):
-            _redraw(chosen, boxes[:-1])
-        if st.button("Whole range", icon=":material/zoom_out_map:", key="bars.whole"):
-            _redraw(chosen, [])
+        for name, key, icon, kept in (
+            ("Back", "bars.back", ":material/arrow_back:", boxes[:-1]),
+            ("Whole range", "bars.whole", ":material/zoom_out_map:", []),
+        ):
+            st.button(name, icon=icon, key=key, on_click=_keep, args=(chosen, kept))
     start, end = boxes[-1]
     return dataclasses.replace(chosen, start=start, end=end)

@@ -10,7 +10,6 @@ from app.dashboard.parts.colours import palette
 from app.dashboard.parts.feature_charts import add_overlay, null_chart, shift_map, spread_chart
 from app.dashboard.parts.lake import lake, queue
 from app.dashboard.parts.plots import draw
-from app.dashboard.parts.refresh import draw_again
 from app.dashboard.parts.tables import show_table
 from app.use_cases.candles import candles
 from app.use_cases.chart_ranges import Reach, reach_back
@@ -171,5 +170,5 @@ def _quality(view: FeatureView) -> QualityView | None:
             with st.spinner("Measuring: some seconds for a year of minutes"):
                 kept.clear()
                 kept[of] = measure_now(lake(), view)
-        draw_again()
+        st.rerun()
     return kept[of]

@@ -1,17 +1,20 @@
-"""Parts of a page that are drawn again by themselves, or alone when something in them is touched."""
+"""Parts of a page that are drawn again by themselves, or alone when something in them is touched.
+
+A part that may come out shorter than before is no such part unless it draws itself again every few seconds: Streamlit
+1.67 then leaves what was below on the page (docs/decisions/0043-the-dashboard.md).
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NoReturn, ParamSpec
+from typing import ParamSpec
 
 import streamlit as st
-from streamlit.errors import StreamlitAPIException
 
 from app.dashboard.parts.look import errors_told
 
-__all__ = ["draw_again", "refreshed"]
+__all__ = ["refreshed"]
 
 P = ParamSpec("P")
 
@@ -36,11 +39,3 @@ def refreshed(*, every_s: float | None = None) -> Callable[[Callable[P, None]], 
         return st.fragment(run_every=every_s)(told)
 
     return decorate
-
-
-def draw_again() -> NoReturn:
-    """Begin anew with the part of the page that was touched; with all of it where all of it is being drawn."""
-    try:
-        st.rerun(scope="fragment")
-    except StreamlitAPIException:
-        st.rerun()

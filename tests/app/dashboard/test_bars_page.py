@@ -127,6 +127,7 @@ def test_a_box_across_the_chart_looks_closer_and_the_way_back_is_there(
     page.get_by_role("button", name="Back").click()
     page.get_by_text("candles of 15Min").wait_for()
     page.get_by_role("button", name="Back").wait_for(state="hidden")
+    assert page.get_by_text("The candles as a table").count() == 1
 
 
 def draw_a_box(page: Any, start: float, end: float) -> None:
