@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,12 +98,12 @@ def running(*command: str | Path) -> Iterator[Service]:
         process.communicate(timeout=60)
 
 
-def load(service: Service, pattern: str, *, readers: int, requests_each: int, symbols: int) -> dict[str, Any]:
-    """What readers in a process of their own met, and the CPU that the service took meanwhile."""
+def load(service: Service, pattern: str, *, readers: int, count: int, symbols: int) -> dict[str, Any]:
+    """What readers in a process of their own met with so many requests in all, and the CPU of the service meanwhile."""
     place = urlsplit(service.url)
     order = {
         "host": place.hostname, "port": place.port, "pattern": pattern, "readers": readers,
-        "requests": requests_each, "symbols": symbols,
+        "requests": max(count // readers, 1), "symbols": symbols,
     }  # fmt: skip
     before = service.cpu_seconds
     command = [sys.executable, str(HERE / "beside" / "http_load.py")]
@@ -132,8 +132,6 @@ def p95_ms(found: dict[str, Any]) -> float:
 
 def small_answers(lake_folder: Path, folder: Path, given: argparse.Namespace) -> Iterator[str]:
     """Symbol-weeks and the latest five, beside the same bytes from a bare route."""
-    count = given.requests
-    each: Callable[[int], int] = lambda readers: max(count // readers, 1)  # noqa: E731 - a division with a name
     yield HEAD
     with serving(lake_folder) as service:
         warm(service, given)
@@ -144,13 +142,13 @@ def small_answers(lake_folder: Path, folder: Path, given: argparse.Namespace) ->
     with serving(lake_folder, "--processes", str(given.processes)) as service:
         warm(service, given)
         for readers in (4, 8):
-            found = load(service, WEEK, readers=readers, requests_each=each(readers), symbols=given.symbols)
+            found = load(service, WEEK, readers=readers, count=given.requests, symbols=given.symbols)
             rate = len(found["seconds"]) / found["wall"]
             what = f"symbol-week, JSON, {given.processes} processes"
             yield line(what, readers, found, "200 requests/s", kept=rate >= 200)
     with running(HERE / "beside" / "bare_service.py", body) as bare:
         for readers in (1, 4, 8):
-            found = load(bare, "/bars", readers=readers, requests_each=each(readers), symbols=1)
+            found = load(bare, "/bars", readers=readers, count=given.requests, symbols=1)
             yield line("peer: a bare route, the same bytes", readers, found)
 
 
@@ -162,15 +160,14 @@ def serving(lake_folder: Path, *options: str) -> contextlib.AbstractContextManag
 def warm(service: Service, given: argparse.Namespace) -> None:
     """Have imports made, and files in memory."""
     for pattern in (WEEK, LATEST):
-        load(service, pattern, readers=8, requests_each=25, symbols=given.symbols)
+        load(service, pattern, readers=8, count=200, symbols=given.symbols)
 
 
 def by_readers(service: Service, given: argparse.Namespace) -> Iterator[str]:
     """Both questions, asked by one reader and by several."""
-    each: Callable[[int], int] = lambda readers: max(given.requests // readers, 1)  # noqa: E731 - as above
     for what, pattern, most in (("symbol-week, JSON", WEEK, 25.0), ("latest five, JSON", LATEST, 10.0)):
         for readers in (1, 4, 8):
-            found = load(service, pattern, readers=readers, requests_each=each(readers), symbols=given.symbols)
+            found = load(service, pattern, readers=readers, count=given.requests, symbols=given.symbols)
             if readers == 1:
                 yield line(what, readers, found, f"p95 < {most:g} ms", kept=p95_ms(found) < most)
             else:

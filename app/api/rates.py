@@ -44,7 +44,7 @@ class Rates:
     per_minute
         Of a key that says nothing else.
     processes
-        How many count; each grants its share, so that all of them together grant no more than a key may ask.
+        How many count; each grants its share, and one at least: more than a key may ask only where that is fewer.
     """
 
     def __init__(self, per_minute: int, processes: int = 1) -> None:
@@ -68,16 +68,13 @@ class Rates:
         rate = Rate(limit, remaining, _seconds_until(reset_at))
         if not is_granted:
             headers = {"Retry-After": str(rate.reset_s), **rate.headers}
-            part = f" each of {self._processes} processes" if self._processes > 1 else ""
+            whom = f" each of {self._processes} processes" if self._processes > 1 else ""
             raise HTTPException(
                 429,
-                f"key {key.name!r} may ask{part} {limit:,} times a minute: go on in {rate.reset_s} s.",
+                f"key {key.name!r} may ask{whom} {limit:,} times a minute: go on in {rate.reset_s} s.",
                 headers=headers,
             )
         return rate
-
-    def _share(self, limit: int) -> int:
-        return max(limit // self._processes, 1)
 
     def count_wrong(self, address: str) -> None:
         """Count a wrong key from an address; right ones go on being served, for others may share the address.
@@ -92,6 +89,9 @@ class Rates:
             raise HTTPException(
                 429, f"too many wrong keys from {address}: go on in {wait_s} s.", headers={"Retry-After": str(wait_s)}
             )
+
+    def _share(self, limit: int) -> int:
+        return max(limit // self._processes, 1)
 
 
 def _seconds_until(at: float) -> int:

@@ -26,5 +26,7 @@ def serve(
     """Serve the lake over HTTP until Ctrl-C: bars, features, jobs, models, runs, for programs of any language."""
     from app.api import server
 
-    say = lambda url: notice(f"Serving {url}; Ctrl-C stops it")  # noqa: E731 - a line with a name
-    server.serve(load_settings(root), host, port, processes=processes, on_ready=say)
+    server.serve(
+        load_settings(root), host, port, processes=processes,
+        on_ready=lambda url: notice(f"Serving {url}; Ctrl-C stops it"),
+    )  # fmt: skip

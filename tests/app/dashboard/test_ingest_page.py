@@ -96,12 +96,15 @@ def test_a_ticker_that_is_none_is_refused_in_words(run_page: Callable[..., Any],
     assert any("symbol 'Y;DROP'" in one.value for one in page.error)
 
 
+def with_spy_queued(page: Any) -> Any:
+    page.text_input[0].set_value("SPY").run()
+    return page.button[0].click().run()
+
+
 def test_without_a_key_it_says_what_is_missing_and_offers_no_worker(
     run_page: Callable[..., Any], empty_root: Path
 ) -> None:
-    page = run_page(empty_root, "ingest")
-    page.text_input[0].set_value("SPY").run()
-    page.button[0].click().run()
+    page = with_spy_queued(run_page(empty_root, "ingest"))
     assert not page.exception
     assert any("No key of Alpaca is set" in one.value for one in page.warning)
     assert "Start one here" not in {one.label for one in page.button}
@@ -110,9 +113,7 @@ def test_without_a_key_it_says_what_is_missing_and_offers_no_worker(
 def test_a_key_that_is_set_while_the_page_is_open_counts_at_once(
     run_page: Callable[..., Any], empty_root: Path
 ) -> None:
-    page = run_page(empty_root, "ingest")
-    page.text_input[0].set_value("SPY").run()
-    page.button[0].click().run()
+    page = with_spy_queued(run_page(empty_root, "ingest"))
     assert any("No key of Alpaca is set" in one.value for one in page.warning)
     Path(".env").write_text("ALPACA_API_KEY_ID=your-key-id\nALPACA_API_SECRET_KEY=your-secret-key\n", encoding="utf-8")
     page.run()
