@@ -293,6 +293,8 @@ def _open(filesystem: AbstractFileSystem | None = None) -> duckdb.DuckDBPyConnec
     if filesystem is not None:
         connection.register_filesystem(filesystem)
     connection.execute("SET TimeZone = 'UTC'")
+    # DuckDB draws progress on the standard output of a program without a file: `python -c`, a notebook.
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 

@@ -143,6 +143,14 @@ def test_instants_are_shown_in_utc_and_sessions_are_new_yorks(lake: Lake) -> Non
     ]
 
 
+def test_no_progress_is_drawn_on_the_standard_output_of_a_program_without_a_file(full: Lake) -> None:
+    asks = "import sys, barlake; print(barlake.open(sys.argv[1]).sql(sys.argv[2]).item())"
+    setting = "SELECT current_setting('enable_progress_bar')"
+    order = [sys.executable, "-c", asks, str(full.root), setting]
+    done = subprocess.run(order, check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
 def test_an_empty_lake_has_every_table_and_no_rows(lake: Lake) -> None:
     lake.publish()
     assert lake.sql("SELECT * FROM bars").is_empty()
