@@ -7,9 +7,12 @@ explains, 2 wrong usage, 3 (of `update`) partial success, 130 Ctrl-C.
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import typer
 
@@ -168,11 +171,25 @@ def _settings() -> Settings:
         return Settings.model_construct()
 
 
+@functools.cache
+def _commands(asked: str) -> Callable[..., Any]:
+    """What Typer makes of the application; of one command alone where one is asked for by its name.
+
+    Typer reads the signature of every command it is given, a quarter of a second for all of them.
+    """
+    chosen = copy.copy(application)
+    chosen.registered_commands = [one for one in application.registered_commands if one.name == asked]
+    chosen.registered_groups = [one for one in application.registered_groups if one.name == asked]
+    if not chosen.registered_commands and not chosen.registered_groups:
+        chosen = application
+    return typer.main.get_command(chosen)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Exit code of a command line; whatever goes wrong on purpose ends in one message on stderr."""
     try:
         with _log():
-            application(args=list(arguments), prog_name="barlake")
+            _commands(next(iter(arguments), ""))(args=list(arguments), prog_name="barlake")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0
     except BarlakeError as error:

@@ -302,6 +302,7 @@ def _build(path: Path, catalogue: Catalogue) -> None:
     with contextlib.closing(_open(catalogue.filesystem)) as connection:
         connection.execute(f"ATTACH {_text(str(path))} AS market (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE market")
+        connection.begin()
         if catalogue.with_bars:
             connection.execute(f"CREATE VIEW bars AS {_over(catalogue.bars, _BARS, empty=_NO_BARS)}")
         schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC"), "is_whole": pl.Boolean()}
@@ -309,6 +310,7 @@ def _build(path: Path, catalogue: Catalogue) -> None:
         _add_made(connection, catalogue.views, {**catalogue.tables, "catalogue_info": info})
         if catalogue.with_bars:
             _add_faces_of_bars(connection, catalogue)
+        connection.commit()
         connection.execute("USE memory")
         connection.execute("DETACH market")
 

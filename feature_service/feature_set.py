@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import re
 import sys
@@ -158,25 +159,37 @@ def _with_imported(modules: Iterable[ModuleType]) -> list[ModuleType]:
 def _imported(module: ModuleType) -> list[ModuleType]:
     """Modules that a module's source imports and that lie in its own folder, or in this one."""
     folders = {_folder(module), Path(__file__).resolve().parent}
+    names = _names_imported(inspect.getsource(module), module.__package__ or "")
+    loaded = [sys.modules[name] for name in names if name in sys.modules]
+    return [one for one in loaded if _folder(one) in folders]
+
+
+@functools.lru_cache(maxsize=256)
+def _names_imported(source: str, package: str) -> tuple[str, ...]:
+    """What a source in a package may mean by its imports, once each; kept, for every key of a set asks again."""
     names = []
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, module)
+            base = _absolute(node, package)
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    loaded = [sys.modules[name] for name in dict.fromkeys(names) if name in sys.modules]
-    return [one for one in loaded if _folder(one) in folders]
+    return tuple(dict.fromkeys(names))
 
 
 def _folder(module: ModuleType) -> Path | None:
     file = getattr(module, "__file__", None)
-    return Path(file).resolve().parent if file else None
+    return _folder_of(file) if file else None
 
 
-def _absolute(node: ast.ImportFrom, module: ModuleType) -> str:
+@functools.lru_cache(maxsize=1024)
+def _folder_of(file: str) -> Path:
+    return Path(file).resolve().parent
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
     if not node.level:
         return node.module or ""
-    package = (module.__package__ or "").split(".")
-    parts = package[: len(package) - node.level + 1]
+    folders = package.split(".")
+    parts = folders[: len(folders) - node.level + 1]
     return ".".join([*parts, *filter(None, [node.module])])

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from simulation_service.exposure import Limits, whole_millionths
-from simulation_service.panel import IntArray, Panel, carried
+from simulation_service.forward_fill import carried
 from simulation_service.rebalance import Every, Rebalance
 from simulation_service.sizing import FixedFraction, Past, Sizing, make_sizing
 from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray
+
+if TYPE_CHECKING:  # a second of numba behind it, for whoever only names an allocation
+    from simulation_service.panel import IntArray, Panel
 
 __all__ = ["Allocation", "target_weights"]
 

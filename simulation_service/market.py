@@ -14,7 +14,8 @@ from barlake.errors import InvalidInputError
 from barlake.halts import MARKET_HALTS, Halt, halted_minutes
 from barlake.keys import SYNTHETIC_FEED, SessionFilter, is_always_open
 from barlake.sessions import XNYS_FEED, Calendar, session_dates
-from simulation_service.ticks import FloatArray, price_ticks
+from simulation_service.tick_prices import price_ticks
+from simulation_service.ticks import FloatArray
 
 __all__ = ["Market"]
 

@@ -15,10 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from barlake.errors import InvalidInputError
+from simulation_service.forward_fill import carried
 from simulation_service.market import Market
 from simulation_service.ticks import FloatArray
 
-__all__ = ["IntArray", "Panel", "carried"]
+__all__ = ["IntArray", "Panel"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -108,11 +109,3 @@ class Panel:
             found = own.join(signals.filter(symbol=symbol), on="timestamp", how="left", maintain_order="left")
             columns.append(found["signal"].fill_null(float("nan")).to_numpy())
         return self.spread(columns, np.nan)
-
-
-def carried(table: FloatArray, *, before: float) -> FloatArray:
-    """Each column with its gaps filled by the value above, and `before` on top."""
-    row = np.where(np.isnan(table), 0, np.arange(table.shape[0])[:, None])
-    np.maximum.accumulate(row, axis=0, out=row)
-    found = np.take_along_axis(table, row, axis=0)
-    return np.where(np.isnan(found), before, found)

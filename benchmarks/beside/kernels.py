@@ -25,7 +25,8 @@ from simulation_service.full_kernel import Terms, World, full_loop
 from simulation_service.kernel import _blank_book, _way, basic_loop, replay
 from simulation_service.market import Market
 from simulation_service.rules import Direction, Rules
-from simulation_service.ticks import FloatArray, cash_to_ticks, price_ticks
+from simulation_service.tick_prices import price_ticks
+from simulation_service.ticks import FloatArray, cash_to_ticks
 
 __all__ = ["EVERYTHING", "bars_and_signal", "fastest", "of_vectorbt", "seconds_of_kernels"]
 

@@ -83,7 +83,10 @@ def a_file() -> Path:
         return lake.root / lake.manifest.files(symbol="SPY")[0].path
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+# Each kind of damage is found in `tests/barlake/test_verify.py`; here two of them go the whole way.
+@pytest.mark.parametrize(
+    "damage", ["flipped", "deleted", *(pytest.param(one, marks=pytest.mark.slow) for one in ("truncated", "replaced"))]
+)
 def test_a_file_broken_by_hand_is_found_and_mended_to_the_same_root(
     filled: str, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

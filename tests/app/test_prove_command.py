@@ -90,7 +90,7 @@ def test_a_simulation_is_proven(cli: Any, lake: Path, tmp_path: Path) -> None:
     rows = "".join(f"{bar['timestamp']},{number // 9 % 2}\n" for number, bar in enumerate(bars))
     path = tmp_path / "signals.csv"
     path.write_text("timestamp,signal\n" + rows, encoding="utf-8")
-    told = cli("prove", "simulation", "--symbol", "SPY", "--signals", path, "--root", lake)
+    told = cli("prove", "simulation", "--symbol", "SPY", "--signals", path, "--bars", "1000", "--root", lake)
     assert (told.code, told.errors) == (0, "")
     assert "nothing looks ahead" in told.out
 

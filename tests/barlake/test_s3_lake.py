@@ -209,7 +209,7 @@ def test_two_processes_on_one_partition_both_succeed(s3_root: str, tmp_path: Pat
         writer.stdout.close()
 
 
-@pytest.mark.parametrize("after", [0.0, 0.05, 0.15, 0.3])
+@pytest.mark.parametrize("after", [0.05, 0.3, *(pytest.param(rare, marks=pytest.mark.slow) for rare in (0.0, 0.15))])
 def test_a_killed_writer_leaves_the_state_before_or_after(s3_root: str, tmp_path: Path, after: float) -> None:
     environment = {"BARLAKE_ROOT": s3_root, "BARLAKE_LOCAL_ROOT": str(tmp_path)}
     with open_at(s3_root, tmp_path) as lake:

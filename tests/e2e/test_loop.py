@@ -95,7 +95,7 @@ def test_features_labels_folds_and_fills_of_real_bars_do_not_look_ahead(
         ("folds", "SPY,QQQ", "--folds", 2),
         ("simulation", "--symbol", "SPY", *model),
     ):
-        proven = barlake_command.json("prove", *proof, "--bars", 6_000, *root)
+        proven = barlake_command.json("prove", *proof, "--bars", 2_000, *root)
         assert proven["clean"], proof
         assert proven["borders"] > 0
 

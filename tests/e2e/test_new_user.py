@@ -99,6 +99,7 @@ def test_five_things_are_asked_in_sql_and_in_python(imported: Any, tmp_path: Pat
         assert {row["symbol"]: row["close"] for row in json.loads(told)} == last
 
 
+@pytest.mark.slow  # by day `tests/app/test_care_commands.py` breaks files of a small lake
 def test_files_broken_by_hand_are_named_and_mended(imported: Any) -> None:
     bars = imported.folder / "data" / "parquet" / "bars"
     [flipped] = bars.glob("feed=yahoo/symbol=SPY/*/*.parquet")

@@ -112,7 +112,7 @@ def test_bars_that_come_into_the_lake_one_by_one_give_the_rows_of_the_table_buil
         for symbol, bars in both.items():
             lake.write_bars(bars.head(400), feed="sip", symbol=symbol)
         live = []
-        for row in range(400, 415):
+        for row in range(400, 406):
             for symbol, bars in both.items():
                 lake.write_bars(bars.slice(row, 1), feed="sip", symbol=symbol)
             live.append(latest_features(lake, ["SPY", "QQQ"]))

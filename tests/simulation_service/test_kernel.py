@@ -18,7 +18,8 @@ from simulation_service.compiled import compiled
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, buy_and_hold, replay
 from simulation_service.market import Market
-from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray, cash_to_ticks, price_ticks
+from simulation_service.tick_prices import price_ticks
+from simulation_service.ticks import MAX_TICKS, TICKS_PER_DOLLAR, FloatArray, cash_to_ticks
 from tests.simulation_service.oracle import OracleAccount, OracleBar, decimal_replay
 
 ANSWERS = Path(__file__).parents[1] / "answers"

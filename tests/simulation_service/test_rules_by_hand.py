@@ -16,7 +16,8 @@ from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, replay
 from simulation_service.market import Market
 from simulation_service.rules import Direction, Reason, Rules
-from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray, cash_to_ticks, price_ticks
+from simulation_service.tick_prices import price_ticks
+from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray, cash_to_ticks
 from simulation_service.trades import round_trips
 
 ANSWERS = Path(__file__).parents[1] / "answers"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barlake.errors import InvalidInputError
-from simulation_service.ticks import MAX_TICKS, cash_to_ticks, price_ticks, to_dollars, usd_text
+from simulation_service.tick_prices import price_ticks
+from simulation_service.ticks import MAX_TICKS, cash_to_ticks, to_dollars, usd_text
 
 
 @given(st.lists(st.integers(1, 10**11), min_size=1, max_size=50))

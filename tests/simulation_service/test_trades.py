@@ -10,7 +10,8 @@ import pytest
 from simulation_service.execution import Execution, Fill
 from simulation_service.kernel import Replay, replay
 from simulation_service.market import Market
-from simulation_service.ticks import FloatArray, price_ticks
+from simulation_service.tick_prices import price_ticks
+from simulation_service.ticks import FloatArray
 from simulation_service.trades import round_trips
 
 ANSWER = Path(__file__).parents[1] / "answers" / "simulation_ten_bars.csv"
