@@ -57,7 +57,7 @@ def judged(reports: list[dict[str, Any]], *, kills: int) -> dict[str, Counter[st
 
 @pytest.mark.timeout(1200)
 def test_killed_at_random_moments_a_lake_is_as_before_or_as_after(tmp_path: Path) -> None:
-    found = judged(campaign(tmp_path, kills=12, seed=1, lanes=1), kills=12)
+    found = judged(campaign(tmp_path, kills=16, seed=1, lanes=1), kills=16)
     for outcome in ("before", "between", "after"):
         assert sum(tally[outcome] for tally in found.values()) > 0
 
