@@ -46,7 +46,7 @@ def served(bar_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
 def wait_for_a_request(settings: Settings) -> None:
     deadline = time.monotonic() + 60
-    while not requests.get(f"{settings['ALPACA_DATA_URL']}/_emu/log", timeout=10).json():
+    while not requests.get(f"{settings['ALPACA_DATA_URL']}/_emu/log", timeout=60).json():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -71,7 +71,7 @@ def test_ctrl_c_ends_an_ingest_at_once_with_one_sentence(
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     code, out, errors = finished(process)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert (code, out) == (130, "")
     assert "Traceback" not in errors
     assert errors.count("Run the same command again") == 1

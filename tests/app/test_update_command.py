@@ -242,7 +242,7 @@ def test_a_correction_of_the_source_is_found_the_next_morning_and_features_follo
             bar = lake.bars("SYNA", "2024-07-08", session="regular").row(7, named=True)
             before = lake.feature_tables.versions()
         order = {"symbol": "SYNA", "timestamp": bar["timestamp"].isoformat(), "values": {"volume": bar["volume"] + 7}}
-        assert http.post(f"{url}/_emu/revise", json=order, timeout=10).ok
+        assert http.post(f"{url}/_emu/revise", json=order, timeout=60).ok
         FileClock.set(tmp_path / "clock.json", NOW + dt.timedelta(hours=5), speed=1.0)
         found = cli("update", "--only", "SYNA", "--json")
         assert (found.code, by_symbol(found)["SYNA"]) == (0, ("done", 3))  # two sessions again, one table

@@ -199,7 +199,7 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ):
         try:
             wait_for(url, ran, folder / "log")
-            requests.post(f"{url}/query", params={"q": "CREATE DATABASE market"}, timeout=10).raise_for_status()
+            requests.post(f"{url}/query", params={"q": "CREATE DATABASE market"}, timeout=60).raise_for_status()
             yield url
         finally:
             ran.terminate()
@@ -234,7 +234,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         try:
-            requests.get(f"{url}/ping", timeout=10).raise_for_status()
+            requests.get(f"{url}/ping", timeout=60).raise_for_status()
         except requests.ConnectionError:
             time.sleep(0.05)
         else:

@@ -71,14 +71,14 @@ class EmulatorProcess:
         }
 
     def log(self) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = requests.get(f"{self.url}/_emu/log", timeout=10).json()
+        entries: list[dict[str, Any]] = requests.get(f"{self.url}/_emu/log", timeout=60).json()
         return entries
 
     def reset(self, *faults: str, period: int = 3) -> None:
         """As if just started, with these faults from now on."""
-        requests.post(f"{self.url}/_emu/reset", timeout=10).raise_for_status()
+        requests.post(f"{self.url}/_emu/reset", timeout=60).raise_for_status()
         order = {"faults": list(faults), "period": period}
-        requests.post(f"{self.url}/_emu/faults", json=order, timeout=10).raise_for_status()
+        requests.post(f"{self.url}/_emu/faults", json=order, timeout=60).raise_for_status()
 
 
 @pytest.fixture(autouse=True)

@@ -46,11 +46,11 @@ class Emulator:
 
     def asked(self) -> list[dict[str, str]]:
         """Query of every request for bars, oldest first."""
-        log = requests.get(f"{self.url}/_emu/log", timeout=10).json()
+        log = requests.get(f"{self.url}/_emu/log", timeout=60).json()
         return [entry["query"] for entry in log]
 
     def order(self, path: str, body: object = None) -> None:
-        requests.post(f"{self.url}/_emu/{path}", json=body, timeout=10).raise_for_status()
+        requests.post(f"{self.url}/_emu/{path}", json=body, timeout=60).raise_for_status()
 
     def source(self, **options: Any) -> AlpacaSource:
         keys = {

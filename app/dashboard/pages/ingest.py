@@ -41,7 +41,7 @@ def page() -> None:
         st.caption("Feed synthetic comes from a local emulator: `barlake emulate`.")
 
 
-@refreshed()
+@look.errors_told()
 def ask() -> None:
     """Draw the form, and put what it asks for into the queue."""
     with st.container(border=True), st.container(horizontal=True, vertical_alignment="bottom"):

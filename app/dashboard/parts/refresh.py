@@ -1,7 +1,7 @@
 """Parts of a page that are drawn again by themselves, or alone when something in them is touched.
 
 A part that may come out shorter than before is no such part unless it draws itself again every few seconds: Streamlit
-1.67 then leaves what was below on the page (docs/decisions/0043-the-dashboard.md).
+1.67 may then leave what was below on the page (docs/decisions/0043-the-dashboard.md).
 """
 
 from __future__ import annotations

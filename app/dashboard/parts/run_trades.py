@@ -7,8 +7,8 @@ import streamlit as st
 
 from app.dashboard.parts.colours import palette
 from app.dashboard.parts.lake import lake
+from app.dashboard.parts.look import errors_told
 from app.dashboard.parts.plots import draw
-from app.dashboard.parts.refresh import refreshed
 from app.dashboard.parts.run_charts import trades_chart
 from app.use_cases.runs import sessions_of
 from app.use_cases.trade_picture import TradePicture, busy_sessions, trade_picture
@@ -21,7 +21,7 @@ _SHOWN = (
 )  # fmt: skip
 
 
-@refreshed()
+@errors_told()
 def show_trades(run_id: str, symbols: tuple[str, ...]) -> None:
     """Draw the trades of some sessions; which ones is chosen here."""
     st.markdown("**Trades on the chart**")

@@ -11,7 +11,6 @@ import streamlit as st
 from app.dashboard.parts import look
 from app.dashboard.parts.job_list import watch_jobs
 from app.dashboard.parts.lake import lake, queue
-from app.dashboard.parts.refresh import refreshed
 from app.use_cases.models import list_models, names_of_models
 from app.use_cases.simulation import house_strategies, queue_simulation
 from barlake.keys import Adjustment
@@ -32,7 +31,7 @@ def simulate_tab(*, shown: str, first_tab: str) -> None:
     watch_jobs("simulate", shown=shown, first_tab=first_tab, result="run")
 
 
-@refreshed()
+@look.errors_told()
 def simulate_form() -> None:
     """Draw the questions and the button; what is chosen decides what else is asked."""
     held, models = lake().symbols(), list_models(lake())

@@ -9,9 +9,8 @@ import polars as pl
 import streamlit as st
 
 from app.dashboard.parts.colours import Palette, palette
-from app.dashboard.parts.look import plain
+from app.dashboard.parts.look import errors_told, plain
 from app.dashboard.parts.plots import draw, figure, literal
-from app.dashboard.parts.refresh import refreshed
 from app.dashboard.parts.sql_editor import ANSWER, Asked
 from app.use_cases.bar_downloads import FileKind
 from app.use_cases.sql import Axes, SqlAnswer, answer_file, axes_of, points
@@ -22,7 +21,7 @@ _KINDS = ("Line", "Bars", "Points")
 _FILES = {FileKind.CSV: "CSV", FileKind.EXCEL: "Excel", FileKind.PARQUET: "Parquet"}
 
 
-@refreshed()
+@errors_told()
 def show_answer() -> None:
     """Draw what the last query gave, if one was run."""
     asked: Asked | None = st.session_state.get(ANSWER)

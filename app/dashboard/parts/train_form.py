@@ -10,7 +10,6 @@ import streamlit as st
 from app.dashboard.parts import look
 from app.dashboard.parts.job_list import watch_jobs
 from app.dashboard.parts.lake import lake, queue
-from app.dashboard.parts.refresh import refreshed
 from app.use_cases.training import estimators_for, queue_training, trainable
 from training_service.folds import Window
 from training_service.labels import Target
@@ -34,7 +33,7 @@ def train_tab(*, shown: str, first_tab: str) -> None:
     watch_jobs("train", shown=shown, first_tab=first_tab, result="model")
 
 
-@refreshed()
+@look.errors_told()
 def train_form() -> None:
     """Draw the questions and the button; what is chosen decides what else is asked."""
     tables = trainable(lake())

@@ -81,8 +81,8 @@ def test_processes_count_together_are_replaced_and_end_with_their_streams(tmp_pa
             began = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
             assert list(stream.events()) == []
-            assert service.process.wait(30) == 0
-            assert time.monotonic() - began < 10
+            assert service.process.wait(60) == 0
+            assert time.monotonic() - began < 20
         assert not any(map(is_running, last))
         assert [one for one in service.log() if one["level"] in {"error", "critical"}] == []
     finally:
@@ -98,7 +98,7 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
     service.process.kill()
     service.process.communicate()
     assert len(begun) == 2
-    assert eventually(lambda: not any(map(is_running, begun)), within_s=20)
+    assert eventually(lambda: not any(map(is_running, begun)), within_s=60)
 
 
 def test_told_to_end_a_plain_server_of_the_application_ends_its_streams(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_told_to_end_a_plain_server_of_the_application_ends_its_streams(tmp_path
                 began = time.monotonic()
                 server.send_signal(signal.SIGTERM)
                 assert list(stream.events()) == []
-                assert time.monotonic() - began < 10
+                assert time.monotonic() - began < 20
         finally:
             server.kill()
 

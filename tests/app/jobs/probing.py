@@ -12,7 +12,7 @@ from app.jobs.job import Job, JobRecord
 from app.jobs.queue import JobQueue
 from app.jobs.worker import Worker, WorkerReport
 
-DEADLINE_S = 40.0
+DEADLINE_S = 90.0
 
 
 def eventually(what: Callable[[], Any]) -> Any:

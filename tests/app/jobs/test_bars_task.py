@@ -63,7 +63,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def bar_requests(url: str) -> int:
-    return len(requests.get(f"{url}/_emu/log", timeout=10).json())
+    return len(requests.get(f"{url}/_emu/log", timeout=60).json())
 
 
 def test_from_an_empty_lake_to_bars_by_four_commands(emulator: Callable[..., str], cli: Cli, tmp_path: Path) -> None:

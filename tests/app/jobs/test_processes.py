@@ -83,7 +83,7 @@ def start(settings: Settings, emulator: str, tmp_path: Path) -> Iterator[Start]:
 
 def asked(emulator: str) -> list[tuple[Any, ...]]:
     """What tells one page from another, of every request that was answered."""
-    log = requests.get(f"{emulator}/_emu/log", timeout=10).json()
+    log = requests.get(f"{emulator}/_emu/log", timeout=60).json()
     pages = [one["query"] for one in log if one["path"] == "/v2/stocks/bars" and one["status"] == 200]
     return [(one["symbols"], one["start"], one["end"], one.get("page_token")) for one in pages]
 

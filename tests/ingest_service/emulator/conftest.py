@@ -46,12 +46,12 @@ class Visitor:
         return self.get("/v2/stocks/bars", symbols=symbols, timeout=timeout, **(asked | parameters))
 
     def control(self, path: str, body: object = None) -> Any:
-        answer = self.session.post(self.url + path, json=body, timeout=10)
+        answer = self.session.post(self.url + path, json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def log(self) -> list[dict[str, Any]]:
-        answer: list[dict[str, Any]] = self.session.get(self.url + "/_emu/log", timeout=10).json()
+        answer: list[dict[str, Any]] = self.session.get(self.url + "/_emu/log", timeout=60).json()
         return answer
 
     def alpaca_client(self, *, raw_data: bool = True) -> StockHistoricalDataClient:

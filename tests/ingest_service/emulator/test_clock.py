@@ -80,7 +80,7 @@ def test_the_emulator_keeps_the_file_of_its_clock(tmp_path: Path, calendar: Cale
     del emulate
     file = tmp_path / "clock.json"
     with serve(EmulatorConfig(now=NOON, speed=0, clock=file), calendar=calendar) as url:
-        told = requests.post(url + "/_emu/clock", json={"now": "2024-07-05T14:00:00Z", "speed": 0}, timeout=5).json()
+        told = requests.post(url + "/_emu/clock", json={"now": "2024-07-05T14:00:00Z", "speed": 0}, timeout=30).json()
     assert told == {"now": "2024-07-05T14:00:00Z", "speed": 0.0}
     assert FileClock(file).now() == dt.datetime(2024, 7, 5, 14, tzinfo=dt.UTC)
 

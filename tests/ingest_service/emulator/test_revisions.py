@@ -55,4 +55,4 @@ def test_a_share_of_all_bars_is_provisional_at_first_and_true_in_the_end(emulate
 def test_a_revision_of_no_value_is_refused(emulate: Any, folder: Path) -> None:
     visitor = emulate(bars=folder)
     order = {"symbol": "AAA", "timestamp": FIRST.isoformat(), "values": {}}
-    assert visitor.session.post(visitor.url + "/_emu/revise", json=order, timeout=5).status_code == 422
+    assert visitor.session.post(visitor.url + "/_emu/revise", json=order, timeout=30).status_code == 422

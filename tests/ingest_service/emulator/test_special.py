@@ -82,7 +82,7 @@ def test_adjusted_history_changes_when_an_action_is_announced(visitor: Any) -> N
     ],
 )
 def test_an_action_that_lacks_something_is_refused(visitor: Any, wrong: dict[str, Any], complaint: str) -> None:
-    answer = visitor.session.post(visitor.url + "/_emu/actions", json=wrong, timeout=5)
+    answer = visitor.session.post(visitor.url + "/_emu/actions", json=wrong, timeout=30)
     assert answer.status_code == 422
     assert complaint in answer.json()["message"]
 

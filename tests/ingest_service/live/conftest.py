@@ -64,12 +64,12 @@ class Stage:
         return Lake(self.root.with_name(folder), self.settings, now=self.clock.now)
 
     def order(self, path: str, body: object = None) -> Any:
-        answer = requests.post(f"{self.url}/_emu/{path}", json=body, timeout=10)
+        answer = requests.post(f"{self.url}/_emu/{path}", json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def log(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = requests.get(f"{self.url}/_emu/log", timeout=10).json()
+        found: list[dict[str, Any]] = requests.get(f"{self.url}/_emu/log", timeout=60).json()
         return found
 
     def leap(self, instant: dt.datetime, speed: float | None = None) -> None:
