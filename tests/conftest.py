@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.browser", "tests.servers", "tests.small_lake"]
+pytest_plugins = ["tests.browser", "tests.new_manifests", "tests.servers", "tests.small_lake"]
 
 SETTING_PREFIXES = (
     *("OTEL_", "ALPACA_", "APCA_", "BARLAKE_", "IEX_TOKEN", "SOURCE_DUCKDB_PATH", "DEST_", "AWS_"),
