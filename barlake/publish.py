@@ -302,7 +302,7 @@ def _build(path: Path, catalogue: Catalogue) -> None:
     with contextlib.closing(_open(catalogue.filesystem)) as connection:
         connection.execute(f"ATTACH {_text(str(path))} AS market (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE market")
-        connection.begin()
+        connection.begin()  # by themselves, each of some sixty statements would be synced to disk
         if catalogue.with_bars:
             connection.execute(f"CREATE VIEW bars AS {_over(catalogue.bars, _BARS, empty=_NO_BARS)}")
         schema = {"root": pl.String(), "last_commit": pl.Datetime("us", "UTC"), "is_whole": pl.Boolean()}

@@ -15,7 +15,7 @@ from simulation_service.rebalance import Every, Rebalance
 from simulation_service.sizing import FixedFraction, Past, Sizing, make_sizing
 from simulation_service.ticks import TICKS_PER_DOLLAR, FloatArray
 
-if TYPE_CHECKING:  # a second of numba behind it, for whoever only names an allocation
+if TYPE_CHECKING:  # a fifth of a second of numba behind it, for whoever only names an allocation
     from simulation_service.panel import IntArray, Panel
 
 __all__ = ["Allocation", "target_weights"]
