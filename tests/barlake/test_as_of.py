@@ -274,10 +274,10 @@ def test_a_session_that_was_lost_and_fetched_again_is_known_from_then_on_in_ever
 
 
 Step = tuple[int, int, int]
-STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=8)
+STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=6)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(STEPS)
 def test_every_earlier_state_can_be_read_after_any_series_of_writes(steps: list[Step]) -> None:
     """A plain list of states is the model: what was read then is what `as_of` reads now."""

@@ -40,7 +40,7 @@ def again(lake: Lake) -> Lake:
     return barlake.open(lake.root, settings=Settings(_env_file=None))
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(WRITES)
 def test_the_source_is_the_one_whose_values_are_held(writes: list[tuple[str, dt.date, int, int, int]]) -> None:
     clock = Clock(dt.datetime(2024, 3, 15, 12, tzinfo=dt.UTC))

@@ -264,7 +264,7 @@ class LakeBesideAModelForLong(LakeBesideAModel):
     """The same, with many more and longer series."""
 
 
-LakeBesideAModel.TestCase.settings = settings(max_examples=20, stateful_step_count=15)
+LakeBesideAModel.TestCase.settings = settings(max_examples=12, stateful_step_count=15)
 LakeBesideAModelForLong.TestCase.settings = settings(max_examples=500, stateful_step_count=40)
 
 TestLakeBesideAModel = LakeBesideAModel.TestCase

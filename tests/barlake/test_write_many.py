@@ -88,7 +88,7 @@ batches = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(batches)
 def test_it_says_what_writes_of_one_symbol_say(history: list[list[Row]]) -> None:
     with lake_in_july() as many, lake_in_july() as single:

@@ -83,6 +83,7 @@ def test_the_equity_curves_end_on_the_final_values(april: dict[str, Any]) -> Non
         assert curve[column][-1] == pytest.approx(april[fill]["final_value_usd"], abs=1e-4)
 
 
+@pytest.mark.slow  # by day `tests/app/test_prove_command.py` proves them on made-up bars
 def test_features_labels_folds_and_fills_of_real_bars_do_not_look_ahead(
     april: dict[str, Any], barlake_command: Any
 ) -> None:
@@ -94,7 +95,7 @@ def test_features_labels_folds_and_fills_of_real_bars_do_not_look_ahead(
         ("folds", "SPY,QQQ", "--folds", 2),
         ("simulation", "--symbol", "SPY", *model),
     ):
-        proven = barlake_command.json("prove", *proof, "--bars", 2_000, *root)
+        proven = barlake_command.json("prove", *proof, "--bars", 6_000, *root)
         assert proven["clean"], proof
         assert proven["borders"] > 0
 
