@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +273,10 @@ def test_every_command_has_help_with_json_and_root(cli: Any) -> None:
 def test_no_command_shows_the_help(cli: Any) -> None:
     done = cli()
     assert "Commands" in done.out + done.errors
+
+
+def test_no_command_waits_for_libraries_that_only_some_of_them_need() -> None:
+    heavy = "{'numba', 'pandas', 'sklearn', 'scipy', 'cvxpy', 'exchange_calendars', 'fastapi', 'streamlit'}"
+    asks = f"import sys, app.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", asks], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
