@@ -85,6 +85,7 @@ def _bars_in(path: Path) -> Iterator[duckdb.DuckDBPyRelation]:
         raise NotFoundError(f"SOURCE_DUCKDB_PATH {path} is no file: name a DuckDB file that holds `bars`.")
     try:
         with contextlib.closing(duckdb.connect(path, read_only=True)) as connection:
+            connection.execute("SET enable_progress_bar = false")  # as for a catalogue: it goes to standard output
             yield _typed(connection, path)
     except duckdb.Error as error:
         raise FormatError(

@@ -231,7 +231,6 @@ def test_ten_days(make_world: Callable[..., World], bell: Bell) -> None:
     world.command("verify")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_half_day_with_workers_that_are_killed(make_world: Callable[..., World], bell: Bell) -> None:
     session = dt.date(2024, 11, 29)

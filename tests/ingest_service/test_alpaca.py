@@ -478,7 +478,7 @@ def test_stop_ends_a_long_wait_at_once(scripted: Scripted, first: Answer) -> Non
         began = time.monotonic()
         with pytest.raises(SourceError):
             all_rows(source, [])
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 2.0
     assert len(server.seen) == 1
 
 

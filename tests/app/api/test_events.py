@@ -27,7 +27,7 @@ from barlake.settings import Settings
 from barlake.testing import make_bars
 from tests.app.api.test_serve_command import Service
 
-SOON_S = 10.0
+SOON_S = 3.0
 DAY = dt.date(2024, 1, 2)
 Event = tuple[str, dict[str, Any]]
 
@@ -110,7 +110,7 @@ def commit(settings: Settings, symbol: str, minutes: int = 30) -> None:
         lake.write_bars(make_bars([DAY], minutes=minutes), feed="synthetic", symbol=symbol, source="made")
 
 
-def test_a_commit_a_job_and_a_beat_are_heard_by_all_soon(url: str, settings: Settings) -> None:
+def test_a_commit_a_job_and_a_beat_are_heard_by_all_within_three_seconds(url: str, settings: Settings) -> None:
     with Stream(url) as first, connect(url.replace("http", "ws") + "/ws/monitor") as second:
         whole, same = first.next(), json.loads(second.recv(30))
         assert (whole["event"], whole["missed"], whole["jobs"], whole["coverage"]) == ("state", False, [], [])
@@ -244,7 +244,7 @@ def test_a_key_that_is_revoked_ends_its_stream(settings: Settings, monkeypatch: 
             operations.api_keys.revoke("me")
             began = time.monotonic()
             assert list(stream.events()) == []
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 5
 
 
 def test_told_to_end_the_service_ends_streams_at_once_and_itself_in_order(tmp_path: Path) -> None:
@@ -255,9 +255,9 @@ def test_told_to_end_the_service_ends_streams_at_once_and_itself_in_order(tmp_pa
         began = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
         assert list(stream.events()) == []  # with its last chunk: an end, not a break
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 3
         assert service.process.wait(60) == 0
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 10
         with pytest.raises(ConnectionClosed):
             socket.recv(30)
     assert [one for one in service.log() if one["level"] in {"error", "critical"}] == []

@@ -82,7 +82,7 @@ def test_processes_count_together_are_replaced_and_end_with_their_streams(tmp_pa
             service.process.send_signal(signal.SIGTERM)
             assert list(stream.events()) == []
             assert service.process.wait(60) == 0
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 10
         assert not any(map(is_running, last))
         assert [one for one in service.log() if one["level"] in {"error", "critical"}] == []
     finally:
@@ -115,7 +115,7 @@ def test_told_to_end_a_plain_server_of_the_application_ends_its_streams(tmp_path
                 began = time.monotonic()
                 server.send_signal(signal.SIGTERM)
                 assert list(stream.events()) == []
-                assert time.monotonic() - began < 20
+                assert time.monotonic() - began < 10
         finally:
             server.kill()
 
