@@ -93,7 +93,8 @@ def status(code: int, body: object = "", **headers: str) -> Answer:
 
 
 def hang(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(1.0)
+    """Longer than any client of a test waits, who waits longer than a busy machine takes to answer."""
+    time.sleep(8.0)
     handler.close_connection = True
 
 

@@ -87,7 +87,7 @@ def source_for(url: str, *, stop: threading.Event | None = None, **options: Any)
             "ALPACA_RPM": 60_000,
         }
     )
-    quick: dict[str, Any] = {"backoff_seconds": 1e-5, "timeout": (2.0, 0.2)}
+    quick: dict[str, Any] = {"backoff_seconds": 1e-5, "timeout": (2.0, 2.0)}
     return AlpacaSource.from_settings(settings, stop=stop, **(quick | options))
 
 
@@ -328,7 +328,7 @@ def test_every_transient_failure_is_survived_and_leaves_a_receipt(scripted: Scri
 def test_a_hanging_server_is_cut_by_the_timeout(scripted: Scripted) -> None:
     receipts: list[Receipt] = []
     with scripted(hang) as server, pytest.raises(SourceError, match="no answer in time"):
-        fetch(source_for(server.url, attempts=1), receipts)
+        fetch(source_for(server.url, attempts=1, timeout=(2.0, 0.2)), receipts)
     assert 150 < receipts[0].duration_ms < 900
 
 

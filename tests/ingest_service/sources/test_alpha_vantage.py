@@ -24,7 +24,7 @@ START, END = dt.date(2024, 1, 2), dt.date(2024, 1, 4)
 
 
 def alpha_vantage(url: str, clock: Path | None = None, **options: Any) -> Courier:
-    own = AlphaVantageSettings(api_key=SecretStr(KEY), base_url=url, rpm=60_000, timeout_s=0.3)
+    own = AlphaVantageSettings(api_key=SecretStr(KEY), base_url=url, rpm=60_000, timeout_s=2.0)
     settings = Settings(sources=SourceSettings(alpha_vantage=own), BARLAKE_CLOCK=clock)
     return Courier(from_settings(settings), settings, backoff_seconds=0.01, **options)
 

@@ -22,7 +22,7 @@ MINUTE_MS = 60_000
 
 
 def binance(url: str, **options: Any) -> Courier:
-    own = BinanceSettings(base_url=url, rpm=60_000, timeout_s=0.3)
+    own = BinanceSettings(base_url=url, rpm=60_000, timeout_s=2.0)
     settings = Settings(sources=SourceSettings(binance=own))
     return Courier(from_settings(settings), settings, backoff_seconds=0.01, **options)
 

@@ -23,7 +23,7 @@ START, END = dt.date(2014, 1, 1), dt.date(2014, 12, 31)
 
 
 def fred(url: str, **options: Any) -> Courier:
-    own = FredSettings(api_key=SecretStr(KEY), base_url=f"{url}/fred", rpm=60_000, timeout_s=0.3)
+    own = FredSettings(api_key=SecretStr(KEY), base_url=f"{url}/fred", rpm=60_000, timeout_s=2.0)
     settings = Settings(sources=SourceSettings(fred=own))
     return Courier(from_settings(settings), settings, backoff_seconds=0.01, **options)
 

@@ -22,7 +22,7 @@ END = dt.datetime(2024, 1, 2, 21, 0, tzinfo=dt.UTC)
 
 
 def massive(url: str, **options: Any) -> Courier:
-    own = MassiveSettings(api_key=SecretStr(KEY), base_url=url, rpm=60_000, timeout_s=0.3)
+    own = MassiveSettings(api_key=SecretStr(KEY), base_url=url, rpm=60_000, timeout_s=2.0)
     settings = Settings(sources=SourceSettings(massive=own))
     return Courier(from_settings(settings), settings, backoff_seconds=0.01, **options)
 

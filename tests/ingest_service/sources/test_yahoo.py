@@ -35,7 +35,7 @@ COOKIES = {"/v8/": None, "/v10/": status(404, NOTHING), "/": status(200, "crumb"
 
 
 def yahoo(url: str, tmp_path: Path, **options: Any) -> Courier:
-    own = YahooSettings(base_url=url, rpm=600_000, timeout_s=0.3)
+    own = YahooSettings(base_url=url, rpm=600_000, timeout_s=2.0)
     settings = Settings(root=str(tmp_path), sources=SourceSettings(yahoo=own))  # type: ignore[call-arg]
     source = from_settings(settings)
     get_tz_cache().store("SPY", "America/New_York")  # a symbol's zone is asked for once and then kept on disk
